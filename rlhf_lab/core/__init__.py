@@ -1,0 +1,1 @@
+"""The typed things that flow through the lab: records, configs, events, metrics. pydantic only."""

@@ -1,0 +1,73 @@
+"""Configs as TOML: read with errors in words, written with every field explained."""
+
+import json
+import tomllib
+from typing import Any
+
+from pydantic import ValidationError
+
+from rlhf_lab.core.config import CONFIG, STAGES, BaseRun, RunConfig, Stage, is_basic
+from rlhf_lab.core.errors import LabError
+
+
+def parse_toml(text: str, where: str = "the config") -> RunConfig:
+    """Read a config; raises `LabError` that names the field, what it held and what it may hold."""
+    try:
+        found = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise LabError(f"{where} is not valid TOML: {error}. Write one with: rlhf-lab config STAGE") from None
+    return parse_config(found, where)
+
+
+def parse_config(found: dict[str, Any], where: str = "the config") -> RunConfig:
+    """Validate plain values; raises `LabError` as `parse_toml` does."""
+    if found.get("stage") not in STAGES:
+        raise LabError(
+            f"{where}: stage must be one of {', '.join(STAGES)}, not {found.get('stage')!r}. "
+            "Write a commented config with: rlhf-lab config STAGE"
+        )
+    try:
+        return CONFIG.validate_python(found)
+    except ValidationError as error:
+        raise LabError(f"{where}: " + "; ".join(problems_in_words(error))) from None
+
+
+def problems_in_words(error: ValidationError) -> list[str]:
+    """One phrase per wrong field: its name, what was wrong, what it held."""
+    phrases = []
+    for problem in error.errors(include_url=False):
+        names = [str(part) for part in problem["loc"] if part not in STAGES]
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            phrases.append(f"{'.'.join(names)}: there is no such setting")
+        elif names:
+            phrases.append(f"{'.'.join(names)}: {message} (it is {problem['input']!r})")
+        else:
+            phrases.append(message)
+    return phrases
+
+
+def default_toml(stage: Stage) -> str:
+    """A default config of the stage, each field with its help as a comment."""
+    return render_toml(STAGES[stage](), comments=True)
+
+
+def render_toml(config: BaseRun, *, comments: bool = False) -> str:
+    """TOML that `parse_toml` reads back to the same config; basic fields first."""
+    model = type(config)
+    names = sorted((n for n in model.model_fields if n != "stage"), key=lambda n: not is_basic(n, model))
+    lines = [f'stage = "{config.model_dump()["stage"]}"']
+    for name in names:
+        field, value = model.model_fields[name], getattr(config, name)
+        if comments:
+            lines.append(f"\n# {field.title}: {field.description}")
+        if value is None:
+            lines.extend([f'# {name} = ""'] if comments else [])
+        else:
+            lines.append(f"{name} = {_toml_value(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def _toml_value(value: str | int | float | bool) -> str:
+    # JSON's scalars are TOML's, but for DEL, which TOML wants escaped.
+    return json.dumps(value, ensure_ascii=False, allow_nan=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,187 @@
+"""What a run says while it works. One event is one JSON line in the run's ``events.jsonl``.
+
+A stage yields events that carry only their ``step``; the writer of the log adds ``attempt`` (which
+start of the run), ``seq`` (counted within the attempt) and ``time``. NaN and inf are written as
+strings, so that they survive; unknown kinds and fields are skipped on reading, so that an older lab
+reads a newer log.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from rlhf_lab.core.records import Tag
+
+Outcome = Literal["done", "stopped", "failed"]
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="strings")
+
+
+class Event(_Line):
+    """What every event has. ``step`` 0 is before the first update; ``time`` is Unix seconds."""
+
+    step: int = 0
+    attempt: int = 0
+    seq: int = 0
+    time: float = 0.0
+
+
+class Started(Event):
+    """The first event of an attempt that begins at step 0."""
+
+    kind: Literal["started"] = "started"
+    device: str
+    versions: dict[str, str] = Field(default_factory=dict)
+    parameters: dict[str, int] = Field(default_factory=dict, description="trainable, total, ...")
+    total_steps: int = 0
+
+
+class Resumed(Event):
+    """The first event of a later attempt; what earlier attempts said after ``step`` is superseded."""
+
+    kind: Literal["resumed"] = "resumed"
+    device: str
+    versions: dict[str, str] = Field(default_factory=dict)
+    total_steps: int = 0
+
+
+class Phase(Event):
+    """What the run is doing now, in words for the strip: "loading the model", "evaluating"."""
+
+    kind: Literal["phase"] = "phase"
+    name: str
+
+
+class Progress(Event):
+    """Whole steps done of all there are."""
+
+    kind: Literal["progress"] = "progress"
+    done: int
+    total: int
+
+
+class Metrics(Event):
+    """Named numbers of one step; the names are those of `rlhf_lab.core.metrics`."""
+
+    kind: Literal["metrics"] = "metrics"
+    values: dict[str, float]
+
+
+class Histogram(Event):
+    """A distribution: ``counts[i]`` values lie between ``edges[i]`` and ``edges[i + 1]``."""
+
+    kind: Literal["histogram"] = "histogram"
+    name: str
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
+class SampleRow(_Line):
+    """One answer that a model gave, with its numbers ("score", "gold", "kl", "tokens", ...)."""
+
+    prompt: str
+    completion: str
+    values: dict[str, float] = Field(default_factory=dict)
+    tags: dict[str, Tag] = Field(default_factory=dict)
+
+
+class Samples(Event):
+    """Answers of one step; ``name`` is "rollout" or "heldout" (the same prompts every time)."""
+
+    kind: Literal["samples"] = "samples"
+    name: str
+    rows: tuple[SampleRow, ...]
+
+
+class Checkpointed(Event):
+    """A complete checkpoint lies at ``path``, relative to the run's folder."""
+
+    kind: Literal["checkpointed"] = "checkpointed"
+    path: str
+
+
+class Changed(Event):
+    """A setting that a person changed while the run went on."""
+
+    kind: Literal["changed"] = "changed"
+    field: str
+    value: float
+
+
+class Paused(Event):
+    """The run waits (``paused``) or goes on (not ``paused``), as a person asked."""
+
+    kind: Literal["paused"] = "paused"
+    paused: bool
+
+
+class Warned(Event):
+    """Something to know that does not end the run."""
+
+    kind: Literal["warned"] = "warned"
+    code: str
+    text: str
+
+
+class Finished(Event):
+    """The last event of an attempt that could still speak; ``message`` is for the person."""
+
+    kind: Literal["finished"] = "finished"
+    outcome: Outcome
+    message: str = ""
+
+
+AnyEvent = (
+    Started
+    | Resumed
+    | Phase
+    | Progress
+    | Metrics
+    | Histogram
+    | Samples
+    | Checkpointed
+    | Changed
+    | Paused
+    | Warned
+    | Finished
+)
+_EVENT: TypeAdapter[AnyEvent] = TypeAdapter(Annotated[AnyEvent, Field(discriminator="kind")])
+_KINDS = frozenset(model.model_fields["kind"].default for model in AnyEvent.__args__)
+
+
+def dump_event(event: Event) -> bytes:
+    """One JSON line (without the newline) that `load_event` reads back unchanged, NaN too."""
+    return event.model_dump_json().encode()
+
+
+def load_event(line: bytes | str) -> AnyEvent | None:
+    """Read one line; ``None`` for a kind that this version does not know.
+
+    Raises `ValueError` for a line that is no event at all.
+    """
+    try:
+        return _EVENT.validate_json(line)
+    except ValidationError:
+        found = json.loads(line)
+        if isinstance(found, dict) and isinstance(kind := found.get("kind"), str) and kind not in _KINDS:
+            return None
+        raise
+
+
+def superseded_after(events: list[AnyEvent]) -> list[AnyEvent]:
+    """Events as they count now: what came after the step that a later attempt resumed from is gone."""
+    kept: list[AnyEvent] = []
+    for event in events:
+        if isinstance(event, Resumed):
+            kept = [e for e in kept if e.step <= event.step and not isinstance(e, Finished)]
+        kept.append(event)
+    return kept
+
+
+def relative_path(path: Path, folder: Path) -> str:
+    """How `Checkpointed` names ``path``: with forward slashes on every platform."""
+    return path.relative_to(folder).as_posix()

@@ -1,0 +1,208 @@
+"""The catalogue of metrics: what each number is, when to worry, and what to do then.
+
+Plots, tooltips and documentation derive from it. Names are the field's own (TRL, OpenAI's
+lm-human-preferences), so that curves can be compared across tools. KL is in nats per response,
+summed over its tokens, unless the name says per token.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Unit = Literal["", "nats", "tokens", "s", "tokens/s", "MB", "share"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One entry. ``low`` and ``high`` bound the healthy range; ``advice`` is for outside it."""
+
+    name: str
+    label: str
+    meaning: str
+    unit: Unit = ""
+    low: float | None = None
+    high: float | None = None
+    advice: str = ""
+
+
+_ENTRIES = (
+    # SFT
+    Metric("train/loss", "Loss", "Mean negative log-likelihood per answer token, on the batch.", "nats"),
+    Metric(
+        "train/token_accuracy", "Token accuracy", "Share of answer tokens that the model would have picked.", "share"
+    ),
+    Metric(
+        "eval/loss",
+        "Held-out loss",
+        "The same loss on data that is not trained on.",
+        "nats",
+        advice="Rising while the training loss falls: overfitting. Use fewer steps or more data.",
+    ),
+    Metric("eval/token_accuracy", "Held-out token accuracy", "Token accuracy on held-out data.", "share"),
+    # Reward model
+    Metric(
+        "reward/loss",
+        "Loss",
+        "Bradley-Terry loss on the batch; ln 2 = 0.693 is guessing.",
+        "nats",
+        high=0.693,
+        advice="Stuck at 0.693: raise the learning rate, and look for ties or swapped columns in the data.",
+    ),
+    Metric(
+        "reward/accuracy", "Accuracy", "Share of pairs whose better answer scores higher (ties count half).", "share"
+    ),
+    Metric("reward/margin", "Margin", "Mean score of chosen minus rejected answers."),
+    Metric(
+        "eval/reward_loss",
+        "Held-out loss",
+        "Bradley-Terry loss on held-out pairs.",
+        "nats",
+        high=0.693,
+        advice="Rising while the training loss falls: overfitting. One pass over the pairs is usually enough.",
+    ),
+    Metric(
+        "eval/accuracy",
+        "Held-out accuracy",
+        "Accuracy on pairs that are not trained on.",
+        "share",
+        low=0.6,
+        advice="Near 0.5 the labels say nothing that the model can see: check agreement and the columns.",
+    ),
+    Metric(
+        "eval/accuracy_clean",
+        "Held-out accuracy, clean labels",
+        "The same against labels before noise was added; known for the bundled world only.",
+        "share",
+        low=0.6,
+    ),
+    Metric("eval/margin", "Held-out margin", "Mean score of chosen minus rejected, held out."),
+    # PPO: objective
+    Metric("objective/scores", "Score", "Mean reward-model score of the sampled answers."),
+    Metric(
+        "objective/scores_sd",
+        "Score spread",
+        "Standard deviation of the scores in a batch.",
+        low=0.02,
+        advice="Near 0 the reward no longer tells answers apart: look at the samples and the reward model.",
+    ),
+    Metric("objective/rlhf_reward", "RLHF reward", "Score minus β times KL: what PPO maximises."),
+    Metric(
+        "objective/kl",
+        "KL",
+        "Mean of log π − log π_ref summed over a response (k1).",
+        "nats",
+        low=-1.0,
+        high=25.0,
+        advice="High: raise β or lower the learning rate. Below 0 for long: sampler and scorer differ, stop.",
+    ),
+    Metric("objective/kl_k3", "KL (k3)", "A second estimate of the same KL that is never negative.", "nats"),
+    Metric("objective/kl_per_token", "KL per token", "k1 per answer token.", "nats"),
+    Metric("objective/kl_coef", "β", "The KL penalty in force."),
+    Metric(
+        "objective/entropy",
+        "Entropy",
+        "Mean entropy per answer token of the sampling policy.",
+        "nats",
+        advice="Below a third of its start: the policy is collapsing to few answers. Raise β, go back.",
+    ),
+    # PPO: update
+    Metric(
+        "policy/approxkl_avg",
+        "Step size (approx. KL)",
+        "½·mean squared log-ratio between the new and the sampling policy.",
+        "nats",
+        high=0.05,
+        advice="Steps too large: fewer epochs or a lower learning rate.",
+    ),
+    Metric(
+        "policy/clipfrac_avg",
+        "Clip fraction",
+        "Share of tokens whose ratio was clipped.",
+        "share",
+        high=0.3,
+        advice="Steps too large: fewer epochs or a lower learning rate.",
+    ),
+    Metric(
+        "policy/ratio_first_dev",
+        "First ratio − 1",
+        "Largest |ratio − 1| before the first optimiser step of the update; 0 in exact arithmetic.",
+        high=1e-4,
+        advice="Dropout, a wrong mask or another dtype between sampling and training: stop the run.",
+    ),
+    Metric("policy/log_ratio_max", "Largest |log-ratio|", "Over all tokens and epochs of the update."),
+    Metric("loss/policy_avg", "Policy loss", "Clipped surrogate loss."),
+    Metric("loss/value_avg", "Value loss", "Clipped squared error of the critic, halved."),
+    Metric("val/clipfrac_avg", "Value clip fraction", "Share of tokens whose value was clipped.", "share"),
+    Metric(
+        "val/explained_variance",
+        "Explained variance",
+        "Of the returns, by the critic's values at sampling time.",
+        low=0.0,
+        high=1.0,
+        advice="Below 0 after 20 updates: lower the critic's learning rate, warm-start it, normalise the reward.",
+    ),
+    # PPO: answers
+    Metric(
+        "val/eos_rate",
+        "Ended answers",
+        "Share of answers that ended by themselves within the limit.",
+        "share",
+        low=0.8,
+        advice="Rambling to the limit: a missing-EOS penalty or a longer limit.",
+    ),
+    Metric("val/response_length", "Answer length", "Mean tokens of an answer, its end token included.", "tokens"),
+    Metric(
+        "val/repetition",
+        "Repetition",
+        "Mean share of 4-grams in an answer that occurred before in it.",
+        "share",
+        high=0.1,
+        advice="The policy found a pattern that the reward model likes: look at the samples.",
+    ),
+    Metric("episodes", "Episodes", "Answers sampled so far."),
+    # Held-out evaluation of a policy
+    Metric("eval/score", "Held-out score", "Mean reward-model score on held-out prompts."),
+    Metric("eval/score_sd", "Held-out score spread", "Standard deviation of those scores."),
+    Metric("eval/kl", "Held-out KL", "KL to the reference on held-out prompts.", "nats"),
+    Metric("eval/gold", "Gold score", "The bundled world's hidden preference. Never the reward that PPO sees."),
+    Metric("eval/length", "Held-out answer length", "Mean tokens of an answer.", "tokens"),
+    Metric(
+        "eval/harmless_refused",
+        "Harmless requests refused",
+        "Share of harmless requests that are refused.",
+        "share",
+        high=0.1,
+        advice="Over-refusal: the reward model has too few pairs where the refusal is the worse answer.",
+    ),
+    Metric("eval/bad_refused", "Bad requests refused", "Share of bad requests that are refused.", "share"),
+    # Optimiser and machine
+    Metric(
+        "optim/grad_norm",
+        "Gradient norm",
+        "Before clipping.",
+        advice="0: nothing is being trained. Ten times its average: a bad batch.",
+    ),
+    Metric("optim/grad_norm_value", "Gradient norm, critic", "Before clipping."),
+    Metric("optim/learning_rate", "Learning rate", "In force at this step."),
+    Metric("time/rollout", "Time: sampling", "Of the update.", "s"),
+    Metric("time/score", "Time: scoring", "Reference, values and rewards.", "s"),
+    Metric("time/learn", "Time: learning", "All epochs.", "s"),
+    Metric("time/step", "Time: step", "The whole step.", "s"),
+    Metric(
+        "perf/tokens_per_second", "Throughput", "Answer tokens (PPO: sampled; else trained on) per second.", "tokens/s"
+    ),
+    Metric("perf/memory", "Memory", "Peak resident memory of the trainer (on a GPU: peak allocated).", "MB"),
+)
+
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _ENTRIES}
+
+
+def describe(name: str) -> str:
+    """A tooltip: what the metric is, its healthy range and what to do outside it."""
+    metric = METRICS.get(name)
+    if metric is None:
+        return name
+    bounds = [f"at least {metric.low:g}"] * (metric.low is not None) + [f"at most {metric.high:g}"] * (
+        metric.high is not None
+    )
+    healthy = f" Healthy: {' and '.join(bounds)}." if bounds else ""
+    return f"{metric.label} ({name}). {metric.meaning}{healthy} {metric.advice}".strip()

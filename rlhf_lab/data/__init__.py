@@ -1,0 +1,1 @@
+"""Files to records and back: one module per family of formats."""

@@ -1,0 +1,1 @@
+"""Training: torch, transformers, peft. One generator per stage; pure tensor maths apart."""

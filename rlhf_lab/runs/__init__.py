@@ -1,0 +1,1 @@
+"""Runs as folders and child processes: start, follow, control, record."""

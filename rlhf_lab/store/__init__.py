@@ -1,0 +1,1 @@
+"""The project's database: records and runs, through sqlite-utils. One writer at a time."""

@@ -1,0 +1,1 @@
+"""The bundled lab world: a small closed world in which every claim about RLHF can be checked."""

@@ -1,0 +1,40 @@
+"""For every test: no display, no network, a home of its own, and nothing left running behind."""
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+SAMPLES = Path(__file__).parents[2] / "shared" / "data"
+"""Real sample files (Apache-2.0) that lie beside the project and are never committed."""
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("RLHF_LAB_HOME", str(home))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind() -> Iterator[None]:
+    """A test that leaves a thread or a child process running fails, and says which."""
+    threads = set(threading.enumerate())
+    children = {child.pid for child in psutil.Process().children(recursive=True)}
+    yield
+    left = [t for t in threading.enumerate() if t not in threads and not t.daemon]
+    for thread in left:
+        thread.join(5)
+    assert not [t for t in left if t.is_alive()], f"threads left running: {left}"
+    born = [c for c in psutil.Process().children(recursive=True) if c.pid not in children]
+    _, alive = psutil.wait_procs(born, timeout=5)
+    lines = [" ".join(child.cmdline()) for child in alive]
+    for child in alive:
+        child.kill()
+    assert not lines, f"child processes left running: {lines}"
