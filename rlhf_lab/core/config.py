@@ -13,7 +13,7 @@ Stage = Literal["sft", "reward", "ppo"]
 
 def setting(default: Any, label: str, help: str, *, basic: bool = False, unit: str = "", **limits: Any) -> Any:
     """A config field: ``label`` and ``help`` are for people, ``basic`` fields come first in the form."""
-    extra = {"basic": basic, "unit": unit}
+    extra: dict[str, Any] = {"basic": basic, "unit": unit}
     return Field(default, title=label, description=help, json_schema_extra=extra, **limits)
 
 
