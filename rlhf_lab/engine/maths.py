@@ -1,0 +1,134 @@
+"""The tensor arithmetic of PPO: pure functions, no model, no state.
+
+B answers, T token places (padding anywhere), V vocabulary. ``mask`` is true at the tokens of an answer,
+its end token included; what stands at other places never reaches a result. Functions without a mask work
+place by place, so that the caller decides over how many tokens a mean runs.
+
+Sources: Schulman et al. 2017 (PPO), Schulman et al. 2015 (GAE), Ziegler et al. 2019 (rewards, adaptive β),
+Huang et al. 2024 (implementation details), Schulman 2020 (k1, k3).
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+
+def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
+    """Mean of ``x`` [B, T] over the true places of ``mask`` [B, T]: a scalar."""
+    return torch.where(mask, x, 0).sum() / mask.sum()
+
+
+def masked_row_sum(x: Tensor, mask: Tensor) -> Tensor:
+    """Sum of ``x`` [B, T] over each answer: [B]."""
+    return torch.where(mask, x, 0).sum(dim=1)
+
+
+def masked_whiten(x: Tensor, mask: Tensor, *, shift_mean: bool = True) -> Tensor:
+    """``x`` [B, T] scaled to unit (biased) variance; without ``shift_mean`` the mean stays. 0 outside the mask."""
+    mean = masked_mean(x, mask)
+    variance = masked_mean((x - mean).square(), mask)
+    white = (x - mean) * torch.rsqrt(variance + 1e-8)
+    return torch.where(mask, white if shift_mean else white + mean, 0)
+
+
+def selective_log_softmax(logits: Tensor, ids: Tensor) -> Tensor:
+    """log p of ``ids`` [...] under ``logits`` [..., V]: [...]; no softmax is kept for the backward pass."""
+    return logits.gather(-1, ids.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """Entropy of softmax(``logits`` [..., V]) in nats: [...]."""
+    return logits.logsumexp(-1) - (logits.softmax(-1) * logits).sum(-1)
+
+
+def k1(logprobs: Tensor, ref_logprobs: Tensor) -> Tensor:
+    """log π − log π_ref of each sampled token: unbiased for KL(π‖π_ref), may be negative."""
+    return logprobs - ref_logprobs
+
+
+def k3(logprobs: Tensor, ref_logprobs: Tensor) -> Tensor:
+    """r − 1 − log r with r = π_ref/π: unbiased for the same KL, never negative."""
+    log_r = ref_logprobs - logprobs
+    # expm1 keeps the small values that exp(x) − 1 would round to 0, but rounding may still give −1e-9.
+    return (torch.expm1(log_r) - log_r).clamp(min=0)
+
+
+def missing_eos(scores: Tensor, ended: Tensor, how: Literal["none", "replace", "subtract"], penalty: float) -> Tensor:
+    """``scores`` [B] after what is done to answers that hit the length limit (``ended`` [B] false)."""
+    if how == "replace":
+        return torch.where(ended, scores, -penalty)
+    if how == "subtract":
+        return torch.where(ended, scores, scores - penalty)
+    return scores
+
+
+def token_rewards(scores: Tensor, logprobs: Tensor, ref_logprobs: Tensor, mask: Tensor, kl_coef: float) -> Tensor:
+    """−β·k1 at each token, plus the answer's score [B] at its last valid token: [B, T], a constant for autograd."""
+    rewards = torch.where(mask, -kl_coef * k1(logprobs, ref_logprobs), 0).detach()
+    places = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)
+    last = torch.where(mask, places, -1).amax(dim=1)
+    return rewards + torch.where(places == last.unsqueeze(1), scores.unsqueeze(1), 0).detach()
+
+
+def gae(rewards: Tensor, values: Tensor, mask: Tensor, gamma: float, lam: float) -> tuple[Tensor, Tensor]:
+    """Generalised advantages and returns (advantage + value), both [B, T] and 0 outside the mask.
+
+    ``values`` [B, T] are V(state before the token). After the last token the value is 0: an answer ends
+    there, by itself or at the limit.
+    """
+    advantages = torch.zeros_like(rewards)
+    next_value = rewards.new_zeros(rewards.shape[0])
+    running = rewards.new_zeros(rewards.shape[0])
+    for t in reversed(range(rewards.shape[1])):
+        here = mask[:, t]
+        delta = rewards[:, t] + gamma * next_value - values[:, t]
+        running = torch.where(here, delta + gamma * lam * running, running)
+        next_value = torch.where(here, values[:, t], next_value)
+        advantages[:, t] = torch.where(here, running, 0)
+    return advantages, torch.where(mask, advantages + values, 0)
+
+
+def clipped_policy_loss(
+    logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, clip_range: float
+) -> tuple[Tensor, Tensor]:
+    """PPO's pessimistic surrogate for each token, and whether clipping changed it: both [...]."""
+    ratio = torch.exp(logprobs - old_logprobs)
+    free = -advantages * ratio
+    held = -advantages * ratio.clamp(1 - clip_range, 1 + clip_range)
+    return torch.maximum(free, held), held > free
+
+
+def clipped_value_loss(values: Tensor, old_values: Tensor, returns: Tensor, clip_range: float) -> tuple[Tensor, Tensor]:
+    """Half the larger squared error, of the value and of the value held near the old one; and whether that was it."""
+    free = (values - returns).square()
+    held = (old_values + (values - old_values).clamp(-clip_range, clip_range) - returns).square()
+    return 0.5 * torch.maximum(free, held), held > free
+
+
+def approx_kl(logprobs: Tensor, old_logprobs: Tensor) -> Tensor:
+    """½·(log-ratio)² of each token: the size of a step, [...]."""
+    return 0.5 * (logprobs - old_logprobs).square()
+
+
+def explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> float:
+    """1 − Var(returns − values)/Var(returns) over the mask; 0 where the returns do not vary."""
+    actual, missed = returns[mask], (returns - values)[mask]
+    variance = actual.var(correction=0).item()
+    return 1 - missed.var(correction=0).item() / variance if variance > 0 else 0.0
+
+
+def adapted_kl_coef(kl_coef: float, kl: float, target: float, horizon: int, episodes: int) -> float:
+    """β after ``episodes`` answers with mean KL ``kl`` a response (Ziegler et al. 2019, §2.2)."""
+    error = min(max(kl / target - 1, -0.2), 0.2)
+    return kl_coef * (1 + error * episodes / horizon)
+
+
+def repetition(answers: Sequence[Sequence[int]], n: int = 4) -> float:
+    """Mean share of an answer's ``n``-grams that occurred before in it; shorter answers count 0."""
+    shares = []
+    for answer in answers:
+        grams = [tuple(answer[i : i + n]) for i in range(len(answer) - n + 1)]
+        shares.append(1 - len(set(grams)) / len(grams) if grams else 0.0)
+    return sum(shares) / len(shares) if shares else 0.0
