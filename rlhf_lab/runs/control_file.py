@@ -1,0 +1,93 @@
+"""Control by file: commands are lines of ``control.jsonl``; the running stage polls, its heart beats."""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+
+from pydantic import ValidationError
+
+from rlhf_lab.core.control import COMMAND, Command, GoOn, Pause, Set, Stop, StopRequested
+from rlhf_lab.core.events import Event, Paused
+from rlhf_lab.runs.folder import RunFolder, write_private
+from rlhf_lab.runs.log import read_lines
+
+_LOOK_EVERY_S = 0.1
+
+
+def send_command(folder: RunFolder, command: Command) -> None:
+    """Add the command to the run's control file; from any process or thread."""
+    line = command.model_dump_json().encode() + b"\n"
+    file = os.open(folder.control_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(file, line)
+    finally:
+        os.close(file)
+
+
+class FileControl:
+    """The child's `Control`: beats the heart, obeys the commands of its own attempt alone."""
+
+    def __init__(self, folder: RunFolder, attempt: int, say: Callable[[Event], None]) -> None:
+        self._folder, self._attempt, self._say = folder, attempt, say
+        self._offset = 0
+        self._next_look = 0.0
+        self._paused = False
+        self._stop = threading.Event()
+        self._changes: dict[str, float] = {}
+        self.beat("starting")
+
+    def beat(self, doing: str) -> None:
+        """Say what is being done now; for whoever looks at a step that takes long."""
+        write_private(self._folder.heartbeat_path, doing)
+
+    def stop(self) -> None:
+        """Ask for the stop from inside: a signal handler's way."""
+        self._stop.set()
+
+    def tick(self) -> None:
+        """See `rlhf_lab.core.control.Control.tick`."""
+        if self._stop.is_set():
+            raise StopRequested
+        if time.monotonic() >= self._next_look:
+            self._look()
+            if self._paused:
+                self._wait()
+            if self._stop.is_set():
+                raise StopRequested
+
+    def changes(self) -> dict[str, float]:
+        """See `rlhf_lab.core.control.Control.changes`."""
+        self._look()
+        changes, self._changes = self._changes, {}
+        return changes
+
+    def _look(self) -> None:
+        os.utime(self._folder.heartbeat_path)
+        for line, offset in read_lines(self._folder.control_path, self._offset):
+            self._offset = offset
+            try:
+                command = COMMAND.validate_json(line)
+            except ValidationError:
+                continue
+            if command.attempt == self._attempt:
+                self._obey(command)
+        self._next_look = time.monotonic() + _LOOK_EVERY_S
+
+    def _obey(self, command: Command) -> None:
+        match command:
+            case Pause():
+                self._paused = True
+            case GoOn():
+                self._paused = False
+            case Stop():
+                self._stop.set()
+            case Set():
+                self._changes[command.field] = command.value
+
+    def _wait(self) -> None:
+        self._say(Paused(paused=True))
+        while self._paused and not self._stop.wait(_LOOK_EVERY_S):
+            self._look()
+        self._paused = False
+        self._say(Paused(paused=False))

@@ -1,0 +1,135 @@
+"""One run, one folder: its config, manifest, frozen data, log, control and results."""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+from pydantic import BaseModel, ConfigDict
+
+from rlhf_lab.core.config import CONFIG, RunConfig, Stage
+from rlhf_lab.core.errors import LabError
+
+_BEING_STARTED_S = 10.0
+
+
+class Manifest(BaseModel):
+    """What was true when the run was made; names other runs by id, so that a project can be moved.
+
+    ``start_runs`` are the runs whose adapters are merged into the base, in order, and
+    ``reward_start_runs`` those under the reward model; ``gold`` says that the hidden preference of
+    the bundled world can judge the answers.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    run: str
+    stage: Stage
+    created: float
+    dataset: str
+    data_sha256: str
+    records: int
+    train: int
+    heldout: int
+    gold: bool = False
+    start_runs: tuple[str, ...] = ()
+    reward_run: str | None = None
+    reward_model: str | None = None
+    reward_start_runs: tuple[str, ...] = ()
+
+
+class Process(NamedTuple):
+    """Who trains: pid and start time together name a process for good."""
+
+    pid: int
+    create_time: float
+    attempt: int
+
+    def alive(self) -> bool:
+        """Whether it still runs; a zombie is dead, and so is another process with its pid."""
+        try:
+            found = psutil.Process(self.pid)
+            return abs(found.create_time() - self.create_time) < 1.0 and found.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+
+class RunFolder:
+    """Where each thing of a run lies, and the few small files that are read and written whole."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.run = path.name
+        self.data_path = path / "data.jsonl"
+        self.events_path = path / "events.jsonl"
+        self.control_path = path / "control.jsonl"
+        self.heartbeat_path = path / "heartbeat"
+        self.child_log_path = path / "child.log"
+        self.checkpoints = path / "checkpoints"
+        self.adapter = path / "adapter"
+
+    @property
+    def config(self) -> RunConfig:
+        """The config that the run was made with."""
+        return CONFIG.validate_json(self._read("config.json"))
+
+    @property
+    def manifest(self) -> Manifest:
+        """What was true when the run was made."""
+        return Manifest.model_validate_json(self._read("manifest.json"))
+
+    def write_plan(self, config: RunConfig, manifest: Manifest) -> None:
+        """Fill a new run's folder; the manifest comes last, so that a folder with one is complete."""
+        write_private(self.path / "config.json", config.model_dump_json(indent=1))
+        write_private(self.path / "manifest.json", manifest.model_dump_json(indent=1))
+
+    def has_result(self) -> bool:
+        """Whether the run left an adapter that others can use."""
+        return (self.adapter / "adapter_config.json").is_file()
+
+    def attempt(self) -> int:
+        """How often the run was started so far."""
+        return max((int(p.name.removeprefix("attempt-")) for p in self.path.glob("attempt-*")), default=0)
+
+    def claim_attempt(self) -> int:
+        """The number of a new start; raises `LabError` while another start lives or is under way."""
+        last, process = self.attempt(), self.process()
+        if process is not None and process.alive():
+            raise LabError(f"{self.run} is already running (process {process.pid}).")
+        if last and (process is None or process.attempt < last):
+            age = time.time() - (self.path / f"attempt-{last}").stat().st_mtime
+            if age < _BEING_STARTED_S:
+                raise LabError(f"{self.run} is just being started by another window or command.")
+        try:
+            os.close(os.open(self.path / f"attempt-{last + 1}", os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            raise LabError(f"{self.run} is just being started by another window or command.") from None
+        return last + 1
+
+    def process(self) -> Process | None:
+        """The process of the latest start; it may be dead."""
+        try:
+            return Process(**json.loads((self.path / "process.json").read_text()))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
+
+    def write_process(self, pid: int, attempt: int) -> None:
+        """Note who trains; raises `psutil.NoSuchProcess` when it is gone already."""
+        found = Process(pid, psutil.Process(pid).create_time(), attempt)
+        write_private(self.path / "process.json", json.dumps(found._asdict()))
+
+    def _read(self, name: str) -> str:
+        try:
+            return (self.path / name).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise LabError(f"{self.path} is not a run: it has no {name}.") from None
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a small file as a whole, readable by its owner alone."""
+    new = path.with_name(f"{path.name}.{os.getpid()}.new")
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:  # noqa: PTH123
+        file.write(text)
+    new.replace(path)

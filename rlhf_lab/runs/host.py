@@ -1,0 +1,81 @@
+"""What differs between platforms: own session, niceness, file locks, signals, cores. Nowhere else."""
+
+import os
+import shutil
+import subprocess
+import sys
+from typing import IO, Any
+
+import psutil
+
+WINDOWS = sys.platform == "win32"
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS, Windows
+        return os.cpu_count() or 1
+
+
+def default_threads() -> int:
+    """One fewer than the cores: with all of them, training and a live window collapse together."""
+    return max(1, cores() - 1)
+
+
+def device_of(device: str) -> str:
+    """Which device a config means, guessed without torch; for the queue alone."""
+    if device != "auto":
+        return device
+    if sys.platform == "darwin" and os.uname().machine == "arm64":
+        return "mps"
+    return "cuda" if shutil.which("nvidia-smi") else "cpu"
+
+
+def private_files() -> None:
+    """Everything this process makes from now on is its owner's alone (no effect on Windows)."""
+    os.umask(0o077)
+
+
+def be_nice() -> None:
+    """Let the window and everything else go first."""
+    if sys.platform == "win32":
+        psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
+    else:
+        os.nice(5)
+
+
+def detached() -> dict[str, Any]:
+    """Arguments of `subprocess.Popen` for a child that outlives its parent and gets none of its signals."""
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+    return {"start_new_session": True}
+
+
+def can_ask_to_end() -> bool:
+    """Whether `psutil.Process.terminate` asks (SIGTERM) rather than kills, as it does on Windows."""
+    return not WINDOWS
+
+
+def lock(file: IO[bytes]) -> bool:
+    """Take the file's exclusive lock until it is closed; False when another has it (always True on Windows)."""
+    if sys.platform != "win32":
+        import fcntl
+
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+def end_in_words(status: int | None) -> str:
+    """Why a process ended, from its exit status."""
+    if status is None:
+        return "The trainer process ended without saying why."
+    if status == -9:
+        return "The trainer process was killed (signal 9). If nobody did that, the system ran out of memory."
+    if status < 0:
+        return f"The trainer process died of signal {-status}."
+    return f"The trainer process ended with status {status}."

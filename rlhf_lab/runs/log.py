@@ -1,0 +1,133 @@
+"""A run's event log: appended by one writer, tailed by any number of readers to the last newline."""
+
+import errno
+import os
+import time
+from pathlib import Path
+from typing import IO
+
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.events import AnyEvent, Event, Finished, dump_event, load_event
+from rlhf_lab.runs import host
+
+_CHUNK = 4 << 20
+
+
+class LogLockedError(LabError):
+    """Another process is writing this log."""
+
+
+class EventLog:
+    """The writer's side. Adds ``attempt``, ``seq`` and ``time`` to each event; every line is one write."""
+
+    def __init__(self, path: Path, attempt: int) -> None:
+        """Raises `LogLockedError` while another process has the log open for writing."""
+        self.attempt = attempt
+        self._file: IO[bytes] = open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0)  # noqa: SIM115, PTH123 - private mode, kept open
+        if not host.lock(self._file):
+            self._file.close()
+            raise LogLockedError(f"{path.parent.name} is already running: another process writes its log.")
+        last = _cut_torn_line(self._file)
+        mine = last is not None and last.attempt == attempt
+        self._seq = last.seq if mine and last is not None else 0
+        self.finished = mine and isinstance(last, Finished)
+
+    def append(self, event: Event) -> None:
+        """Write the event; a line is either whole or not there, even when the disk is full."""
+        stamped = event.model_copy(update={"attempt": self.attempt, "seq": self._seq + 1, "time": time.time()})
+        line = dump_event(stamped) + b"\n"
+        end = self._file.seek(0, os.SEEK_END)
+        try:
+            if self._file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._file.name)
+        except OSError:
+            self._file.truncate(end)
+            raise
+        self._seq += 1
+        self.finished = self.finished or isinstance(event, Finished)
+
+    def close(self) -> None:
+        """Let go of the file; the next writer may come."""
+        self._file.close()
+
+    def __enter__(self) -> "EventLog":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Tail:
+    """The reader's side: each `read` returns what was added since, never half a line."""
+
+    def __init__(self, path: Path, offset: int = 0) -> None:
+        self.path = path
+        self.offset = offset
+
+    def read(self) -> list[tuple[AnyEvent, int]]:
+        """New events, each with the offset after it; at most some megabytes at once.
+
+        Lines that are no event are passed over: the log of a crashed machine may hold some.
+        """
+        found: list[tuple[AnyEvent, int]] = []
+        while not found and (lines := read_lines(self.path, self.offset)):
+            found = [(event, offset) for line, offset in lines if (event := _parse(line)) is not None]
+            self.offset = lines[-1][1]
+        return found
+
+
+def read_lines(path: Path, offset: int) -> list[tuple[bytes, int]]:
+    """Whole lines from ``offset`` on, each with the offset after it; [] while the file is not there."""
+    try:
+        if path.stat().st_size <= offset:
+            return []
+        with path.open("rb") as file:
+            file.seek(offset)
+            data = file.read(_CHUNK)
+            if b"\n" not in data:  # one line longer than a chunk, or the unfinished last one
+                data += file.readline()
+    except FileNotFoundError:
+        return []
+    lines = []
+    for line in data.split(b"\n")[:-1]:
+        offset += len(line) + 1
+        lines.append((line, offset))
+    return lines
+
+
+def end_attempt(path: Path, attempt: int, end: Finished) -> None:
+    """Write the end of an attempt that died before it could; does nothing when the end is there.
+
+    Several followers may call it at once: the log's lock lets one of them write.
+    """
+    try:
+        with EventLog(path, attempt) as log:
+            if not log.finished:
+                log.append(end)
+    except LogLockedError:
+        return
+
+
+def _parse(line: bytes) -> AnyEvent | None:
+    try:
+        return load_event(line)
+    except ValueError:
+        return None
+
+
+def _cut_torn_line(file: IO[bytes]) -> AnyEvent | None:
+    """Remove what follows the last newline (no reader has seen it); the last event before it, if any."""
+    size = file.seek(0, os.SEEK_END)
+    block = 1 << 16
+    while True:
+        start = max(0, size - block)
+        file.seek(start)
+        data = file.read(size - start)
+        whole = data[: data.rfind(b"\n") + 1]
+        # The first line of a block is cut off, unless the block begins the file.
+        lines = whole.split(b"\n")[0 if start == 0 else 1 : -1]
+        last = next((event for line in reversed(lines) if (event := _parse(line)) is not None), None)
+        if last is not None or start == 0:
+            file.truncate(start + len(whole))
+            return last
+        block *= 4

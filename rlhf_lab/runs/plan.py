@@ -1,0 +1,143 @@
+"""What a run would stand on (data, base, earlier runs), and in words why it cannot start."""
+
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rlhf_lab.core.config import PpoConfig, RewardConfig, RunConfig
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.resources import resource
+from rlhf_lab.runs.folder import RunFolder
+from rlhf_lab.store import DatasetRow, Store
+
+_FREE_BYTES = 200 << 20
+KINDS = {"sft": {"demonstration", "pair"}, "reward": {"pair"}, "ppo": {"prompt", "demonstration", "pair", "unpaired"}}
+"""The kinds of records that a stage can learn from."""
+
+
+@dataclass
+class Plan:
+    """The resolved grounds of a run; with ``reasons`` it cannot start."""
+
+    reasons: list[str] = field(default_factory=list)
+    dataset: DatasetRow | None = None
+    start_runs: tuple[str, ...] = ()
+    reward_model: str | None = None
+    reward_start_runs: tuple[str, ...] = ()
+
+
+def make_plan(config: RunConfig, store: Store, runs_folder: Path) -> Plan:
+    """Look at everything that the config names; nothing is read in full and no model is loaded."""
+    plan = Plan()
+    plan.dataset = _dataset(config, store, plan.reasons)
+    plan.reasons += _model_reasons(config.model)
+    if config.start_from:
+        start = _finished_run(config.start_from, "start_from", ("sft", "ppo"), runs_folder, plan.reasons)
+        if start is not None:
+            plan.start_runs = (*start.manifest.start_runs, start.run)
+            if start.config.model != config.model:
+                plan.reasons.append(
+                    f"start_from: {start.run} was trained on the base {start.config.model!r}, this run asks for "
+                    f"{config.model!r}. Set model to {start.config.model!r} or choose another run."
+                )
+    if isinstance(config, PpoConfig):
+        if not config.reward_model:
+            plan.reasons.append("reward_model: PPO needs a finished reward run. Train one on the Reward pane first.")
+        else:
+            reward = _finished_run(config.reward_model, "reward_model", ("reward",), runs_folder, plan.reasons)
+            if reward is not None:
+                plan.reward_model = reward.config.model
+                plan.reward_start_runs = reward.manifest.start_runs
+                if plan.reward_model != config.model:
+                    plan.reasons += _model_reasons(plan.reward_model)
+    free = shutil.disk_usage(runs_folder).free
+    if free < _FREE_BYTES:
+        plan.reasons.append(
+            f"Only {free >> 20} MB are free on the disk of {runs_folder.parent}; a run needs {_FREE_BYTES >> 20} MB. "
+            "Delete something there, or choose another project folder."
+        )
+    return plan
+
+
+def absolute_model(model: str) -> str:
+    """The model as a config keeps it: paths absolute, since a run outlives the folder it was started in."""
+    path = Path(model).expanduser()
+    return str(path.resolve()) if model != "bundled" and path.exists() else model
+
+
+def _dataset(config: RunConfig, store: Store, reasons: list[str]) -> DatasetRow | None:
+    rows = {row.name: row for row in store.datasets()}
+    fitting = [name for name, row in rows.items() if row.kind in KINDS[config.stage]]
+    advice = f"Choose one of: {', '.join(fitting)}." if fitting else "Import one on the Data pane first."
+    if not config.dataset:
+        reasons.append(f"dataset: no data set is chosen. {advice}")
+        return None
+    row = rows.get(config.dataset)
+    if row is None:
+        reasons.append(f"dataset: there is no data set {config.dataset!r} in this project. {advice}")
+        return None
+    if row.kind not in KINDS[config.stage]:
+        wanted = " or ".join(sorted(KINDS[config.stage]))
+        reasons.append(
+            f"dataset: {row.name!r} holds {row.kind} records, {config.stage} learns from {wanted} records. {advice}"
+        )
+    elif row.train == 0:
+        reasons.append(f"dataset: {row.name!r} has no records in its train split; import more data.")
+    elif isinstance(config, RewardConfig) and row.heldout == 0:
+        reasons.append(
+            f"dataset: {row.name!r} has no held-out records, so the reward model could not be judged; import it again "
+            "with a held-out share above 0."
+        )
+    return row
+
+
+def _model_reasons(model: str) -> list[str]:
+    if model == "bundled":
+        try:
+            resource("model/config.json")
+        except FileNotFoundError as error:
+            return [f"model: {error}"]
+        return []
+    path = Path(model).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            return [f"model: {path} has no config.json, so it is not a model folder."]
+        if not list(path.glob("*.safetensors")):
+            return [f"model: {path} has no .safetensors file; other weight files are refused, since they can run code."]
+        return []
+    if path.is_file():
+        return [] if path.suffix == ".gguf" else [f"model: {path} is neither a folder nor a .gguf file."]
+    if path.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1:
+        return [f'model: {model!r} is not there. Give "bundled", a folder, a .gguf file or a downloaded hub id.']
+    if not _hub_folder(model).is_dir():
+        return [
+            f"model: {model!r} is neither a folder nor a hub id that is already downloaded (looked in "
+            f"{_hub_folder(model).parent}). Download it with: hf download {model}"
+        ]
+    return []
+
+
+def _hub_folder(model: str) -> Path:
+    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
+    cache = Path(os.environ.get("HF_HUB_CACHE", home / "hub")).expanduser()
+    return cache / f"models--{model.replace('/', '--')}"
+
+
+def _finished_run(
+    run: str, setting: str, stages: tuple[str, ...], runs_folder: Path, reasons: list[str]
+) -> RunFolder | None:
+    folder = RunFolder(runs_folder / run)
+    try:
+        manifest = folder.manifest if Path(run).name == run else None
+    except LabError:
+        manifest = None
+    if manifest is None:
+        reasons.append(f"{setting}: there is no run {run!r} in this project. List them with: rlhf-lab runs")
+    elif manifest.stage not in stages:
+        reasons.append(f"{setting}: {run} is a run of {manifest.stage}; it must be one of {' or '.join(stages)}.")
+    elif not folder.has_result():
+        reasons.append(f"{setting}: {run} has left no adapter yet. Let it finish, or resume it.")
+    else:
+        return folder
+    return None

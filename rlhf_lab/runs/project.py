@@ -1,0 +1,203 @@
+"""A project: one folder with its database, runs and models."""
+
+import hashlib
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rlhf_lab.core.config import RunConfig
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.events import Finished
+from rlhf_lab.core.records import dump_record, load_record
+from rlhf_lab.core.resources import resource
+from rlhf_lab.runs.folder import Manifest, RunFolder
+from rlhf_lab.runs.log import end_attempt
+from rlhf_lab.runs.plan import Plan, absolute_model, make_plan
+from rlhf_lab.runs.recorder import Recorder
+from rlhf_lab.store import RunRow, Store
+
+BUNDLED = {
+    "lab world demonstrations": "lab-world-demonstrations",
+    "lab world pairs": "lab-world-pairs",
+    "lab world prompts": "lab-world-prompts",
+    "lab world quiz": "lab-world-quiz",
+}
+"""Display name and file of each data set that comes with the lab."""
+
+
+@dataclass
+class Recovered:
+    """What a newly opened project finds: runs that live, died meanwhile, or were never started."""
+
+    live: list[RunFolder] = field(default_factory=list)
+    interrupted: list[RunFolder] = field(default_factory=list)
+    waiting: list[RunFolder] = field(default_factory=list)
+
+
+def default_folder() -> Path:
+    """``$RLHF_LAB_HOME/project``, else the platform's user-data folder."""
+    if home := os.environ.get("RLHF_LAB_HOME"):
+        return Path(home) / "project"
+    from platformdirs import user_data_path
+
+    return user_data_path("rlhf-lab", appauthor=False) / "project"
+
+
+class Project:
+    """One open project. Use each instance from one thread; open another one elsewhere."""
+
+    def __init__(self, folder: Path, store: Store) -> None:
+        self.folder = folder
+        self.store = store
+        self.runs_folder = folder / "runs"
+        self.models_folder = folder / "models"
+
+    @classmethod
+    def open(cls, folder: Path | str | None = None, **store_options: Any) -> "Project":
+        """Open or make the project; raises `LabError` when its folder cannot be used."""
+        path = Path(folder).expanduser().resolve() if folder is not None else default_folder()
+        try:
+            for part in (path, path / "runs", path / "models"):
+                part.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise LabError(
+                f"The project folder {path} cannot be used: {error.strerror or error}. "
+                "Choose another one with --project, or free the place."
+            ) from None
+        return cls(path, Store.open(path / "lab.sqlite", **store_options))
+
+    def close(self) -> None:
+        """Close the database; runs go on."""
+        self.store.close()
+
+    def __enter__(self) -> "Project":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def ensure_bundled(self) -> None:
+        """Put the data sets that come with the lab into the project, unless they are there."""
+        there = {row.name for row in self.store.datasets()}
+        for name, file in BUNDLED.items():
+            if name in there:
+                continue
+            with resource(f"datasets/{file}.jsonl").open("rb") as lines:
+                records = [load_record(line) for line in lines]
+            with self.store.new_dataset(name, "lab", records[0].kind) as writer:
+                writer.add(records)
+
+    def check(self, config: RunConfig) -> list[str]:
+        """Why the run could not start, in words; [] when it can."""
+        return self._plan(config).reasons
+
+    def create_run(self, config: RunConfig) -> RunFolder:
+        """Make the run's folder with its frozen data and note it as waiting; raises `LabError` as `check` says."""
+        config = config.model_copy(update={"model": absolute_model(config.model)})
+        plan = self._plan(config)
+        if plan.reasons:
+            raise LabError(" ".join(plan.reasons))
+        folder = self._new_folder(config.stage)
+        manifest = self._snapshot(folder, config, plan)
+        folder.write_plan(config, manifest)
+        self.store.add_run(
+            folder.run, config.stage, f"runs/{folder.run}", config.model_dump_json(), created=manifest.created
+        )
+        return folder
+
+    def run(self, run: str) -> RunFolder:
+        """The folder of a run by its id; raises `LabError` when there is none."""
+        folder = RunFolder(self.runs_folder / run)
+        if Path(run).name != run or not (folder.path / "manifest.json").is_file():
+            raise LabError(f"There is no run {run!r} in {self.folder}. List them with: rlhf-lab runs")
+        return folder
+
+    def run_row(self, run: str) -> RunRow:
+        """What the database knows of a run; raises `LabError` when there is none."""
+        for row in self.store.runs():
+            if row.run == run:
+                return row
+        raise LabError(f"There is no run {run!r} in {self.folder}. List them with: rlhf-lab runs")
+
+    def adapters(self, runs: Sequence[str]) -> tuple[Path, ...]:
+        """The adapter folders of the runs, in order."""
+        return tuple(self.run(run).adapter for run in runs)
+
+    def lineage(self, run: str) -> tuple[str, ...]:
+        """The runs that the model of this one went through, oldest first, itself last."""
+        return (*self.run(run).manifest.start_runs, run)
+
+    def cancel(self, run: str) -> None:
+        """End a run that was never started."""
+        folder = self.run(run)
+        end_attempt(folder.events_path, 0, Finished(outcome="stopped", message="Cancelled before it started."))
+        Recorder(self.store).catch_up(folder)
+
+    def recover(self) -> Recovered:
+        """Look after the runs that were unfinished when the project was last seen.
+
+        Records what they said meanwhile; a dead one without an end becomes "interrupted". Attach to
+        the live ones and queue the waiting ones again.
+        """
+        found, recorder = Recovered(), Recorder(self.store)
+        for row in self.store.runs():
+            if row.outcome not in ("queued", "running", "paused"):
+                continue
+            folder = RunFolder(self.runs_folder / row.run)
+            process = folder.process()
+            if process is not None and process.alive():
+                found.live.append(folder)
+                continue
+            recorder.catch_up(folder)
+            if self.run_row(row.run).outcome not in ("queued", "running", "paused"):
+                continue
+            if folder.attempt() == 0:
+                found.waiting.append(folder)
+            else:
+                found.interrupted.append(folder)
+                self.store.set_run_state(
+                    row.run, "interrupted", "Its process ended while nobody watched. Resume goes on from its last save."
+                )
+        return found
+
+    def _plan(self, config: RunConfig) -> Plan:
+        return make_plan(config, self.store, self.runs_folder)
+
+    def _new_folder(self, stage: str) -> RunFolder:
+        taken = [p.name.rpartition("-")[2] for p in self.runs_folder.glob(f"{stage}-*")]
+        number = max((int(n) for n in taken if n.isdigit()), default=0)
+        while True:
+            number += 1
+            path = self.runs_folder / f"{stage}-{number}"
+            try:
+                path.mkdir(mode=0o700)  # the one step that two windows cannot both do
+            except FileExistsError:
+                continue
+            return RunFolder(path)
+
+    def _snapshot(self, folder: RunFolder, config: RunConfig, plan: Plan) -> Manifest:
+        digest, counts, gold = hashlib.sha256(), {"train": 0, "heldout": 0}, False
+        with open(os.open(folder.data_path, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:  # noqa: PTH123 - private mode
+            for record in self.store.records(config.dataset):
+                line = dump_record(record) + b"\n"
+                digest.update(line)
+                file.write(line)
+                counts[record.split] += 1
+                gold = gold or "world" in record.prompt.tags
+        return Manifest(
+            run=folder.run,
+            stage=config.stage,
+            created=time.time(),
+            dataset=config.dataset,
+            data_sha256=digest.hexdigest(),
+            records=sum(counts.values()),
+            **counts,
+            gold=gold,
+            start_runs=plan.start_runs,
+            reward_run=getattr(config, "reward_model", None),
+            reward_model=plan.reward_model,
+            reward_start_runs=plan.reward_start_runs,
+        )
