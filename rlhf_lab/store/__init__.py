@@ -1,1 +1,7 @@
-"""The project's database: records and runs, through sqlite-utils. One writer at a time."""
+"""The project's database. See `rlhf_lab.store.store.Store`."""
+
+from rlhf_lab.store.datasets import DatasetRow, DatasetWriter, Row
+from rlhf_lab.store.run_index import Curve, RunRow
+from rlhf_lab.store.store import Store
+
+__all__ = ["Curve", "DatasetRow", "DatasetWriter", "Row", "RunRow", "Store"]

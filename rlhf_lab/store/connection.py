@@ -1,0 +1,116 @@
+"""One connection to a project's database: opening, short write transactions, and errors in words."""
+
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.store import schema
+
+
+@contextmanager
+def _in_words(path: Path) -> Iterator[None]:
+    """Turn what SQLite says about locks, space and damage into a `LabError`."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        name = getattr(error, "sqlite_errorname", "")
+        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            raise LabError(
+                f"The project's database {path} is in use by another process. Try again in a moment."
+            ) from error
+        if name.startswith("SQLITE_FULL"):
+            raise LabError(f"No space is left on the disk for {path}. Free some space and try again.") from error
+        if name.startswith("SQLITE_READONLY"):
+            raise LabError(
+                f"{path} cannot be written. Change its permissions or choose another project folder."
+            ) from error
+        if name.startswith(("SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_PERM", "SQLITE_AUTH")):
+            raise LabError(f"{path} cannot be read or written ({error}). Check the folder and the disk.") from error
+        if name.startswith("SQLITE_NOTADB"):
+            raise LabError(f"{path} is not a database of this lab. Move it away or choose another folder.") from error
+        if name.startswith("SQLITE_CORRUPT"):
+            raise LabError(f"The database {path} is damaged ({error}). Restore a backup of it.") from error
+        raise
+
+
+class Connection:
+    """A SQLite connection in WAL mode. Use it from the thread that opened it; another thread opens its own."""
+
+    def __init__(self, path: Path, busy_ms: int) -> None:
+        self.path = path
+        with _in_words(path):
+            try:
+                # SQLite gives its -wal and -shm files the permissions of the database itself.
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            except PermissionError:
+                if not path.is_file():
+                    raise LabError(f"{path} cannot be made: no permission. Choose another project folder.") from None
+            except OSError as error:
+                raise LabError(f"{path} cannot be opened: {error.strerror}. Choose another project folder.") from error
+            self._sqlite = sqlite3.connect(path, timeout=busy_ms / 1000, isolation_level=None)
+            try:
+                self._prepare()
+            except BaseException:
+                self._sqlite.close()
+                raise
+
+    def _prepare(self) -> None:
+        version = self._pragma("user_version")
+        newest = len(schema.MIGRATIONS)
+        application = self._pragma("application_id")
+        empty = self._sqlite.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
+        if application != schema.APPLICATION_ID and not empty:
+            raise LabError(f"{self.path} is not a database of this lab. Move it away or choose another folder.")
+        if version > newest:
+            raise LabError(
+                f"{self.path} was made by a newer RLHF Lab (database version {version}, this one knows {newest}). "
+                "Install that version or choose another project folder."
+            )
+        if version < newest:
+            if not empty:
+                self._back_up(version)
+            self._sqlite.execute("PRAGMA journal_mode = WAL")
+            schema.migrate(self._sqlite)
+        self._sqlite.execute("PRAGMA synchronous = NORMAL")
+
+    def _pragma(self, name: str) -> int:
+        return int(self._sqlite.execute(f"PRAGMA {name}").fetchone()[0])
+
+    def _back_up(self, version: int) -> None:
+        """A whole copy beside the database, complete before it gets its name."""
+        final = self.path.with_name(f"{self.path.name}.version-{version}.backup")
+        part = final.with_name(final.name + ".part")
+        part.unlink(missing_ok=True)
+        os.close(os.open(part, os.O_RDWR | os.O_CREAT, 0o600))
+        copy = sqlite3.connect(part)
+        try:
+            self._sqlite.backup(copy)
+        finally:
+            copy.close()
+        part.replace(final)
+
+    def rows(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        with _in_words(self.path):
+            return self._sqlite.execute(sql, parameters).fetchall()
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """A short `BEGIN IMMEDIATE` transaction: committed on leaving, undone on any exception."""
+        with _in_words(self.path):
+            self._sqlite.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._sqlite
+                self._sqlite.execute("COMMIT")
+            except BaseException:
+                if self._sqlite.in_transaction:
+                    self._sqlite.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Close it; a second time does nothing."""
+        self._sqlite.close()

@@ -1,0 +1,275 @@
+"""Data sets in the database: written in batches unseen, visible all at once; read by pages of the primary key."""
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.records import AnyRecord, Split, dump_record, load_record
+from rlhf_lab.store.connection import Connection
+from rlhf_lab.store.schema import ID_BITS
+
+PAGE = 512
+NAME_LENGTH = 200
+PROBLEMS_KEPT = 10_000
+"""Problems stored for one data set; the rest are counted."""
+_DELETE_BATCH = 20_000
+_DELETED = "deleted"
+
+_MATCHES = r"""
+    body LIKE :quick ESCAPE '\' AND (
+        prompt LIKE :text ESCAPE '\'
+        OR json_extract(body, '$.chosen.text') LIKE :text ESCAPE '\'
+        OR json_extract(body, '$.rejected.text') LIKE :text ESCAPE '\'
+        OR json_extract(body, '$.completion.text') LIKE :text ESCAPE '\'
+    )
+"""
+
+
+@dataclass(frozen=True)
+class DatasetRow:
+    """One data set as the Data pane lists it. ``kind`` is a record kind, or "mixed"; ``note`` is for the person."""
+
+    name: str
+    format: str
+    kind: str
+    records: int
+    train: int
+    heldout: int
+    problems: int
+    created: float
+    source: str = ""
+    sha256: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A record and its id, by which the next page continues."""
+
+    id: int
+    record: AnyRecord
+
+
+def _pattern(text: str) -> str:
+    escaped = text.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+    return f"%{escaped}%"
+
+
+class DatasetWriter:
+    """Fills a data set that nobody sees until its ``with`` block is left normally; ``name`` is final after that."""
+
+    def __init__(self, connection: Connection, dataset: int, name: str) -> None:
+        self.name = name
+        self.records = self.train = self.problems = 0
+        self._connection = connection
+        self._dataset = dataset
+
+    def add(self, batch: Iterable[AnyRecord]) -> None:
+        """Store records in one short transaction; a few thousand at a time is fast."""
+        first = (self._dataset << ID_BITS) + self.records
+        rows = [
+            (first + n, record.kind, record.split, record.prompt.text, dump_record(record).decode())
+            for n, record in enumerate(batch)
+        ]
+        with self._connection.write() as db:
+            db.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?)", rows)
+        self.records += len(rows)
+        self.train += sum(row[2] == "train" for row in rows)
+
+    def problem(self, line: int, reason: str) -> None:
+        """Note one thing that could not be stored."""
+        self.problems_found([(line, reason)])
+
+    def problems_found(self, batch: Iterable[tuple[int, str]]) -> None:
+        """Note several in one transaction."""
+        rows = [(self._dataset, self.problems + n, line, reason) for n, (line, reason) in enumerate(batch)]
+        self.problems += len(rows)
+        with self._connection.write() as db:
+            kept = [row for row in rows if row[1] < PROBLEMS_KEPT]
+            db.executemany("INSERT INTO problems VALUES (?, ?, ?, ?)", kept)
+
+
+class Datasets:
+    """Queries on data sets; see `rlhf_lab.store.store.Store` for what each promises."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def all(self) -> list[DatasetRow]:
+        rows = self._connection.rows(
+            "SELECT name, format, kind, records, train, heldout, problems, created, source, sha256, note "
+            "FROM datasets WHERE owner IS NULL ORDER BY id"
+        )
+        return [DatasetRow(*row) for row in rows]
+
+    @contextmanager
+    def new(self, name: str, format: str, kind: str, source: str, sha256: str, note: str) -> Iterator[DatasetWriter]:
+        self.sweep()
+        with self._connection.write() as db:
+            dataset = db.execute(
+                "INSERT INTO datasets (name, format, kind, source, sha256, note, created, owner) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (_checked(name), format, kind, source, sha256, note, time.time(), _this_process()),
+            ).lastrowid
+        assert dataset is not None
+        writer = DatasetWriter(self._connection, dataset, name)
+        try:
+            yield writer
+            with self._connection.write() as db:
+                writer.name = _free_name(db, _checked(name))
+                db.execute(
+                    "UPDATE datasets SET owner = NULL, name = ?, records = ?, train = ?, heldout = ?, problems = ? WHERE id = ?",
+                    (
+                        writer.name,
+                        writer.records,
+                        writer.train,
+                        writer.records - writer.train,
+                        writer.problems,
+                        dataset,
+                    ),
+                )
+        except BaseException:
+            # Where even this fails (a full disk), the rest stays unseen and a later import sweeps it.
+            with suppress(LabError):
+                self._discard(dataset)
+            raise
+
+    def records(self, name: str, split: Split | None) -> Iterator[AnyRecord]:
+        low, high = self._range(name)
+        while rows := self._connection.rows(
+            "SELECT id, body FROM records WHERE id >= ? AND id < ? AND (? IS NULL OR split = ?) ORDER BY id LIMIT ?",
+            (low, high, split, split, PAGE),
+        ):
+            for _, body in rows:
+                yield load_record(body)
+            low = rows[-1][0] + 1
+
+    def page(self, name: str, after: int | None, limit: int, search: str) -> list[Row]:
+        low, high = self._range(name)
+        return self._rows(low if after is None else max(low, after + 1), high, limit, 0, search)
+
+    def page_at(self, name: str, position: int, limit: int, search: str) -> list[Row]:
+        low, high = self._range(name)
+        # Positions are part of the id, so that a jump without a search costs the same anywhere.
+        start, skip = (low, position) if search else (low + position, 0)
+        return self._rows(start, high, limit, skip, search)
+
+    def _rows(self, low: int, high: int, limit: int, skip: int, search: str) -> list[Row]:
+        where, parameters = _where(low, high, search)
+        rows = self._connection.rows(
+            f"SELECT id, body FROM records WHERE {where} ORDER BY id LIMIT :limit OFFSET :skip",
+            {**parameters, "limit": limit, "skip": skip},
+        )
+        return [Row(key, load_record(body)) for key, body in rows]
+
+    def count(self, name: str, search: str) -> int:
+        low, high = self._range(name)
+        if not search:
+            return int(self._connection.rows("SELECT records FROM datasets WHERE id = ?", (low >> ID_BITS,))[0][0])
+        where, parameters = _where(low, high, search)
+        return int(self._connection.rows(f"SELECT count(*) FROM records WHERE {where}", parameters)[0][0])
+
+    def problems(self, name: str, limit: int) -> tuple[list[tuple[int, str]], int]:
+        dataset = self._id(name)
+        rows = self._connection.rows(
+            "SELECT line, reason FROM problems WHERE dataset = ? ORDER BY number LIMIT ?", (dataset, limit)
+        )
+        total = self._connection.rows("SELECT problems FROM datasets WHERE id = ?", (dataset,))[0][0]
+        return [(line, reason) for line, reason in rows], total
+
+    def rename(self, name: str, new: str) -> None:
+        dataset = self._id(name)
+        with self._connection.write() as db:
+            if _free_name(db, _checked(new)) != new and new != name:
+                raise LabError(f"There is already a data set named {new!r}. Choose another name.")
+            db.execute("UPDATE datasets SET name = ? WHERE id = ?", (new, dataset))
+
+    def delete(self, name: str) -> None:
+        self._discard(self._id(name))
+
+    def sweep(self) -> None:
+        """Remove what dead processes left half-written or half-deleted."""
+        for dataset, owner in self._connection.rows("SELECT id, owner FROM datasets WHERE owner IS NOT NULL"):
+            if not _alive(owner):
+                self._remove(dataset)
+
+    def _discard(self, dataset: int) -> None:
+        with self._connection.write() as db:
+            db.execute("UPDATE datasets SET owner = ? WHERE id = ?", (_DELETED, dataset))
+        self._remove(dataset)
+
+    def _remove(self, dataset: int) -> None:
+        """In short transactions, so that a window beside us can write; the row goes last."""
+        low, high = dataset << ID_BITS, (dataset + 1) << ID_BITS
+        while low < high:
+            with self._connection.write() as db:
+                last = db.execute(
+                    "SELECT max(id) FROM (SELECT id FROM records WHERE id >= ? AND id < ? ORDER BY id LIMIT ?)",
+                    (low, high, _DELETE_BATCH),
+                ).fetchone()[0]
+                if last is None:
+                    break
+                db.execute("DELETE FROM records WHERE id >= ? AND id <= ?", (low, last))
+                low = last + 1
+        with self._connection.write() as db:
+            db.execute("DELETE FROM problems WHERE dataset = ?", (dataset,))
+            db.execute("DELETE FROM datasets WHERE id = ?", (dataset,))
+
+    def _id(self, name: str) -> int:
+        rows = self._connection.rows("SELECT id FROM datasets WHERE name = ? AND owner IS NULL", (name,))
+        if not rows:
+            known = ", ".join(repr(row.name) for row in self.all()[:20]) or "none yet"
+            raise LabError(f"There is no data set named {name!r} in this project. There are: {known}.")
+        return int(rows[0][0])
+
+    def _range(self, name: str) -> tuple[int, int]:
+        dataset = self._id(name)
+        return dataset << ID_BITS, (dataset + 1) << ID_BITS
+
+
+def _where(low: int, high: int, search: str) -> tuple[str, dict[str, Any]]:
+    if not search:
+        return "id >= :low AND id < :high", {"low": low, "high": high}
+    # The quick pattern looks at the JSON as it lies there; only what passes is taken apart.
+    quick = _pattern(json.dumps(search, ensure_ascii=False)[1:-1])
+    parameters = {"low": low, "high": high, "quick": quick, "text": _pattern(search)}
+    return f"id >= :low AND id < :high AND {_MATCHES}", parameters
+
+
+def _checked(name: str) -> str:
+    if not name.strip() or len(name) > NAME_LENGTH or not name.isprintable():
+        raise LabError(f"{name[:40]!r} cannot name a data set: use 1 to {NAME_LENGTH} printable characters.")
+    return name
+
+
+def _free_name(db: sqlite3.Connection, name: str) -> str:
+    free, number = name, 1
+    while db.execute("SELECT 1 FROM datasets WHERE name = ? AND owner IS NULL", (free,)).fetchone():
+        number += 1
+        suffix = f" ({number})"
+        free = name[: NAME_LENGTH - len(suffix)] + suffix
+    return free
+
+
+def _this_process() -> str:
+    import psutil  # here: only an import needs it, not the window's start
+
+    return f"{os.getpid()}:{psutil.Process().create_time()}"
+
+
+def _alive(owner: str) -> bool:
+    import psutil
+
+    if owner == _DELETED:
+        return False
+    pid, _, created = owner.partition(":")
+    try:
+        return abs(psutil.Process(int(pid)).create_time() - float(created)) < 2
+    except psutil.Error:
+        return False

@@ -1,0 +1,171 @@
+"""Runs, their events and their curves in the database: an index of each run's ``events.jsonl`` that can be rebuilt."""
+
+import math
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.events import AnyEvent, Finished, Metrics, Progress, Resumed, Started, dump_event, load_event
+from rlhf_lab.store.connection import Connection
+
+Curve = tuple[list[int], list[float]]
+"""Steps in rising order, and the values at them."""
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One run as the Runs pane lists it; ``outcome`` is done, stopped, failed, or queued, running, interrupted."""
+
+    run: str
+    stage: str
+    outcome: str
+    step: int
+    total: int
+    message: str
+    created: float
+    dir: str
+
+
+class RunIndex:
+    """Queries on runs; see `rlhf_lab.store.store.Store` for what each promises."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, run: str, stage: str, dir: str, config_json: str, created: float) -> None:
+        with self._connection.write() as db:
+            db.execute(
+                "INSERT INTO runs (run, stage, dir, config, created, outcome) VALUES (?, ?, ?, ?, ?, 'queued') "
+                "ON CONFLICT (run) DO NOTHING",
+                (run, stage, dir, config_json, created),
+            )
+
+    def all(self) -> list[RunRow]:
+        rows = self._connection.rows(
+            "SELECT run, stage, outcome, step, total, message, created, dir FROM runs ORDER BY created, id"
+        )
+        return [RunRow(*row) for row in rows]
+
+    def config(self, run: str) -> str:
+        key = self._id(run)
+        return str(self._connection.rows("SELECT config FROM runs WHERE id = ?", (key,))[0][0])
+
+    def set_state(self, run: str, outcome: str, message: str) -> None:
+        key = self._id(run)
+        with self._connection.write() as db:
+            db.execute("UPDATE runs SET outcome = ?, message = ? WHERE id = ?", (outcome, message, key))
+
+    def delete(self, run: str) -> None:
+        key = self._id(run)
+        with self._connection.write() as db:
+            db.execute("DELETE FROM events WHERE run = ?", (key,))
+            db.execute("DELETE FROM metrics WHERE run = ?", (key,))
+            db.execute("DELETE FROM runs WHERE id = ?", (key,))
+
+    def offset(self, run: str) -> int:
+        return int(self._connection.rows("SELECT log_offset FROM runs WHERE id = ?", (self._id(run),))[0][0])
+
+    def record(self, run: str, batch: Sequence[tuple[AnyEvent | None, int]]) -> None:
+        if not batch:
+            return
+        key = self._id(run)
+        with self._connection.write() as db:
+            metric_ids = _metric_ids(db, [event for event, _ in batch if isinstance(event, Metrics)])
+            for event, _ in batch:
+                # What is there already has had its effect; the log may be read again from any place.
+                if event is not None and _insert(db, key, event):
+                    _apply(db, key, event, metric_ids)
+            db.execute(
+                "UPDATE runs SET log_offset = max(log_offset, ?) WHERE id = ?", (max(end for _, end in batch), key)
+            )
+
+    def events(self, run: str, kinds: Iterable[str] | None) -> list[AnyEvent]:
+        key = self._id(run)
+        if kinds is None:
+            where, wanted = "", []
+        else:
+            wanted = list(kinds)
+            where = f"AND kind IN ({', '.join('?' * len(wanted))})"
+        rows = self._connection.rows(
+            f"SELECT body FROM events WHERE run = ? AND NOT superseded {where} ORDER BY attempt, seq", [key, *wanted]
+        )
+        found = (load_event(body) for (body,) in rows)
+        return [event for event in found if event is not None]
+
+    def curves(self, run: str, names: Iterable[str] | None) -> dict[str, Curve]:
+        key = self._id(run)
+        ids = {name: metric for metric, name in self._connection.rows("SELECT id, name FROM metric_names")}
+        wanted = sorted(ids) if names is None else [name for name in names if name in ids]
+        found = {name: self._curve(key, ids[name]) for name in wanted}
+        return {name: curve for name, curve in found.items() if curve[0]}
+
+    def _curve(self, run: int, metric: int) -> Curve:
+        rows = self._connection.rows(
+            "SELECT step, value, status FROM metrics WHERE run = ? AND metric = ? ORDER BY step, attempt",
+            (run, metric),
+        )
+        # A later attempt may look again at the step that it resumed from: the later look counts.
+        values = {step: value if status is None else float(status) for step, value, status in rows}
+        return list(values), list(values.values())
+
+    def _id(self, run: str) -> int:
+        rows = self._connection.rows("SELECT id FROM runs WHERE run = ?", (run,))
+        if not rows:
+            raise LabError(
+                f"There is no run {run!r} in this project's index. `rlhf-lab reindex` reads the run folders anew."
+            )
+        return int(rows[0][0])
+
+
+def _metric_ids(db: sqlite3.Connection, events: list[Metrics]) -> dict[str, int]:
+    names = {name for event in events for name in event.values}
+    if not names:
+        return {}
+    db.executemany("INSERT OR IGNORE INTO metric_names (name) VALUES (?)", [(name,) for name in sorted(names)])
+    return {name: key for key, name in db.execute("SELECT id, name FROM metric_names")}
+
+
+def _insert(db: sqlite3.Connection, run: int, event: AnyEvent) -> bool:
+    cursor = db.execute(
+        "INSERT OR IGNORE INTO events (run, attempt, seq, step, kind, body) VALUES (?, ?, ?, ?, ?, ?)",
+        (run, event.attempt, event.seq, event.step, event.kind, dump_event(event).decode()),
+    )
+    return cursor.rowcount == 1
+
+
+def _apply(db: sqlite3.Connection, run: int, event: AnyEvent, metric_ids: dict[str, int]) -> None:
+    """What an event changes besides being there."""
+    if isinstance(event, Metrics):
+        rows = [
+            (run, metric_ids[name], event.step, event.attempt, *_value_and_status(value))
+            for name, value in event.values.items()
+        ]
+        db.executemany("INSERT OR REPLACE INTO metrics VALUES (?, ?, ?, ?, ?, ?)", rows)
+    elif isinstance(event, Progress):
+        db.execute("UPDATE runs SET step = ?, total = ? WHERE id = ?", (event.done, event.total, run))
+    elif isinstance(event, Finished):
+        db.execute("UPDATE runs SET outcome = ?, message = ? WHERE id = ?", (event.outcome, event.message, run))
+    elif isinstance(event, Started | Resumed):
+        if isinstance(event, Resumed):
+            _supersede(db, run, event)
+        db.execute(
+            "UPDATE runs SET outcome = 'running', message = '', step = ?, total = coalesce(nullif(?, 0), total) WHERE id = ?",
+            (event.step, event.total_steps, run),
+        )
+
+
+def _supersede(db: sqlite3.Connection, run: int, resumed: Resumed) -> None:
+    """As `rlhf_lab.core.events.superseded_after` does it for a list."""
+    db.execute("DELETE FROM metrics WHERE run = ? AND step > ?", (run, resumed.step))
+    db.execute(
+        "UPDATE events SET superseded = 1 WHERE run = ? AND (step > ? OR kind = 'finished') "
+        "AND (attempt < ? OR (attempt = ? AND seq < ?))",
+        (run, resumed.step, resumed.attempt, resumed.attempt, resumed.seq),
+    )
+
+
+def _value_and_status(value: float) -> tuple[float | None, str | None]:
+    if math.isfinite(value):
+        return value, None
+    return None, str(value)

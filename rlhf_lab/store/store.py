@@ -1,0 +1,133 @@
+"""The project's database as everybody sees it: data sets, runs, events and curves."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Self
+
+from rlhf_lab.core.events import AnyEvent
+from rlhf_lab.core.records import AnyRecord, Split
+from rlhf_lab.store.connection import Connection
+from rlhf_lab.store.datasets import PAGE, DatasetRow, Datasets, DatasetWriter, Row
+from rlhf_lab.store.run_index import Curve, RunIndex, RunRow
+
+
+class Store:
+    """One connection. Use it from the thread that opened it; another thread opens its own.
+
+    Every method raises `LabError` where the database is locked, full, read-only or damaged, and for a
+    name that is not there. Writes are short transactions; what a method wrote is there when it returns.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._datasets = Datasets(connection)
+        self._runs = RunIndex(connection)
+
+    @classmethod
+    def open(cls, path: Path, *, busy_ms: int = 5000) -> Self:
+        """Open or create; an older database is backed up beside itself, then migrated; a newer one is refused.
+
+        ``busy_ms``: how long a statement waits for another process's lock (the window: 50).
+        """
+        return cls(Connection(path, busy_ms))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def path(self) -> Path:
+        """The database file, by which another thread opens its own."""
+        return self._connection.path
+
+    # Data sets
+
+    def datasets(self) -> list[DatasetRow]:
+        """All complete data sets, oldest first."""
+        return self._datasets.all()
+
+    def new_dataset(
+        self, name: str, format: str, kind: str, *, source: str = "", sha256: str = "", note: str = ""
+    ) -> AbstractContextManager[DatasetWriter]:
+        """A writer whose data set appears when the block is left normally, and leaves nothing otherwise.
+
+        A name that is taken gets " (2)", and so on; ``writer.name`` says which it became.
+        """
+        return self._datasets.new(name, format, kind, source, sha256, note)
+
+    def records(self, name: str, split: Split | None = None) -> Iterator[AnyRecord]:
+        """All records in order, read page by page."""
+        return self._datasets.records(name, split)
+
+    def page(self, name: str, after: int | None = None, limit: int = PAGE, search: str = "") -> list[Row]:
+        """Records whose id is greater than ``after``, with ``search`` in the prompt or an answer (ASCII case ignored)."""
+        return self._datasets.page(name, after, limit, search)
+
+    def page_at(self, name: str, position: int, limit: int = PAGE, search: str = "") -> list[Row]:
+        """Records from the n-th one on (counted from 0); without a search every jump costs the same."""
+        return self._datasets.page_at(name, position, limit, search)
+
+    def count(self, name: str, search: str = "") -> int:
+        """How many records there are, or match."""
+        return self._datasets.count(name, search)
+
+    def problems(self, name: str, limit: int = 1000) -> tuple[list[tuple[int, str]], int]:
+        """The first problems as (line, reason), and how many there were in all."""
+        return self._datasets.problems(name, limit)
+
+    def rename_dataset(self, name: str, new: str) -> None:
+        """Give a data set another name."""
+        self._datasets.rename(name, new)
+
+    def delete_dataset(self, name: str) -> None:
+        """Remove a data set; runs keep their own copy of what they were trained on."""
+        self._datasets.delete(name)
+
+    # Runs
+
+    def add_run(self, run: str, stage: str, dir: str, config_json: str, created: float) -> None:
+        """Index a run as "queued"; one that is there stays as it is."""
+        self._runs.add(run, stage, dir, config_json, created)
+
+    def runs(self) -> list[RunRow]:
+        """All runs, oldest first."""
+        return self._runs.all()
+
+    def run_config(self, run: str) -> str:
+        """The config of a run as the JSON that `add_run` got."""
+        return self._runs.config(run)
+
+    def set_run_state(self, run: str, outcome: str, message: str = "") -> None:
+        """Say what no event says: queued, interrupted, failed before it began."""
+        self._runs.set_state(run, outcome, message)
+
+    def delete_run(self, run: str) -> None:
+        """Remove a run from the index (not its folder), for instance to read its log anew."""
+        self._runs.delete(run)
+
+    def record_events(self, run: str, batch: Sequence[tuple[AnyEvent | None, int]]) -> None:
+        """Store events with the log offset behind each, in one transaction; events already there change nothing.
+
+        ``None`` stands for a line of a kind that this version does not know. State, step and total of the
+        run follow from the events.
+        """
+        self._runs.record(run, batch)
+
+    def offset(self, run: str) -> int:
+        """Where in the run's log to read on."""
+        return self._runs.offset(run)
+
+    def events(self, run: str, kinds: Iterable[str] | None = None) -> list[AnyEvent]:
+        """Events that count (none that a later attempt superseded), in order."""
+        return self._runs.events(run, kinds)
+
+    def curves(self, run: str, names: Iterable[str] | None = None) -> dict[str, Curve]:
+        """Every metric (or the named ones) as (steps, values) that count; NaN and ±inf as they were."""
+        return self._runs.curves(run, names)
