@@ -1,7 +1,6 @@
 """Control by file: commands are lines of ``control.jsonl``; the running stage polls, its heart beats."""
 
 import os
-import threading
 import time
 from collections.abc import Callable
 
@@ -9,10 +8,11 @@ from pydantic import ValidationError
 
 from rlhf_lab.core.control import COMMAND, Command, GoOn, Pause, Set, Stop, StopRequested
 from rlhf_lab.core.events import Event, Paused
-from rlhf_lab.runs.folder import RunFolder, write_private
+from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.log import read_lines
 
 _LOOK_EVERY_S = 0.1
+_HEART_BYTES = 200
 
 
 def send_command(folder: RunFolder, command: Command) -> None:
@@ -33,27 +33,44 @@ class FileControl:
         self._offset = 0
         self._next_look = 0.0
         self._paused = False
-        self._stop = threading.Event()
+        self._stop = False  # a plain flag: a signal handler may not take locks
         self._changes: dict[str, float] = {}
+        self._heart = os.open(folder.heartbeat_path, os.O_WRONLY | os.O_CREAT, 0o600)
         self.beat("starting")
 
     def beat(self, doing: str) -> None:
         """Say what is being done now; for whoever looks at a step that takes long."""
-        write_private(self._folder.heartbeat_path, doing)
+        # Always the same bytes of the same file: that works on a full disk, too.
+        os.lseek(self._heart, 0, os.SEEK_SET)
+        os.write(self._heart, doing.encode()[:_HEART_BYTES].ljust(_HEART_BYTES))
 
     def stop(self) -> None:
         """Ask for the stop from inside: a signal handler's way."""
-        self._stop.set()
+        self._stop = True
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether the next `tick` raises."""
+        return self._stop
+
+    def wait(self, seconds: float) -> None:
+        """Wait, a tenth of a second or so at once, while the heart goes on beating."""
+        time.sleep(seconds)
+        self._look()
+
+    def close(self) -> None:
+        """Let go of the heartbeat file."""
+        os.close(self._heart)
 
     def tick(self) -> None:
         """See `rlhf_lab.core.control.Control.tick`."""
-        if self._stop.is_set():
+        if self._stop:
             raise StopRequested
         if time.monotonic() >= self._next_look:
             self._look()
             if self._paused:
                 self._wait()
-            if self._stop.is_set():
+            if self._stop:
                 raise StopRequested
 
     def changes(self) -> dict[str, float]:
@@ -81,13 +98,13 @@ class FileControl:
             case GoOn():
                 self._paused = False
             case Stop():
-                self._stop.set()
+                self._stop = True
             case Set():
                 self._changes[command.field] = command.value
 
     def _wait(self) -> None:
         self._say(Paused(paused=True))
-        while self._paused and not self._stop.wait(_LOOK_EVERY_S):
-            self._look()
+        while self._paused and not self._stop:
+            self.wait(_LOOK_EVERY_S)
         self._paused = False
         self._say(Paused(paused=False))

@@ -53,6 +53,13 @@ def detached() -> dict[str, Any]:
     return {"start_new_session": True}
 
 
+def child_environment() -> dict[str, str]:
+    """For a child that will import torch: threads, and no network unless the person has asked for it."""
+    threads = str(default_threads())
+    wanted = {"OMP_NUM_THREADS": threads, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    return {**wanted, **os.environ}
+
+
 def can_ask_to_end() -> bool:
     """Whether `psutil.Process.terminate` asks (SIGTERM) rather than kills, as it does on Windows."""
     return not WINDOWS

@@ -22,15 +22,15 @@ class EventLog:
 
     def __init__(self, path: Path, attempt: int) -> None:
         """Raises `LogLockedError` while another process has the log open for writing."""
-        self.attempt = attempt
+        self.path, self.attempt = path, attempt
         self._file: IO[bytes] = open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0)  # noqa: SIM115, PTH123 - private mode, kept open
         if not host.lock(self._file):
             self._file.close()
             raise LogLockedError(f"{path.parent.name} is already running: another process writes its log.")
         last = _cut_torn_line(self._file)
-        mine = last is not None and last.attempt == attempt
-        self._seq = last.seq if mine and last is not None else 0
-        self.finished = mine and isinstance(last, Finished)
+        mine = last if last is not None and last.attempt == attempt else None
+        self._seq = 0 if mine is None else mine.seq
+        self.finished = mine if isinstance(mine, Finished) else None
 
     def append(self, event: Event) -> None:
         """Write the event; a line is either whole or not there, even when the disk is full."""
@@ -44,7 +44,8 @@ class EventLog:
             self._file.truncate(end)
             raise
         self._seq += 1
-        self.finished = self.finished or isinstance(event, Finished)
+        if isinstance(stamped, Finished):
+            self.finished = stamped
 
     def close(self) -> None:
         """Let go of the file; the next writer may come."""
@@ -95,17 +96,19 @@ def read_lines(path: Path, offset: int) -> list[tuple[bytes, int]]:
     return lines
 
 
-def end_attempt(path: Path, attempt: int, end: Finished) -> None:
-    """Write the end of an attempt that died before it could; does nothing when the end is there.
+def end_attempt(path: Path, attempt: int, end: Finished) -> Finished | None:
+    """Write the end of an attempt that died before it could, and return the end that now stands there.
 
-    Several followers may call it at once: the log's lock lets one of them write.
+    Several followers may call it at once: the log's lock lets one of them write, the others get None
+    and try again.
     """
     try:
         with EventLog(path, attempt) as log:
-            if not log.finished:
+            if log.finished is None:
                 log.append(end)
+            return log.finished
     except LogLockedError:
-        return
+        return None
 
 
 def _parse(line: bytes) -> AnyEvent | None:

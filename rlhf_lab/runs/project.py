@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from rlhf_lab.core.config import RunConfig
 from rlhf_lab.core.errors import LabError
@@ -56,8 +55,11 @@ class Project:
         self.models_folder = folder / "models"
 
     @classmethod
-    def open(cls, folder: Path | str | None = None, **store_options: Any) -> "Project":
-        """Open or make the project; raises `LabError` when its folder cannot be used."""
+    def open(cls, folder: Path | str | None = None, busy_ms: int = 5000) -> "Project":
+        """Open or make the project; raises `LabError` when its folder cannot be used.
+
+        ``busy_ms``: how long to wait for another process's lock on the database (the window: 50).
+        """
         path = Path(folder).expanduser().resolve() if folder is not None else default_folder()
         try:
             for part in (path, path / "runs", path / "models"):
@@ -67,7 +69,7 @@ class Project:
                 f"The project folder {path} cannot be used: {error.strerror or error}. "
                 "Choose another one with --project, or free the place."
             ) from None
-        return cls(path, Store.open(path / "lab.sqlite", **store_options))
+        return cls(path, Store.open(path / "lab.sqlite", busy_ms=busy_ms))
 
     def close(self) -> None:
         """Close the database; runs go on."""
@@ -144,7 +146,7 @@ class Project:
         """
         found, recorder = Recovered(), Recorder(self.store)
         for row in self.store.runs():
-            if row.outcome not in ("queued", "running", "paused"):
+            if row.outcome == "done":
                 continue
             folder = RunFolder(self.runs_folder / row.run)
             process = folder.process()
@@ -152,7 +154,7 @@ class Project:
                 found.live.append(folder)
                 continue
             recorder.catch_up(folder)
-            if self.run_row(row.run).outcome not in ("queued", "running", "paused"):
+            if self.run_row(row.run).outcome not in ("queued", "running"):
                 continue
             if folder.attempt() == 0:
                 found.waiting.append(folder)

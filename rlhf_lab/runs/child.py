@@ -1,0 +1,146 @@
+"""The trainer process: ``python -m rlhf_lab.runs.child DIR [--attempt N] [--resume]``, or ``--standby``.
+
+Light until it knows its run: whatever imports torch is imported inside functions. It is started by
+module name and imported by nothing.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from rlhf_lab.core.control import Control
+from rlhf_lab.core.events import Event, Finished, Phase, Progress
+from rlhf_lab.runs import host
+from rlhf_lab.runs.control_file import FileControl
+from rlhf_lab.runs.folder import RunFolder
+from rlhf_lab.runs.log import EventLog
+from rlhf_lab.runs.outcome import DISK_FULL, to_the_end
+
+if TYPE_CHECKING:
+    from rlhf_lab.engine.parts import Parts
+
+Work = Callable[[RunFolder, Control, bool], Iterable[Event]]
+"""What is done for a run: its folder, control, and whether to resume, to events."""
+
+
+def stage_of(folder: RunFolder, control: Control, resume: bool) -> Iterator[Event]:
+    """The usual work: the engine's stage that the config names."""
+    from rlhf_lab.engine.machine import use_threads
+    from rlhf_lab.engine.stages import TRAIN
+
+    config = folder.config
+    use_threads(config.threads or host.default_threads())
+    yield from TRAIN[config.stage](config, parts_of(folder, control, resume))
+
+
+def main(arguments: Sequence[str], work: Work = stage_of) -> int:
+    """Train the run that the arguments, or the first line of standard input, name."""
+    host.private_files()
+    host.be_nice()
+    if list(arguments) == ["--standby"]:
+        warm_up()
+        line = sys.stdin.buffer.readline()
+        if not line.endswith(b"\n"):
+            return 0  # the window has gone, and no run wanted us
+        arguments = json.loads(line)
+        redirect_output(RunFolder(Path(arguments[0])).child_log_path)
+    parser = argparse.ArgumentParser(prog="rlhf_lab.runs.child")
+    parser.add_argument("dir", type=Path)
+    parser.add_argument("--attempt", type=int)
+    parser.add_argument("--resume", action="store_true")
+    asked = parser.parse_args(arguments)
+    folder = RunFolder(asked.dir.resolve())
+    attempt = asked.attempt if asked.attempt is not None else folder.claim_attempt()
+    return train(folder, attempt, resume=asked.resume, work=work)
+
+
+def train(folder: RunFolder, attempt: int, *, resume: bool, work: Work) -> int:
+    """One attempt, from its first event to its `Finished`."""
+    folder.write_process(os.getpid(), attempt)
+    with EventLog(folder.events_path, attempt) as log:
+        voice = Voice(log, folder, attempt)
+
+        def end(signum: int, frame: FrameType | None) -> None:
+            voice.control.stop()
+
+        signal.signal(signal.SIGTERM, end)
+        voice.say(Phase(name="loading the libraries"))
+        for event in to_the_end(lambda: work(folder, voice.control, resume)):
+            voice.say(event)
+        voice.control.close()
+    return 0
+
+
+class Voice:
+    """Writes events into the log; while the disk is full it waits, with the heart beating."""
+
+    def __init__(self, log: EventLog, folder: RunFolder, attempt: int) -> None:
+        self._log = log
+        self.control = FileControl(folder, attempt, self.say)
+
+    def say(self, event: Event) -> None:
+        """Write the event, and what is being done into the heartbeat."""
+        while True:
+            try:
+                self._log.append(event)
+                break
+            except OSError as error:
+                if error.errno not in DISK_FULL or (self.control.stop_requested and not isinstance(event, Finished)):
+                    raise
+                self.control.beat(f"waiting: the disk of {self._log.path} is full, free some space")
+                self.control.wait(1.0)
+        if isinstance(event, Phase):
+            self.control.beat(event.name)
+        elif isinstance(event, Progress):
+            self.control.beat(f"step {event.done} of {event.total}")
+
+
+def parts_of(folder: RunFolder, control: Control, resume: bool) -> "Parts":
+    """What the stage is given, from the run's manifest; raises `LabError` when something has gone."""
+    from rlhf_lab.engine.models import resolve
+    from rlhf_lab.engine.parts import Parts
+    from rlhf_lab.engine.record_file import RecordFile
+    from rlhf_lab.world.judge import judge
+
+    config, manifest, runs = folder.config, folder.manifest, folder.path.parent
+    models = runs.parent / "models"
+
+    def adapters(names: Sequence[str]) -> tuple[Path, ...]:
+        return tuple(runs / name / "adapter" for name in names)
+
+    return Parts(
+        folder=folder.path,
+        records=RecordFile(folder.data_path),
+        model=resolve(config.model, models),
+        start_adapters=adapters(manifest.start_runs),
+        reward_adapter=runs / manifest.reward_run / "adapter" if manifest.reward_run else None,
+        reward_model=resolve(manifest.reward_model, models) if manifest.reward_model else None,
+        reward_start_adapters=adapters(manifest.reward_start_runs),
+        control=control,
+        judge=judge if manifest.gold else None,
+        resume=resume,
+    )
+
+
+def warm_up() -> None:
+    """Import what takes seconds."""
+    import rlhf_lab.engine.stages
+    import rlhf_lab.world.judge  # noqa: F401
+
+
+def redirect_output(path: Path) -> None:
+    """From now on, what this process prints goes to the end of a file."""
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    os.close(log)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

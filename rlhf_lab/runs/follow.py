@@ -1,0 +1,211 @@
+"""Following a run: every event recorded, exactly one `Finished`, death and silence noticed, stop in three levels."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from rlhf_lab.core.control import Stop
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.events import AnyEvent, Finished, Metrics, Outcome
+from rlhf_lab.runs.recorder import Recorder
+from rlhf_lab.runs.source import RunSource
+
+_AWAY_S = 5.0
+
+Batch = list[tuple[AnyEvent, int]]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How patient a follower is, in seconds. A slow step is told from a hung one by its heartbeat."""
+
+    look: float = 0.1
+    """Between two looks at the run."""
+    loading: float = 900.0
+    """Silence before the first metrics: a large model is loading."""
+    silence: float = 60.0
+    """Silence that is always allowed."""
+    silence_factor: float = 20.0
+    """And so many times the longest silence so far."""
+    stop: float = 20.0
+    """For a stop by message; more where beats are slow."""
+    terminate: float = 10.0
+    """For a stop by signal."""
+
+
+class _Stopping(Enum):
+    NO = 0
+    ASKED = 1
+    TOLD = 2
+
+
+class Follower:
+    """One attempt followed step by step. Use `step` from one thread; `stop` may come from any."""
+
+    def __init__(
+        self,
+        source: RunSource,
+        recorder: Recorder | None = None,
+        *,
+        limits: Limits | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.source = source
+        self.finished: Finished | None = None
+        self._recorder = recorder
+        self._limits = limits or Limits()
+        self._now = now
+        self._unrecorded: Batch = []
+        self._step = 0
+        self._beat = source.beat()
+        self._working = False
+        self._last_look = self._last_sign = now()
+        self._longest_silence = 0.0
+        self._stop_wanted = False
+        self._stopping = _Stopping.NO
+        self._deadline = 0.0
+        if recorder is not None:
+            source.seek(recorder.offset(source.run))
+
+    def stop(self) -> None:
+        """Ask the run to save and end; a second level follows if it does not, and a third."""
+        self._stop_wanted = True
+
+    def step(self) -> list[AnyEvent]:
+        """Look once: what is new, already recorded. After `finished` is set there is nothing more."""
+        if self.finished is not None:
+            return []
+        now = self._now()
+        if now - self._last_look > _AWAY_S:  # the machine slept, or we did: that silence was not the run's
+            self._last_sign = now
+        self._last_look = now
+        alive = self.source.alive()  # asked before reading: what a dying process said last is read after
+        batch = self.source.poll()
+        if not batch and not alive:
+            batch = self._end("failed", self.source.exit_words())
+        elif not batch:
+            batch = self._watch()
+        else:
+            self._sign_of_life()
+        if self._stop_wanted and self.finished is None:
+            batch += self._press()
+        self._record(batch)
+        return self._pass_on(batch)
+
+    def _pass_on(self, batch: Batch) -> list[AnyEvent]:
+        events = []
+        for event, _ in batch:
+            if isinstance(event, Finished):
+                if event.attempt != self.source.attempt:
+                    continue  # an earlier attempt's
+                self.finished = event
+            self._step = event.step
+            self._working = self._working or isinstance(event, Metrics)
+            events.append(event)
+            if self.finished is not None:
+                break
+        return events
+
+    def _watch(self) -> Batch:
+        """Nothing was said: is the heart beating?"""
+        beat = self.source.beat()
+        if beat != self._beat:
+            self._beat = beat
+            self._sign_of_life()
+            return []
+        silence, limits = self._now() - self._last_sign, self._limits
+        allowed = limits.loading
+        if self._working:
+            allowed = max(limits.silence, limits.silence_factor * self._longest_silence)
+        if silence <= allowed:
+            return []
+        doing = self.source.doing() or "starting"
+        self.source.kill()
+        return self._end(
+            "failed",
+            f"Hung while {doing!r}: no sign of life for {silence:.0f} s, so its process was ended. "
+            "Resume goes on from the last save.",
+        )
+
+    def _sign_of_life(self) -> None:
+        now = self._now()
+        if self._working:
+            self._longest_silence = max(self._longest_silence, now - self._last_sign)
+        self._last_sign = now
+
+    def _press(self) -> Batch:
+        """The stop's three levels: a message, a signal, a kill of the whole tree."""
+        now = self._now()
+        if self._stopping is _Stopping.NO:
+            self._stopping = _Stopping.ASKED
+            self._deadline = now + max(self._limits.stop, 3 * self._longest_silence)
+            try:
+                self.source.send(Stop)
+            except OSError:  # a full disk: the signal needs no space
+                self._deadline = now
+        elif now >= self._deadline and self._stopping is _Stopping.ASKED:
+            self._stopping = _Stopping.TOLD
+            self._deadline = now + self._limits.terminate
+            self.source.ask_to_end()
+        elif now >= self._deadline:
+            self.source.kill()
+            return self._end(
+                "stopped", "It did not answer, so its process was ended. Resume goes on from the last save."
+            )
+        return []
+
+    def _end(self, outcome: Outcome, message: str) -> Batch:
+        """The attempt is dead: write its end where everybody reads it, and read it there."""
+        ours = Finished(step=self._step, outcome=outcome, message=message)
+        try:
+            end = self.source.end(ours)
+        except OSError:  # the disk is full: the end is at least said
+            end = ours.model_copy(update={"attempt": self.source.attempt, "time": time.time()})
+        batch = self.source.poll()
+        if end is not None and not any(event == end for event, _ in batch):
+            batch.append((end, 0))  # it was read before this follower came
+        return batch
+
+    def _record(self, batch: Batch) -> None:
+        """Into the database; what it cannot take now (locked, full) is kept for the next time."""
+        if self._recorder is None:
+            return
+        self._unrecorded += [(event, offset) for event, offset in batch if offset]
+        try:
+            self._recorder.record(self.source.run, self._unrecorded)
+        except LabError:
+            return
+        self._unrecorded = []
+
+
+def follow(
+    source: RunSource,
+    recorder: Recorder | None = None,
+    on_events: Callable[[list[AnyEvent]], object] = lambda events: None,
+    *,
+    should_stop: Callable[[], bool] = lambda: False,
+    should_leave: Callable[[], bool] = lambda: False,
+    wait: Callable[[float], object] = time.sleep,
+    limits: Limits | None = None,
+) -> Finished | None:
+    """Follow a started or attached source to its end; blocks.
+
+    ``on_events`` gets each batch, at most every ``limits.look`` seconds, the last one ending with the
+    `Finished`. ``should_leave`` lets go of a run that trains on: returns None then. ``wait`` may return
+    early, for instance when a stop is pressed.
+    """
+    limits = limits or Limits()
+    follower = Follower(source, recorder, limits=limits)
+    while follower.finished is None:
+        if should_leave():
+            return None
+        if should_stop():
+            follower.stop()
+        events = follower.step()
+        if events:
+            on_events(events)
+        if follower.finished is None:
+            wait(limits.look)
+    source.close()
+    return follower.finished

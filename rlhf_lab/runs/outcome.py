@@ -1,0 +1,46 @@
+"""Every attempt ends with exactly one `Finished`, whatever the work did; errors become words."""
+
+import errno
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+
+from rlhf_lab.core.control import StopRequested
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.events import Event, Finished
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def to_the_end(make_events: Callable[[], Iterable[Event]]) -> Iterator[Event]:
+    """The events up to the first `Finished`; one is added when the work ends without, or raises.
+
+    Tracebacks go to standard error, which is the run's ``child.log``.
+    """
+    step = 0
+    try:
+        for event in make_events():
+            step = event.step
+            yield event
+            if isinstance(event, Finished):
+                return
+        yield Finished(step=step, outcome="failed", message="The stage ended without saying how.")
+    except StopRequested:
+        yield Finished(step=step, outcome="stopped", message="Stopped before anything was trained.")
+    except Exception as error:
+        traceback.print_exc()
+        yield Finished(step=step, outcome="failed", message=error_in_words(error))
+
+
+def error_in_words(error: Exception) -> str:
+    """What happened and what to do, for the person."""
+    if isinstance(error, LabError):
+        return str(error)
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate" in str(error):
+        return (
+            "Not enough memory. Lower micro_batch_size (it changes memory and speed, never the result), "
+            "max_prompt_tokens or max_new_tokens, or choose a smaller base model; then resume."
+        )
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
+        return f"The disk is full ({error.filename or 'while saving'}). Free some space and resume."
+    first_line = (str(error).strip() or "no message").splitlines()[0][:300]
+    return f"{type(error).__name__}: {first_line}. The run's child.log has the details."
