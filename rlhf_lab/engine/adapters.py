@@ -1,0 +1,211 @@
+"""LoRA adapters on disk: PEFT's files, a scalar head beside them, and what the lab knows of them.
+
+``adapter_config.json`` and ``adapter_model.safetensors`` are PEFT's own format: any program that reads it
+reads ours. ``head.safetensors`` is the scalar head; ``lab.json`` says on which weights the adapter sits
+(``base_hash``), which stage made it, and how its scores are normalised. Pickled files are never read.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from rlhf_lab.core.errors import LabError
+
+_PREFIX = "base_model.model."
+_REFUSED = ("use_dora", "rank_pattern", "alpha_pattern", "modules_to_save", "layer_replication", "lora_bias")
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """One adapter as plain tensors: for each adapted layer A [r, in] and B [out, r], fp32."""
+
+    r: int
+    alpha: float
+    rslora: bool
+    layers: dict[str, tuple[Tensor, Tensor]]
+    head: tuple[Tensor, Tensor] | None = None
+    lab: dict[str, Any] = field(default_factory=dict)
+    digest: str = ""
+
+    @property
+    def scale(self) -> float:
+        """What B·A is multiplied with."""
+        return self.alpha / (self.r**0.5 if self.rslora else self.r)
+
+
+def read(folder: Path) -> Adapter:
+    """Read an adapter folder; raises `LabError` for anything that is not a plain LoRA in safetensors."""
+    config = _read_json(folder / "adapter_config.json", folder)
+    problem = _problem(config)
+    if problem:
+        raise LabError(f"The adapter in {folder} cannot be used: {problem}.")
+    weights = _read_tensors(folder / "adapter_model.safetensors", folder)
+    head_file = folder / "head.safetensors"
+    head = _read_tensors(head_file, folder) if head_file.exists() else None
+    adapter = Adapter(
+        r=config["r"],
+        alpha=float(config["lora_alpha"]),
+        rslora=bool(config.get("use_rslora")),
+        layers=_by_layer(weights, config["r"], folder),
+        head=None if head is None else (head["weight"].float(), head["bias"].float()),
+        lab=_read_json(folder / "lab.json", folder) if (folder / "lab.json").exists() else {},
+    )
+    return Adapter(**{**vars(adapter), "digest": _digest(adapter)})
+
+
+def read_lab(folder: Path) -> dict[str, Any]:
+    """What ``lab.json`` says (base_hash, stage, score_mean, score_std, …) without reading the weights."""
+    return _read_json(folder / "lab.json", folder)
+
+
+def write(folder: Path, adapter: Adapter, *, targets: list[str], base: str, fan_in_fan_out: bool) -> None:
+    """Write an adapter folder whole or not at all; an older one at the same place is replaced."""
+    fresh = folder.with_name(f".{folder.name}.{os.getpid()}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=adapter.r,
+        lora_alpha=int(adapter.alpha) if adapter.alpha == int(adapter.alpha) else adapter.alpha,
+        use_rslora=adapter.rslora,
+        target_modules=targets,
+        fan_in_fan_out=fan_in_fan_out,
+        base_model_name_or_path=base,
+        inference_mode=True,
+    )
+    config.save_pretrained(str(fresh))
+    tensors = {}
+    for name, (a, b) in adapter.layers.items():
+        tensors[f"{_PREFIX}{name}.lora_A.weight"] = a.contiguous()
+        tensors[f"{_PREFIX}{name}.lora_B.weight"] = b.contiguous()
+    save_file(tensors, fresh / "adapter_model.safetensors", metadata={"format": "pt"})
+    if adapter.head is not None:
+        weight, bias = adapter.head
+        save_file({"weight": weight.contiguous(), "bias": bias.contiguous()}, fresh / "head.safetensors")
+    (fresh / "lab.json").write_text(json.dumps(adapter.lab, indent=1, allow_nan=False), encoding="utf-8")
+    for file in fresh.iterdir():
+        with file.open("rb+") as opened:
+            os.fsync(opened.fileno())
+    replace_folder(fresh, folder)
+
+
+def replace_folder(fresh: Path, folder: Path) -> None:
+    """Put ``fresh`` where ``folder`` is; the old one is deleted last."""
+    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    fresh.rename(folder)
+    sync_folder(folder.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename inside the folder outlive a power cut; Windows cannot open folders and needs no such call."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def merge(model: nn.Module, adapter: Adapter, folder: Path) -> None:
+    """Add the adapter to the model's own weights, once and for good."""
+    modules = dict(model.named_modules())
+    for name, (a, b) in adapter.layers.items():
+        layer = modules.get(name)
+        if not isinstance(layer, nn.Linear | Conv1D) or not fits(layer, a, b):
+            raise misfit(folder, name)
+        with torch.no_grad():
+            change = delta(layer, a.to(layer.weight.device), b.to(layer.weight.device), adapter.scale)
+            layer.weight.copy_(layer.weight.float() + change)
+
+
+def delta(layer: nn.Module, a: Tensor, b: Tensor, scale: float) -> Tensor:
+    """What a LoRA adds to the weight of ``layer``, in the layer's own orientation."""
+    change = (b @ a) * scale
+    return change.T if isinstance(layer, Conv1D) else change
+
+
+def fits(layer: nn.Module, a: Tensor, b: Tensor) -> bool:
+    """Whether A and B have the shapes that the layer needs."""
+    shape = layer.weight.shape
+    out, into = reversed(shape) if isinstance(layer, Conv1D) else shape
+    return a.shape[1] == into and b.shape[0] == out
+
+
+def misfit(folder: Path, name: str) -> LabError:
+    """For an adapter made for another model."""
+    return LabError(f"The adapter in {folder} does not fit this model: layer {name}. Choose the model it was made for.")
+
+
+def _problem(config: dict[str, Any]) -> str:
+    if config.get("peft_type") != "LORA":
+        return f"it is of type {config.get('peft_type')!r}, and only LORA is supported"
+    if not isinstance(config.get("r"), int) or not 1 <= config["r"] <= 65_536:
+        return f"its rank r is {config.get('r')!r}"
+    if not isinstance(config.get("lora_alpha"), int | float):
+        return f"its lora_alpha is {config.get('lora_alpha')!r}"
+    if config.get("bias", "none") != "none":
+        return "it trains biases"
+    found = [name for name in _REFUSED if config.get(name)]
+    return f"it uses {', '.join(found)}, which the lab does not read" if found else ""
+
+
+def _by_layer(weights: dict[str, Tensor], r: int, folder: Path) -> dict[str, tuple[Tensor, Tensor]]:
+    names = {key.removeprefix(_PREFIX).rsplit(".lora_", 1)[0]: None for key in weights}
+    layers = {}
+    for name in names:
+        a = weights.pop(f"{_PREFIX}{name}.lora_A.weight", None)
+        b = weights.pop(f"{_PREFIX}{name}.lora_B.weight", None)
+        if a is None or b is None or a.ndim != 2 or b.ndim != 2 or a.shape[0] != r or b.shape[1] != r:
+            raise LabError(f"The adapter in {folder} is damaged or not a plain LoRA: layer {name}.")
+        layers[name] = (a.float(), b.float())
+    if weights:
+        raise LabError(f"The adapter in {folder} is not a plain LoRA: it holds {next(iter(weights))}.")
+    return layers
+
+
+def _digest(adapter: Adapter) -> str:
+    found = hashlib.sha256(f"{adapter.scale!r}".encode())
+    for name, (a, b) in sorted(adapter.layers.items()):
+        found.update(name.encode())
+        found.update(a.numpy().tobytes())
+        found.update(b.numpy().tobytes())
+    return found.hexdigest()
+
+
+def _read_json(path: Path, folder: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise LabError(f"{folder} holds no adapter: {path.name} is missing.") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise LabError(f"The adapter in {folder} is damaged: {path.name}: {error}.") from None
+    if not isinstance(found, dict):
+        raise LabError(f"The adapter in {folder} is damaged: {path.name} is no JSON object.")
+    return found
+
+
+def _read_tensors(path: Path, folder: Path) -> dict[str, Tensor]:
+    if not path.exists():
+        pickled = sorted(p.name for p in folder.glob("*.bin"))
+        why = f"; {pickled[0]} is pickled, and such files can run code" if pickled else ""
+        raise LabError(f"{folder} holds no {path.name}{why}. Only safetensors are read.")
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise LabError(f"The adapter in {folder} is damaged: {path.name}: {error}.") from None

@@ -1,0 +1,51 @@
+"""Which examples make a batch, and how rows of different length become a tensor.
+
+The order of examples is a pure function of (seed, epoch), so that a run's data position is its step.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+
+@lru_cache(maxsize=4)
+def epoch_order(count: int, seed: int, epoch: int) -> tuple[int, ...]:
+    """A permutation of ``range(count)`` that only (seed, epoch) decide."""
+    generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
+    return tuple(torch.randperm(count, generator=generator).tolist())
+
+
+def batch_indices(count: int, size: int, step: int, seed: int) -> list[int]:
+    """Indices of batch ``step`` (counted from 0) in the endless stream of shuffled epochs."""
+    places = range(step * size, (step + 1) * size)
+    return [epoch_order(count, seed, place // count)[place % count] for place in places]
+
+
+def choose(count: int, size: int, seed: int) -> list[int]:
+    """At most ``size`` of ``range(count)``, the same ones for the same seed, in rising order."""
+    return sorted(epoch_order(count, seed, -1)[:size])
+
+
+def pad(rows: Sequence[Sequence[int]], pad_id: int, side: Literal["left", "right"] = "right") -> tuple[Tensor, Tensor]:
+    """Token ids and mask, both [B, T] int64. The mask comes from true lengths, never from the pad id."""
+    width = max(map(len, rows))
+    ids = torch.full((len(rows), width), pad_id, dtype=torch.long)
+    mask = torch.zeros((len(rows), width), dtype=torch.long)
+    for i, row in enumerate(rows):
+        place = slice(width - len(row), width) if side == "left" else slice(0, len(row))
+        ids[i, place] = torch.tensor(row, dtype=torch.long)
+        mask[i, place] = 1
+    return ids, mask
+
+
+def micro_batches(lengths: Sequence[int], size: int) -> list[list[int]]:
+    """Split ``range(len(lengths))`` into groups of at most ``size``, alike in length, longest first.
+
+    Longest first: what does not fit into memory fails at once. Grouping changes no result, because losses
+    are sums over the whole batch.
+    """
+    by_length = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    return [by_length[start : start + size] for start in range(0, len(by_length), size)]

@@ -1,0 +1,70 @@
+"""What the run stands on: device, precision, threads, memory, versions."""
+
+import os
+import sys
+from importlib.metadata import PackageNotFoundError, version
+
+import psutil
+import torch
+
+from rlhf_lab.core.errors import LabError
+
+
+def pick_device(name: str) -> torch.device:
+    """The device that a config names; "auto" is a GPU when there is one."""
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        name = next(kind for kind in ("cuda", "mps", "cpu") if there[kind])
+    if not there[name]:
+        raise LabError(f"There is no {name} device here. Set device to auto or cpu.")
+    return torch.device(name)
+
+
+def pick_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The base's precision; "auto" is bf16 where the device computes it natively."""
+    if name == "auto":
+        native = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bf16(device)
+        return torch.bfloat16 if native else torch.float32
+    return {"fp32": torch.float32, "bf16": torch.bfloat16}[name]
+
+
+def use_threads(count: int) -> None:
+    """Compute with so many threads; 0 leaves one core to the window."""
+    torch.set_num_threads(count or max(1, (os.cpu_count() or 2) - 1))
+
+
+def describe(device: torch.device, dtype: torch.dtype) -> str:
+    """For people: "cpu, fp32, 1 thread"."""
+    kind = "bf16" if dtype == torch.bfloat16 else "fp32"
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)}, {kind}"
+    threads = torch.get_num_threads()
+    return f"{device.type}, {kind}, {threads} thread{'s' * (threads != 1)}"
+
+
+def versions() -> dict[str, str]:
+    """Of everything that decides a run's numbers."""
+    found = {"python": sys.version.split()[0]}
+    for name in ("rlhf-lab", "torch", "transformers", "peft"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """Peak memory of this process so far; on a GPU, the peak that was allocated there."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    if sys.platform == "win32":
+        return float(psutil.Process().memory_info().peak_wset) / 2**20
+    import resource  # POSIX only
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def _cpu_has_bf16(device: torch.device) -> bool:
+    found = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))

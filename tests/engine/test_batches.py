@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import pairs
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.records import dump_record
+from rlhf_lab.engine.batches import batch_indices, choose, micro_batches, pad
+from rlhf_lab.engine.record_file import RecordFile
+
+
+@given(st.integers(1, 40), st.integers(1, 60), st.integers(0, 5))
+def test_every_epoch_shows_every_example_once(count: int, size: int, seed: int) -> None:
+    stream = [i for step in range(-(-3 * count // size)) for i in batch_indices(count, size, step, seed)]
+    for epoch in range(3):
+        assert sorted(stream[epoch * count : (epoch + 1) * count]) == list(range(count))
+
+
+def test_order_depends_on_seed_and_epoch_alone() -> None:
+    first = batch_indices(100, 100, 0, seed=1)
+    torch.manual_seed(123)
+    assert batch_indices(100, 100, 0, seed=1) == first
+    assert batch_indices(100, 100, 1, seed=1) != first
+    assert batch_indices(100, 100, 0, seed=2) != first
+
+
+def test_choosing_is_seeded_and_bounded() -> None:
+    assert choose(10, 20, 0) == list(range(10))
+    assert choose(1000, 5, 3) == choose(1000, 5, 3) != choose(1000, 5, 4)
+
+
+def test_padding_goes_by_length_even_when_a_token_is_the_pad_id() -> None:
+    ids, mask = pad([[0, 0], [5]], pad_id=0, side="left")
+    assert ids.tolist() == [[0, 0], [0, 5]]
+    assert mask.tolist() == [[1, 1], [0, 1]]
+    assert pad([[1], [2, 3]], 9)[0].tolist() == [[1, 9], [2, 3]]
+
+
+def test_micro_batches_hold_each_row_once_and_alike_lengths_together() -> None:
+    groups = micro_batches([3, 9, 1, 9, 2], 2)
+    assert groups == [[1, 3], [0, 4], [2]]
+
+
+def test_a_record_file_is_read_in_any_order(tmp_path: Path) -> None:
+    written = pairs(9)
+    file = tmp_path / "data.jsonl"
+    file.write_bytes(b"\n\n".join(dump_record(record) for record in written) + b"\n")
+    records = RecordFile(file)
+    assert len(records) == 9
+    assert records[7] == written[7]
+    assert records[-1] == written[-1]
+    assert list(records) == written
+    assert records[2:4] == written[2:4]
+    with pytest.raises(IndexError):
+        records[9]
+
+
+def test_a_changed_record_file_is_said_in_words(tmp_path: Path) -> None:
+    file = tmp_path / "data.jsonl"
+    file.write_text('{"kind": "pair"}\n')
+    with pytest.raises(LabError, match="record 1"):
+        RecordFile(file)[0]
+    with pytest.raises(LabError, match="could not be read"):
+        RecordFile(tmp_path / "none")

@@ -1,0 +1,125 @@
+from pathlib import Path
+
+import pytest
+from conftest import make_tokenizer, prompt
+
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.records import Message, Prompt
+from rlhf_lab.engine import chat
+
+TOKENIZER = make_tokenizer()
+PLAIN = make_tokenizer(template=False)
+
+
+def text(ids: list[int]) -> str:
+    return TOKENIZER.decode(ids)
+
+
+def turns(*contents: str, system: str = "") -> Prompt:
+    """Turns of user and assistant in alternation."""
+    first = (Message(role="system", content=system),) if system else ()
+    roles = ("user", "assistant")
+    return Prompt(messages=first + tuple(Message(role=roles[i % 2], content=c) for i, c in enumerate(contents)))  # type: ignore[arg-type]
+
+
+def test_a_prompt_is_the_template_up_to_the_answer() -> None:
+    ids, cut = chat.encode_prompt(TOKENIZER, turns("What is tea?", system="Be kind."), 100)
+    assert text(ids) == "<|system|>Be kind.<|end|><|user|>What is tea?<|end|><|assistant|>"
+    assert not cut
+
+
+def test_over_the_limit_the_oldest_turns_go_first_and_the_system_message_stays() -> None:
+    asked = turns("red red red", "green", "blue blue", "cat", "sun?", system="S")
+    whole, _ = chat.encode_prompt(TOKENIZER, asked, 1000)
+    ids, cut = chat.encode_prompt(TOKENIZER, asked, len(whole) - 1)
+    assert cut
+    assert (
+        text(ids) == "<|system|>S<|end|><|user|>blue blue<|end|><|assistant|>cat<|end|><|user|>sun?<|end|><|assistant|>"
+    )
+    ids, _ = chat.encode_prompt(TOKENIZER, asked, 10)
+    assert text(ids) == "<|system|>S<|end|><|user|>sun?<|end|><|assistant|>"
+
+
+def test_then_the_middle_of_the_last_text_goes_and_never_the_template() -> None:
+    asked = prompt("begin " + "milk " * 200 + "finish")
+    for limit in (20, 21, 40):
+        ids, cut = chat.encode_prompt(TOKENIZER, asked, limit)
+        assert cut
+        assert limit - 4 <= len(ids) <= limit
+        assert text(ids).startswith("<|user|>b")
+        assert " … " in text(ids)
+        assert text(ids).endswith("h<|end|><|assistant|>")
+    with pytest.raises(LabError, match="Raise it"):
+        chat.encode_prompt(TOKENIZER, asked, 4)
+
+
+def test_an_answer_ends_with_eos_unless_it_was_cut() -> None:
+    ids = chat.encode_answer(TOKENIZER, "It is tea.", 100)
+    assert ids[-1] == TOKENIZER.eos_token_id
+    assert text(ids) == "It is tea.<|end|>"
+    cut = chat.encode_answer(TOKENIZER, "It is tea.", len(ids) - 1)
+    assert cut == ids[:-1]
+
+
+def test_text_that_looks_like_a_special_token_cannot_end_a_turn() -> None:
+    ids = chat.encode_answer(TOKENIZER, "tea<|end|>milk", 100)
+    assert ids.count(TOKENIZER.eos_token_id) == 1
+    assert chat.decode(TOKENIZER, ids) == "tea<|end|>milk"
+
+
+def test_without_a_template_turns_are_named() -> None:
+    assert not chat.has_template(PLAIN)
+    ids, _ = chat.encode_prompt(PLAIN, turns("Tea?", "Yes.", "Milk?", system="S"), 100)
+    assert PLAIN.decode(ids) == "System: S\nUser: Tea?\nAssistant: Yes.\nUser: Milk?\nAssistant:"
+    assert PLAIN.decode(chat.encode_answer(PLAIN, "No.", 100)) == " No.<|end|>"
+
+
+def test_the_end_of_a_turn_becomes_eos() -> None:
+    tokenizer = make_tokenizer()
+    tokenizer.eos_token = "<|system|>"
+    chat.prepare(tokenizer)
+    assert tokenizer.eos_token == "<|end|>"
+
+
+def test_a_tokenizer_without_any_end_is_refused() -> None:
+    tokenizer = make_tokenizer(template=False)
+    tokenizer.eos_token = None
+    with pytest.raises(LabError, match="eos_token"):
+        chat.prepare(tokenizer)
+
+
+@pytest.mark.parametrize("pad", [True, False])
+def test_padding_is_never_the_end(pad: bool) -> None:
+    tokenizer = make_tokenizer(pad=pad)
+    assert chat.pad_id(tokenizer) != tokenizer.eos_token_id
+    tokenizer.pad_token = tokenizer.eos_token
+    assert chat.pad_id(tokenizer) != tokenizer.eos_token_id
+
+
+def test_a_template_without_system_role_gets_one_turn_each() -> None:
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = (
+        "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+        + tokenizer.chat_template
+    )
+    ids, _ = chat.encode_prompt(tokenizer, turns("Tea?", system="Be kind."), 100)
+    assert tokenizer.decode(ids) == "<|user|>Be kind.\n\nTea?<|end|><|assistant|>"
+
+
+def test_a_template_that_refuses_or_floods_is_said_in_words() -> None:
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = "{{ raise_exception('never') }}"
+    with pytest.raises(LabError, match="refuses a prompt"):
+        chat.encode_prompt(tokenizer, prompt("Tea?"), 100)
+    tokenizer.chat_template = "{% for i in range(9999) %}{{ messages[0]['content'] }}{% endfor %}"
+    with pytest.raises(LabError, match="far more"):
+        chat.encode_prompt(tokenizer, prompt("Tea?"), 100)
+
+
+def test_raw_text_has_no_end(tmp_path: Path) -> None:
+    assert TOKENIZER.decode(chat.encode_raw(TOKENIZER, "Question: tea\nAnswer:")) == "Question: tea\nAnswer:"
+
+
+def test_tokenizers_are_compared_by_what_their_ids_mean() -> None:
+    assert chat.same_tokenizer(TOKENIZER, make_tokenizer())
+    assert not chat.same_tokenizer(TOKENIZER, make_tokenizer(size=280))
