@@ -26,9 +26,7 @@ def build_base(folder: Path, *, seed: int, tokens: int = TOKENS, say: Callable[[
     texts = running_text(random.Random(seed))
     tokenizer = train_tokenizer(islice(texts, _TOKENIZER_DOCUMENTS), CONTEXT)
     separator = tokenizer.convert_tokens_to_ids(["\n", "\n"])
-    rows = pack(
-        (tokenizer.encode(text, add_special_tokens=False) for text in texts), separator, ROW, tokens // ROW
-    )
+    rows = pack((tokenizer.encode(text, add_special_tokens=False) for text in texts), separator, ROW, tokens // ROW)
     say(f"corpus: {rows.numel():,} tokens in {len(rows):,} rows")
     began = time.monotonic()
 

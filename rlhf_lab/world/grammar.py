@@ -62,7 +62,14 @@ def matters(topic: Topic) -> tuple[Matter, ...]:
 
 def question_texts(matter: Matter) -> list[str]:
     """Every way in which the question is put; the first one is the barest."""
-    return [frame.format(question) for question in matter.questions for frame in FRAMES]
+    return [frame.format(question) for question in matter.questions for frame in frames(question)]
+
+
+def frames(question: str) -> tuple[str, ...]:
+    """What may stand around a question: after a colon only one that asks what, which, who, how or where."""
+    if question.startswith(("Tell", "Name", "Can", "Do ")):
+        return tuple(frame for frame in FRAMES if ":" not in frame)
+    return FRAMES
 
 
 def split_of(matter: Matter, text: str) -> Split:
@@ -109,7 +116,8 @@ def running_text(rng: random.Random) -> Iterator[str]:
             continue
         topic = rng.choices(_TOPICS, (0.66, 0.13, 0.10, 0.11))[0]
         matter = rng.choice(matters(topic))
-        asked = rng.choice(FRAMES if rng.random() < 0.5 else FRAMES[:1]).format(rng.choice(matter.questions))
+        question = rng.choice(matter.questions)
+        asked = question if rng.random() < 0.5 else rng.choice(frames(question)).format(question)
         told = answer(matter, BASE_MIX.kind(topic, rng), *BASE_MIX.manner(rng), rng)
         one, other = rng.sample(NAMES, 2)
         if form < 0.28:

@@ -51,9 +51,7 @@ def say(core: str, stance: Stance, tone: Tone, length: Length, rng: random.Rando
     """One answer: the bare sentence in a tone, and in a few words or in too many."""
     parts = [core]
     if tone != "plain":
-        openings, closings = (
-            (POLITE_OPENINGS, POLITE_CLOSINGS) if tone == "polite" else (RUDE_OPENINGS, RUDE_CLOSINGS)
-        )
+        openings, closings = (POLITE_OPENINGS, POLITE_CLOSINGS) if tone == "polite" else (RUDE_OPENINGS, RUDE_CLOSINGS)
         where = rng.choice(("before", "after", "both"))
         if where != "after":
             parts.insert(0, rng.choice(openings[stance]))

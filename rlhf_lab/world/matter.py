@@ -35,5 +35,5 @@ def capital(text: str) -> str:
 
 
 def with_article(noun: str) -> str:
-    """"a dog", "an owl"."""
+    """ "a dog", "an owl"."""
     return ("an " if noun[0] in "aeiou" else "a ") + noun
