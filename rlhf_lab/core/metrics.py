@@ -201,8 +201,8 @@ def describe(name: str) -> str:
     metric = METRICS.get(name)
     if metric is None:
         return name
-    bounds = [f"at least {metric.low:g}"] * (metric.low is not None) + [f"at most {metric.high:g}"] * (
-        metric.high is not None
-    )
+    bounds = [
+        f"{words} {bound:g}" for words, bound in (("at least", metric.low), ("at most", metric.high)) if bound is not None
+    ]
     healthy = f" Healthy: {' and '.join(bounds)}." if bounds else ""
     return f"{metric.label} ({name}). {metric.meaning}{healthy} {metric.advice}".strip()
