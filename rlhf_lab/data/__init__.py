@@ -1,1 +1,1 @@
-"""Files to records and back: one module per family of formats."""
+"""Files ⇄ records: what a person drops is detected by its content, read line by line, and stored whole or not at all."""

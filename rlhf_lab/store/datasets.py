@@ -4,20 +4,19 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.core.records import AnyRecord, Split, dump_record, load_record
+from rlhf_lab.core.records import AnyRecord, Split, load_record
 from rlhf_lab.store.connection import Connection
+from rlhf_lab.store.dataset_writer import DatasetWriter
 from rlhf_lab.store.schema import ID_BITS
 
 PAGE = 512
 NAME_LENGTH = 200
-PROBLEMS_KEPT = 10_000
-"""Problems stored for one data set; the rest are counted."""
 _DELETE_BATCH = 20_000
 _DELETED = "deleted"
 
@@ -61,40 +60,6 @@ def _pattern(text: str) -> str:
     return f"%{escaped}%"
 
 
-class DatasetWriter:
-    """Fills a data set that nobody sees until its ``with`` block is left normally; ``name`` is final after that."""
-
-    def __init__(self, connection: Connection, dataset: int, name: str) -> None:
-        self.name = name
-        self.records = self.train = self.problems = 0
-        self._connection = connection
-        self._dataset = dataset
-
-    def add(self, batch: Iterable[AnyRecord]) -> None:
-        """Store records in one short transaction; a few thousand at a time is fast."""
-        first = (self._dataset << ID_BITS) + self.records
-        rows = [
-            (first + n, record.kind, record.split, record.prompt.text, dump_record(record).decode())
-            for n, record in enumerate(batch)
-        ]
-        with self._connection.write() as db:
-            db.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?)", rows)
-        self.records += len(rows)
-        self.train += sum(row[2] == "train" for row in rows)
-
-    def problem(self, line: int, reason: str) -> None:
-        """Note one thing that could not be stored."""
-        self.problems_found([(line, reason)])
-
-    def problems_found(self, batch: Iterable[tuple[int, str]]) -> None:
-        """Note several in one transaction."""
-        rows = [(self._dataset, self.problems + n, line, reason) for n, (line, reason) in enumerate(batch)]
-        self.problems += len(rows)
-        with self._connection.write() as db:
-            kept = [row for row in rows if row[1] < PROBLEMS_KEPT]
-            db.executemany("INSERT INTO problems VALUES (?, ?, ?, ?)", kept)
-
-
 class Datasets:
     """Queries on data sets; see `rlhf_lab.store.store.Store` for what each promises."""
 
@@ -118,21 +83,15 @@ class Datasets:
                 (_checked(name), format, kind, source, sha256, note, time.time(), _this_process()),
             ).lastrowid
         assert dataset is not None
-        writer = DatasetWriter(self._connection, dataset, name)
+        writer = DatasetWriter(self._connection, dataset, name, kind, note)
         try:
             yield writer
             with self._connection.write() as db:
                 writer.name = _free_name(db, _checked(name))
                 db.execute(
-                    "UPDATE datasets SET owner = NULL, name = ?, records = ?, train = ?, heldout = ?, problems = ? WHERE id = ?",
-                    (
-                        writer.name,
-                        writer.records,
-                        writer.train,
-                        writer.records - writer.train,
-                        writer.problems,
-                        dataset,
-                    ),
+                    "UPDATE datasets SET owner = NULL, name = ?, kind = ?, note = ?, "
+                    "records = ?, train = ?, heldout = ?, problems = ? WHERE id = ?",
+                    (writer.name, writer.kind, writer.note, *writer.counts(), dataset),
                 )
         except BaseException:
             # Where even this fails (a full disk), the rest stays unseen and a later import sweeps it.

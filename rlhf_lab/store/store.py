@@ -8,7 +8,8 @@ from typing import Self
 from rlhf_lab.core.events import AnyEvent
 from rlhf_lab.core.records import AnyRecord, Split
 from rlhf_lab.store.connection import Connection
-from rlhf_lab.store.datasets import PAGE, DatasetRow, Datasets, DatasetWriter, Row
+from rlhf_lab.store.dataset_writer import DatasetWriter
+from rlhf_lab.store.datasets import PAGE, DatasetRow, Datasets, Row
 from rlhf_lab.store.run_index import Curve, RunIndex, RunRow
 
 

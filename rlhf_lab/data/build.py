@@ -1,0 +1,215 @@
+"""From the texts of a row to a record: what every family checks in the same way, and in the same words."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn
+
+from rlhf_lab.core.records import (
+    Completion,
+    Demonstration,
+    Message,
+    Pair,
+    Prompt,
+    PromptOnly,
+    Role,
+    Split,
+    Tag,
+    Unpaired,
+)
+from rlhf_lab.data.rows import Row, kind_of
+
+Turns = tuple[Message, ...]
+
+_ROLES: dict[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "human": "user",
+    "prompter": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "bot": "assistant",
+    "model": "assistant",
+}
+
+
+class Unreadable(Exception):  # noqa: N818 - a finding about a row, not a fault of the program
+    """Why a row is no record: what was found and what was expected. It becomes a line of the problem list."""
+
+
+def unreadable(where: str, value: object, expected: str) -> NoReturn:
+    """Refuse a row for one of its values, which is shown where it is short."""
+    short = isinstance(value, str | int | float) and len(str(value)) <= 40
+    raise Unreadable(f"{where}: found {repr(value) if short else kind_of(value)}, expected {expected}")
+
+
+def text(row: Row, column: str) -> str:
+    """The text in a column."""
+    if column not in row:
+        raise Unreadable(f"{column}: not there, expected text")
+    value = row[column]
+    if not isinstance(value, str):
+        unreadable(column, value, "text")
+    return value
+
+
+def optional_text(row: Row, column: str) -> str:
+    """The text in a column, or "" where there is none."""
+    value = row.get(column)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        unreadable(column, value, "text")
+    return value
+
+
+def turns(value: object, where: str) -> Turns:
+    """Messages from a list of {"role", "content"} or {"from", "value"}."""
+    if not isinstance(value, list) or not value:
+        unreadable(where, value, "a list of messages")
+    return tuple(turn(item, where) for item in value)
+
+
+def turn(value: object, where: str) -> Message:
+    """One message from {"role", "content"} or {"from", "value"}."""
+    if not isinstance(value, dict):
+        unreadable(where, value, "a message with role and content")
+    role = value.get("role", value.get("from"))
+    known = _ROLES.get(role) if isinstance(role, str) else None
+    if known is None:
+        unreadable(f"{where}: role", role, "system, user or assistant")
+    content = value.get("content", value.get("value"))
+    if isinstance(content, list):
+        content = _parts(content, where)
+    if not isinstance(content, str):
+        unreadable(f"{where}: content", content, "text")
+    return Message(role=known, content=content)
+
+
+def _parts(parts: list[Any], where: str) -> str:
+    """Content in parts, as chat services write it; all must be text."""
+    texts = [part.get("text") if isinstance(part, dict) else None for part in parts]
+    for part, found in zip(parts, texts, strict=True):
+        if not isinstance(found, str):
+            kind = part.get("type", "?") if isinstance(part, dict) else kind_of(part)
+            raise Unreadable(f"{where}: found a part of type {kind!s:.40}, expected text alone")
+    return "".join(t for t in texts if isinstance(t, str))
+
+
+def prompt_turns(value: object, where: str) -> Turns:
+    """A prompt that is either text or a list of messages."""
+    if isinstance(value, str):
+        return (Message(role="user", content=value),)
+    return turns(value, where)
+
+
+def answer(value: object, where: str) -> str:
+    """An answer that is text, one message, or a list of one assistant message."""
+    if isinstance(value, str):
+        return value
+    found = (turn(value, where),) if isinstance(value, dict) else turns(value, where)
+    if len(found) != 1:
+        raise Unreadable(f"{where}: found {len(found)} messages, expected one")
+    if found[0].role != "assistant":
+        raise Unreadable(f"{where}: found a {found[0].role} message, expected an assistant message")
+    return found[0].content
+
+
+def split_last(found: Turns, where: str) -> tuple[Turns, str]:
+    """A conversation as its prompt and the assistant's last answer."""
+    if found[-1].role != "assistant":
+        raise Unreadable(f"{where}: ends with a {found[-1].role} message, expected an answer of the assistant")
+    return found[:-1], found[-1].content
+
+
+def with_system(system: str, found: Turns) -> Turns:
+    """Turns with a system message before them, unless it is empty."""
+    return (Message(role="system", content=system), *found) if system else found
+
+
+class Builder:
+    """Makes records; the split follows from the prompt alone, so that it is the same in every import."""
+
+    def __init__(self, heldout: float) -> None:
+        self._heldout_below = int(heldout * 2**64)
+
+    def pair(
+        self,
+        prompt: Turns,
+        chosen: str,
+        rejected: str,
+        *,
+        margin: float | None = None,
+        tie: bool = False,
+        tags: Mapping[str, Tag] | None = None,
+    ) -> Pair:
+        """Two answers; they must be there and differ."""
+        asked = self._prompt(prompt)
+        _filled(chosen, "the chosen answer")
+        _filled(rejected, "the rejected answer")
+        if chosen == rejected:
+            raise Unreadable("the chosen and the rejected answer are the same, expected two different ones")
+        return Pair(
+            prompt=asked,
+            split=self.split(asked),
+            chosen=Completion(text=chosen),
+            rejected=Completion(text=rejected),
+            margin=margin,
+            tie=tie,
+            tags=dict(tags or {}),
+        )
+
+    def demonstration(self, prompt: Turns, completion: str) -> Demonstration:
+        """An answer to imitate."""
+        asked = self._prompt(prompt)
+        _filled(completion, "the answer")
+        return Demonstration(prompt=asked, split=self.split(asked), completion=Completion(text=completion))
+
+    def unpaired(self, prompt: Turns, completion: str, label: bool) -> Unpaired:
+        """An answer that was liked or not."""
+        asked = self._prompt(prompt)
+        _filled(completion, "the answer")
+        return Unpaired(prompt=asked, split=self.split(asked), completion=Completion(text=completion), label=label)
+
+    def prompt_only(self, prompt: Turns) -> PromptOnly:
+        """A question without an answer."""
+        asked = self._prompt(prompt)
+        return PromptOnly(prompt=asked, split=self.split(asked))
+
+    def split(self, prompt: Prompt) -> Split:
+        """The same for the same prompt, on every machine."""
+        number = int.from_bytes(hashlib.blake2b(prompt.text.encode(), digest_size=8).digest(), "big")
+        return "heldout" if number < self._heldout_below else "train"
+
+    def _prompt(self, messages: Turns) -> Prompt:
+        check_prompt(messages)
+        return Prompt(messages=messages)
+
+
+def check_prompt(messages: Turns) -> None:
+    """A prompt ends with words of the user."""
+    if not messages:
+        raise Unreadable("the prompt: found nothing, expected a question")
+    for message in messages[:-1]:
+        _no_nul(message.content, "the prompt")
+    if messages[-1].role != "user":
+        raise Unreadable(f"the prompt: ends with a {messages[-1].role} message, expected one of the user")
+    _filled(messages[-1].content, "the prompt")
+
+
+def check_answers(answers: Iterable[str]) -> None:
+    """Answers are not empty and hold no NUL."""
+    for found in answers:
+        _filled(found, "an answer")
+
+
+def _filled(found: str, what: str) -> None:
+    if not found or found.isspace():
+        raise Unreadable(f"{what} is empty, expected text")
+    _no_nul(found, what)
+
+
+def _no_nul(found: str, what: str) -> None:
+    if "\0" in found:
+        raise Unreadable(f"{what} holds a NUL character, expected text")

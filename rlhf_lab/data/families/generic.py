@@ -1,0 +1,75 @@
+"""Tables of two answers and a verdict, under the names that people usually give such columns."""
+
+from typing import Literal
+
+from rlhf_lab.core.records import Message, Pair
+from rlhf_lab.data.build import Builder, text, unreadable
+from rlhf_lab.data.families.family import Family
+from rlhf_lab.data.rows import Row
+
+_QUESTION = ("question", "prompt", "instruction")
+_A = ("response_a", "answer_a")
+_B = ("response_b", "answer_b")
+_VERDICT = ("preference", "winner", "label")
+
+Verdict = Literal["a", "b", "tie"]
+
+_WORDS: dict[str, Verdict] = {
+    **dict.fromkeys(("a", "response_a", "answer_a", "response a", "answer a", "model_a", "left"), "a"),
+    **dict.fromkeys(("b", "response_b", "answer_b", "response b", "answer b", "model_b", "right"), "b"),
+    **dict.fromkeys(("tie", "tied", "equal", "draw", "both", "same", "neither"), "tie"),
+}
+_FROM_ONE: dict[str, Verdict] = {**_WORDS, "1": "a", "2": "b"}
+_FROM_ZERO: dict[str, Verdict] = {**_WORDS, "0": "a", "1": "b"}
+
+
+def _column(row: Row, names: tuple[str, ...]) -> str:
+    return next((name for name in names if name in row), "")
+
+
+def _key(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value).strip().lower()
+
+
+def _matches(row: Row, verdicts: dict[str, Verdict]) -> bool:
+    columns = [_column(row, names) for names in (_QUESTION, _A, _B, _VERDICT)]
+    return all(columns) and not isinstance(row[columns[3]], bool) and _key(row[columns[3]]) in verdicts
+
+
+def _read(row: Row, build: Builder, verdicts: dict[str, Verdict], expected: str) -> Pair:
+    question, a, b, verdict = (_column(row, names) or names[0] for names in (_QUESTION, _A, _B, _VERDICT))
+    prompt, first, second = text(row, question), text(row, a), text(row, b)
+    value = row.get(verdict)
+    found = None if isinstance(value, bool) else verdicts.get(_key(value))
+    if found is None:
+        unreadable(verdict, value, expected)
+    chosen, rejected = (second, first) if found == "b" else (first, second)
+    return build.pair((Message(role="user", content=prompt),), chosen, rejected, tie=found == "tie")
+
+
+def _family(name: str, verdicts: dict[str, Verdict], expected: str, note: str = "") -> Family:
+    return Family(
+        name,
+        "pair",
+        (*_QUESTION, *_A, *_B, *_VERDICT),
+        f"the better of the two answers = chosen ({expected})",
+        lambda row: _matches(row, verdicts),
+        lambda row, build: _read(row, build, verdicts, expected),
+        note,
+    )
+
+
+GENERIC = _family("two answers and a verdict", _WORDS, "a, b or tie")
+# Numbers do not say where they count from; the values of the file decide, and the person is told.
+GENERIC_FROM_ONE = _family(
+    "two answers and a verdict, 1 or 2",
+    _FROM_ONE,
+    "1 for the first answer, 2 for the second, or tie",
+    note="A verdict of 1 was read as: the first answer is better; 2: the second.",
+)
+GENERIC_FROM_ZERO = _family(
+    "two answers and a verdict, 0 or 1",
+    _FROM_ZERO,
+    "0 for the first answer, 1 for the second, or tie",
+    note="A verdict of 0 was read as: the first answer is better; 1: the second.",
+)

@@ -1,0 +1,41 @@
+"""The lab's own format: one record a line, as `rlhf_lab.core.records.dump_record` writes it. Lossless."""
+
+from pydantic import ValidationError
+
+from rlhf_lab.core.records import RECORD, Demonstration, Pair, Unpaired
+from rlhf_lab.data.build import Builder, Unreadable, check_answers, check_prompt
+from rlhf_lab.data.families.family import AnyKind, Family
+from rlhf_lab.data.rows import Row
+
+
+def _matches(row: Row) -> bool:
+    return isinstance(row.get("kind"), str) and isinstance(row.get("prompt"), dict) and "messages" in row["prompt"]
+
+
+def _read(row: Row, build: Builder) -> AnyKind:
+    try:
+        record = RECORD.validate_python(row)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the record"
+        raise Unreadable(f"{where}: {first['msg']}") from None
+    check_prompt(record.prompt.messages)
+    if isinstance(record, Pair):
+        check_answers((record.chosen.text, record.rejected.text))
+        if record.chosen.text == record.rejected.text:
+            raise Unreadable("the chosen and the rejected answer are the same, expected two different ones")
+    elif isinstance(record, Demonstration | Unpaired):
+        check_answers((record.completion.text,))
+    if "split" not in row:
+        return record.model_copy(update={"split": build.split(record.prompt)})
+    return record
+
+
+NATIVE = Family(
+    "lab",
+    "mixed",
+    ("kind", "prompt", "split", "tags", "completion", "chosen", "rejected", "margin", "tie", "label"),
+    "as it is",
+    _matches,
+    _read,
+)
