@@ -1,10 +1,11 @@
 """Which system libraries Qt needs, which of them this machine lacks, and the command that installs them.
 
 Qt aborts the process when its display plugin cannot load, so nothing here loads Qt into this
-process: a subprocess opens each library, and another makes a `QApplication`.
+process: libraries are opened one by one, the display is asked directly, and `probe_qt` makes a
+`QApplication` in a subprocess.
 """
 
-import json
+import ctypes
 import os
 import re
 import shutil
@@ -68,17 +69,6 @@ WAYLAND = (
 FONT = Library("a font", "fonts-dejavu-core", "dejavu-sans-fonts")
 """No library, but without any font Qt warns at every text it draws."""
 
-_OPEN_EACH = """
-import ctypes, json, sys
-def opens(name):
-    try:
-        ctypes.CDLL(name)
-    except OSError:
-        return False
-    return True
-print(json.dumps([name for name in sys.argv[1:] if not opens(name)]))
-"""
-
 _OPEN_QT = """
 from PySide6.QtGui import QFontDatabase
 from PySide6.QtWidgets import QApplication
@@ -123,17 +113,36 @@ def probe_qt(platform: str | None = None, timeout: float = 60) -> QtProbe:
 
 def missing(libraries: Iterable[Library]) -> list[Library]:
     """Those that the loader cannot open. Linux only: elsewhere Qt brings what it needs."""
-    wanted = list(libraries)
-    if not sys.platform.startswith("linux") or not wanted:
+    if not sys.platform.startswith("linux"):
         return []
-    command = [sys.executable, "-c", _OPEN_EACH, *(library.soname for library in wanted)]
-    ended = subprocess.run(command, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL)
-    names = set(json.loads(ended.stdout))
-    return [library for library in wanted if library.soname in names]
+    return [library for library in libraries if not _opens(library.soname)]
+
+
+def x11_answers() -> bool:
+    """Whether the display that ``DISPLAY`` names takes a connection; asks libxcb, as Qt would."""
+    xcb = ctypes.CDLL("libxcb.so.1")
+    xcb.xcb_connect.restype = ctypes.c_void_p
+    xcb.xcb_connect.argtypes = [ctypes.c_char_p, ctypes.c_void_p]
+    for function in (xcb.xcb_connection_has_error, xcb.xcb_disconnect):
+        function.argtypes = [ctypes.c_void_p]
+    connection = xcb.xcb_connect(None, None)
+    refused = xcb.xcb_connection_has_error(connection)
+    xcb.xcb_disconnect(connection)
+    return not refused
+
+
+def _opens(soname: str) -> bool:
+    try:
+        ctypes.CDLL(soname)
+    except OSError:
+        return False
+    return True
 
 
 def display_libraries(env: Mapping[str, str]) -> tuple[Library, ...]:
     """What the display that ``env`` names would need; nothing where there is no display."""
+    if env.get("QT_QPA_PLATFORM") == "offscreen":
+        return ()
     return (X11 if env.get("DISPLAY") else ()) + (WAYLAND if env.get("WAYLAND_DISPLAY") else ())
 
 

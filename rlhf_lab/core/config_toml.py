@@ -12,11 +12,15 @@ from rlhf_lab.core.errors import LabError
 
 def parse_toml(text: str, where: str = "the config") -> RunConfig:
     """Read a config; raises `LabError` that names the field, what it held and what it may hold."""
+    return parse_config(read_toml(text, where), where)
+
+
+def read_toml(text: str, where: str = "the config") -> dict[str, Any]:
+    """The plain values of a config, not yet validated; raises `LabError` for what is no TOML."""
     try:
-        found = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise LabError(f"{where} is not valid TOML: {error}. Write one with: rlhf-lab config STAGE") from None
-    return parse_config(found, where)
 
 
 def parse_config(found: dict[str, Any], where: str = "the config") -> RunConfig:

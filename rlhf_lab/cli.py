@@ -1,0 +1,317 @@
+"""The command line. No command: the window. Every command can speak to machines with ``--json``.
+
+Nothing heavy is imported before a command needs it: ``rlhf-lab --help`` loads no Qt, torch or SQLite.
+"""
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rlhf_lab import __version__
+from rlhf_lab.core.errors import LabError
+
+if TYPE_CHECKING:
+    from rlhf_lab.core.events import Finished
+    from rlhf_lab.runs.folder import RunFolder
+    from rlhf_lab.runs.project import Project
+    from rlhf_lab.terminal import Terminal
+
+MOST_PROBLEMS = 1000
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Rank answers, train a reward model, run PPO against it, and see what changed. No command: the window.",
+)
+
+ProjectOption = Annotated[
+    Path | None, typer.Option("--project", metavar="DIR", help="The project's folder; it is made if it is not there.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="End standard output with one JSON object.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a setting; may be repeated.")
+]
+
+
+def main() -> None:
+    """The entry point: runs a command; an error becomes a sentence and exit status 1."""
+    try:
+        app(prog_name="rlhf-lab")
+    except LabError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        _fail("Interrupted.")
+    except Exception as error:
+        if os.environ.get("RLHF_LAB_TRACEBACK"):
+            traceback.print_exc()
+        first_line = (str(error).strip() or "no message").splitlines()[0]
+        _fail(
+            f"Something went wrong inside the lab ({type(error).__name__}: {first_line}). "
+            "Set RLHF_LAB_TRACEBACK=1 and do it again to see where."
+        )
+
+
+def _fail(sentence: str) -> None:
+    from rlhf_lab.terminal import Terminal
+
+    terminal = Terminal(machine="--json" in sys.argv)
+    terminal.say(f"rlhf-lab: {sentence}")
+    terminal.result({"error": sentence})
+    sys.exit(1)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"rlhf-lab {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def window(
+    context: typer.Context,
+    project: ProjectOption = None,
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version.")] = False,
+) -> None:
+    """Open the window, unless a command is given."""
+    if context.invoked_subcommand is None:
+        from rlhf_lab.doctor import window_problem
+
+        if problem := window_problem():
+            raise LabError(f"No window can open: {problem}. In the terminal: rlhf-lab demo --headless")
+        raise typer.Exit(_window(project, guided=False))
+
+
+def _window(project: Path | None, *, guided: bool) -> int:
+    from rlhf_lab.gui.app import main as open_window
+
+    return open_window(project, guided=guided)
+
+
+@app.command()
+def demo(
+    headless: Annotated[
+        bool, typer.Option("--headless", help="In the terminal, even where a window could open.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of the runs in the terminal.")] = 0,
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the guided experiment: SFT, a reward model, PPO, and a report of what changed."""
+    from rlhf_lab.doctor import window_problem
+    from rlhf_lab.terminal import Terminal
+
+    terminal = Terminal(machine=as_json)
+    if not headless and not as_json:
+        problem = window_problem()
+        if problem is None:
+            raise typer.Exit(_window(project, guided=True))
+        terminal.say(f"No window can open: {problem}. The same experiment runs here in the terminal.")
+    from rlhf_lab.headless import guided_experiment
+
+    with _open(project) as opened:
+        figures = guided_experiment(opened, seed, terminal)
+    terminal.result(figures)
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="What to run; see: rlhf-lab config STAGE")],
+    changes: SetOption = None,
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run what a TOML file describes."""
+    from rlhf_lab.core.config_toml import parse_config, read_toml
+    from rlhf_lab.runs.project import BUNDLED
+    from rlhf_lab.terminal import Terminal
+
+    try:
+        text = config.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LabError(f"{config} cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}.") from None
+    where = str(config)
+    wanted = parse_config(read_toml(text, where) | _changes(changes), where)
+    beside = config.parent / wanted.model
+    if wanted.model != "bundled" and not Path(wanted.model).expanduser().exists() and beside.exists():
+        wanted = wanted.model_copy(update={"model": str(beside.resolve())})
+    with _open(project) as opened:
+        if wanted.dataset in BUNDLED:
+            opened.ensure_bundled()
+        _train(opened, opened.create_run(wanted), Terminal(machine=as_json))
+
+
+@app.command()
+def resume(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Its id, such as ppo-3.")],
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="learning_rate or kl_coef from here on; may be repeated."),
+    ] = None,
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Go on with a run that was stopped, interrupted or failed, from its last save."""
+    from rlhf_lab.terminal import Terminal
+
+    with _open(project) as opened:
+        _train(opened, opened.run(run), Terminal(machine=as_json), resume=True, changes=_changes(changes))
+
+
+@app.command("import")
+def import_(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="JSONL, JSON or CSV files.")],
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put data sets into the project; what cannot be read is listed by line."""
+    from rlhf_lab.headless import import_files
+    from rlhf_lab.terminal import Terminal
+
+    terminal = Terminal(machine=as_json)
+    with _open(project) as opened:
+        datasets = import_files(opened, files, terminal, MOST_PROBLEMS)
+    terminal.result({"datasets": datasets})
+
+
+@app.command()
+def export(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Its name in the project.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A new .jsonl file.")],
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a data set of the project to a file."""
+    from rlhf_lab.data.export import export_jsonl
+    from rlhf_lab.terminal import Terminal
+
+    terminal = Terminal(machine=as_json)
+    with _open(project) as opened:
+        records = export_jsonl(opened.store, dataset, file)
+    terminal.tell(f"{records:,} records of {dataset!r} are in {file}.")
+    terminal.result({"dataset": dataset, "file": str(file), "records": records})
+
+
+@app.command()
+def runs(project: ProjectOption = None, as_json: JsonOption = False) -> None:
+    """List the runs of the project."""
+    from rlhf_lab.terminal import Terminal
+
+    terminal = Terminal(machine=as_json)
+    with _open(project) as opened:
+        opened.recover()
+        rows = opened.store.runs()
+        folder = opened.folder
+    for row in rows:
+        terminal.tell(f"{row.run:12} {row.outcome:12} {row.step:>6}/{row.total:<6} {row.message}".rstrip())
+    if not rows:
+        terminal.tell(f"There are no runs in {folder} yet. Begin with: rlhf-lab demo")
+    found = [
+        {"run": r.run, "stage": r.stage, "outcome": r.outcome, "step": r.step, "dir": str(folder / r.dir)} for r in rows
+    ]
+    terminal.result({"runs": found})
+
+
+@app.command()
+def reindex(project: ProjectOption = None, as_json: JsonOption = False) -> None:
+    """Build the database's index of runs again, from the run folders."""
+    from rlhf_lab.terminal import Terminal
+
+    terminal = Terminal(machine=as_json)
+    with _open(project) as opened:
+        count = opened.reindex()
+    terminal.tell(f"{count} runs are in the index.")
+    terminal.result({"runs": count})
+
+
+@app.command("config")
+def show_config(
+    stage: Annotated[str, typer.Argument(metavar="[STAGE]", help="sft, reward or ppo.")] = "",
+    reference: Annotated[bool, typer.Option("--reference", help="All settings as a Markdown table.")] = False,
+) -> None:
+    """Print a commented config of a stage, with every default."""
+    from rlhf_lab.core.config import STAGES
+    from rlhf_lab.core.config_toml import default_toml
+    from rlhf_lab.core.reference import config_reference
+
+    found = next((name for name in STAGES if name == stage), None)
+    if found is None and not reference:
+        raise LabError(f"Name a stage: rlhf-lab config {'|'.join(STAGES)}" + (f" (not {stage!r})" if stage else ""))
+    sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr] # a file for `run` is UTF-8 everywhere
+    sys.stdout.write(default_toml(found) if found else config_reference())
+
+
+@app.command()
+def doctor(
+    fix: Annotated[bool, typer.Option("--fix", help="Install what is missing, where this user may.")] = False,
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what this machine has and lacks. Exit status 0: the window can open; with --fix: the tests can run."""
+    from rlhf_lab import doctor as checks
+    from rlhf_lab.runs.project import default_folder
+    from rlhf_lab.terminal import Terminal
+
+    terminal = Terminal(machine=as_json)
+    say = terminal.say if as_json else terminal.tell
+    folder = project or default_folder()
+    found = checks.examine(folder)
+    checks.report(found, say)
+    if fix and found.missing:
+        checks.fix(found, say)
+        found = checks.examine(folder)
+        checks.report(found, say)
+    terminal.result(found.as_json())
+    raise typer.Exit(0 if (found.tests if fix else found.window) else 1)
+
+
+def _open(project: Path | None) -> "Project":
+    from rlhf_lab.runs.project import Project
+
+    return Project.open(project)
+
+
+def _train(
+    project: "Project",
+    folder: "RunFolder",
+    terminal: "Terminal",
+    *,
+    resume: bool = False,
+    changes: dict[str, Any] | None = None,
+) -> None:
+    """Train to the end; exit status 0 only when the outcome is "done"."""
+    from rlhf_lab.headless import train
+
+    finished: Finished = train(project, folder, terminal, resume=resume, changes=changes)
+    terminal.tell(f"{folder.run} is {finished.outcome}. {finished.message}".rstrip())
+    terminal.tell(f"It is in {folder.path}")
+    terminal.result(
+        {
+            "run": folder.run,
+            "outcome": finished.outcome,
+            "step": project.run_row(folder.run).step,
+            "message": finished.message,
+            "dir": str(folder.path),
+        }
+    )
+    raise typer.Exit(0 if finished.outcome == "done" else 1)
+
+
+def _changes(pairs: list[str] | None) -> dict[str, Any]:
+    """``field=value`` as TOML reads the value; what is no TOML value is text."""
+    import tomllib
+
+    found: dict[str, Any] = {}
+    for pair in pairs or []:
+        name, sign, value = pair.partition("=")
+        if not sign or not name.strip():
+            raise LabError(f"--set wants FIELD=VALUE, such as --set seed=1, not {pair!r}.")
+        try:
+            found[name.strip()] = tomllib.loads(f"value = {value}")["value"]
+        except (tomllib.TOMLDecodeError, KeyError):
+            found[name.strip()] = value.strip()
+    return found

@@ -1,0 +1,106 @@
+"""What the command line does with the rooms: train and watch, import, run the guided experiment."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rlhf_lab.core.control import Set
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.events import Finished
+from rlhf_lab.runs.folder import RunFolder
+from rlhf_lab.runs.follow import follow
+from rlhf_lab.runs.project import Project
+from rlhf_lab.runs.recorder import Recorder
+from rlhf_lab.runs.source import ProcessRun
+from rlhf_lab.terminal import Terminal
+
+_LIVE_SETTINGS = ("learning_rate", "kl_coef")
+
+
+def train(
+    project: Project,
+    folder: RunFolder,
+    terminal: Terminal,
+    *,
+    resume: bool = False,
+    changes: Mapping[str, Any] | None = None,
+) -> Finished:
+    """Train in a child process and watch it to its end; Ctrl+C stops and saves it."""
+    if unknown := [name for name in changes or {} if name not in _LIVE_SETTINGS]:
+        raise LabError(
+            f"--set {unknown[0]}: a run that has begun can only change {' and '.join(_LIVE_SETTINGS)}. "
+            "For anything else start a new run."
+        )
+    source, recorder = ProcessRun(folder), Recorder(project.store)
+    recorder.catch_up(folder)
+    with (
+        terminal.stop_on_interrupt(folder.run) as stop,
+        terminal.watching(folder.run, folder.manifest.stage) as on_events,
+    ):
+        source.start(resume)
+        for name, value in (changes or {}).items():
+            source.send(Set, field=name, value=value)
+        try:
+            finished = follow(source, recorder, on_events, should_stop=lambda: stop.asked)
+        except KeyboardInterrupt:
+            source.kill()
+            finished = follow(source, recorder, on_events)
+    assert finished is not None, "only a follower that may leave gives None"
+    return finished
+
+
+def import_files(
+    project: Project, files: Sequence[Path], terminal: Terminal, most_problems: int
+) -> list[dict[str, Any]]:
+    """Import each file and say what became of it; the dicts are those of ``import --json``."""
+    from rlhf_lab.data import importer
+
+    with terminal.bar("Importing") as progress, terminal.stop_on_interrupt("the import") as stop:
+        results = importer.import_files(files, project.store, progress=progress, cancelled=lambda: stop.asked)
+    found = []
+    for result in results:
+        terminal.tell(
+            f"{result.name}: {result.records:,} records ({result.kind}, {result.format}). {result.note}".rstrip()
+        )
+        for problem in result.problems[:10]:
+            terminal.tell(f"  line {problem.line}: {problem.reason}")
+        if result.problems_total > 10:
+            terminal.tell(f"  … {result.problems_total:,} problems in all")
+        found.append(
+            {
+                "name": result.name,
+                "format": result.format,
+                "kind": result.kind,
+                "records": result.records,
+                "problems": [{"line": p.line, "reason": p.reason} for p in result.problems[:most_problems]],
+                "problems_total": result.problems_total,
+            }
+        )
+    return found
+
+
+def guided_experiment(project: Project, seed: int, terminal: Terminal) -> dict[str, Any]:
+    """SFT, a reward model, PPO, the quiz and the report; the dict is that of ``demo --json``."""
+    from rlhf_lab.runs import report
+    from rlhf_lab.runs.experiment import GUIDED, guided_config, take_quiz
+
+    begun = time.monotonic()
+    project.ensure_bundled()
+    runs: dict[Any, str] = {}
+    for step in GUIDED:
+        terminal.say(f"{step.title}. {step.sentence}")
+        folder = project.create_run(guided_config(step.stage, seed, runs))
+        finished = train(project, folder, terminal)
+        if finished.outcome != "done":
+            raise LabError(
+                f"The experiment ended early: {folder.run} is {finished.outcome}. {finished.message} "
+                f"Go on with: rlhf-lab resume {folder.run} --project {project.folder}"
+            )
+        runs[step.stage] = folder.run
+    terminal.say("Knowledge quiz. RLHF should change manner and leave knowledge where it was.")
+    with terminal.bar("Quiz") as progress:
+        quiz = take_quiz(project, runs, progress)
+    figures = report.build(project, runs, quiz, time.monotonic() - begun)
+    terminal.tell(f"The report is in {figures['report']}")
+    return figures
