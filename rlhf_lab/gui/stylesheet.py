@@ -69,6 +69,18 @@ QPushButton[look="link"] {{
 QPushButton[look="link"]:hover {{ text-decoration: underline; }}
 QPushButton[look="link"]:focus {{ border: 1px solid {c.accent}; }}
 
+QToolButton[look="legend"] {{
+    background: transparent; border: 1px solid transparent; border-radius: 4px; padding: 1px 6px 1px 2px;
+    color: {c.muted}; font-size: {points * 0.9:.1f}pt;
+}}
+QToolButton[look="legend"]:checked {{ color: {c.text}; }}
+QToolButton[look="legend"]:hover {{ background: {c.raised}; }}
+QToolButton[look="legend"]:focus {{ border: 1px solid {c.accent}; }}
+QToolButton[look="small"] {{ padding: 2px 8px; font-size: {points * 0.9:.1f}pt; }}
+QToolButton[look="mark"] {{ background: transparent; border: 1px solid transparent; border-radius: 9px; padding: 0; }}
+QToolButton[look="mark"]:hover {{ background: {c.raised}; }}
+QToolButton[look="mark"]:focus {{ border: 1px solid {c.accent}; }}
+
 QToolButton[look="rail"] {{
     background: transparent; border: 1px solid transparent; border-radius: 8px; padding: 8px 12px;
     text-align: left; color: {c.muted};

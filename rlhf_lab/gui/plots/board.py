@@ -1,0 +1,151 @@
+"""The live plots of a run, in tabs of cards: one crosshair, one zoom and one smoothing for all."""
+
+from collections.abc import Iterable
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSlider, QTabWidget, QToolButton, QWidget
+
+from rlhf_lab.gui.models.history import RunHistory
+from rlhf_lab.gui.plots.card import Card, CurveCard, HistogramCard, TradeoffCard
+from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip
+
+COLUMNS = 2
+
+
+class PlotControls(QWidget):
+    """Smoothing and scale of all plots of a board."""
+
+    smoothing_changed = Signal(float)
+    log_changed = Signal(bool)
+    reset_asked = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setRange(0, 99)
+        self.slider.setFixedWidth(96)
+        self.slider.setAccessibleName("Smoothing")
+        self._value = PlainLabel("0.00", role="caption")
+        self._value.setMinimumWidth(self._value.fontMetrics().horizontalAdvance("0.00 "))
+        tip = plain_tip(
+            "A running mean in which a value k steps back weighs this to the power of k. The line as it is stays faint "
+            "behind it. Zooming does not change it."
+        )
+        caption = PlainLabel("Smoothing", role="caption")
+        for widget in (caption, self.slider, self._value):
+            widget.setToolTip(tip)
+        self.log = QToolButton()
+        self.log.setText("Log")
+        self.log.setCheckable(True)
+        self.log.setProperty("look", "small")
+        self.log.setAccessibleName("Logarithmic y axes")
+        self.log.setToolTip(plain_tip("Logarithmic y axes; values that are not positive are not drawn then."))
+        self.reset = QToolButton()
+        self.reset.setText("Whole run")
+        self.reset.setProperty("look", "small")
+        self.reset.setToolTip(
+            plain_tip(
+                "Show all steps again (double click in a plot, or Home). Drag in a plot or turn the wheel to zoom into "
+                "steps; arrow keys move the crosshair."
+            )
+        )
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 4, 4)
+        row.setSpacing(6)
+        for widget in (caption, self.slider, self._value, self.log, self.reset):
+            row.addWidget(widget)
+        self.slider.valueChanged.connect(self._slid)
+        self.log.toggled.connect(self.log_changed)
+        self.reset.clicked.connect(self.reset_asked)
+
+    @Slot(int)
+    def _slid(self, value: int) -> None:
+        self._value.setText(f"{value / 100:.2f}")
+        self.smoothing_changed.emit(value / 100)
+
+
+class PlotBoard(QTabWidget):
+    """Tabs of plots that move together; a tab can hold any other widget too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.controls = PlotControls()
+        self.setCornerWidget(self.controls)
+        self.setDocumentMode(True)
+        self._cards: list[Card] = []
+        self._history: RunHistory | None = None
+        self.controls.smoothing_changed.connect(self._smooth)
+        self.controls.log_changed.connect(self._set_log)
+        self.controls.reset_asked.connect(self._reset)
+
+    def add_plots(self, title: str, cards: Iterable[Card]) -> None:
+        """A tab with a grid of cards."""
+        page = QWidget()
+        grid = QGridLayout(page)
+        grid.setContentsMargins(0, 8, 0, 0)
+        grid.setSpacing(8)
+        cards = list(cards)
+        for place, card in enumerate(cards):
+            self._add_card(card)
+            alone = place == len(cards) - 1 and place % COLUMNS == 0
+            grid.addWidget(card, place // COLUMNS, place % COLUMNS, 1, COLUMNS if alone else 1)
+        for column in range(min(COLUMNS, len(cards))):
+            grid.setColumnStretch(column, 1)
+        for row in range(-(-len(cards) // COLUMNS)):
+            grid.setRowStretch(row, 1)
+        self.addTab(page, title)
+
+    def curve_cards(self) -> list[CurveCard]:
+        """All cards with curves, in order."""
+        return [card for card in self._cards if isinstance(card, CurveCard)]
+
+    def show_history(self, history: RunHistory | None) -> None:
+        """Show another run."""
+        self._history = history
+        for card in self.curve_cards():
+            card.plot.show_history(history)
+        self._show_rest()
+
+    def take_changes(self, names: set[str]) -> None:
+        """Redraw, at the clock's next tick, the plots of what changed."""
+        for card in self.curve_cards():
+            if "changes" in names or not names.isdisjoint(card.plot.spec.metrics):
+                card.plot.ask_redraw()
+        self._show_rest()
+
+    def _show_rest(self) -> None:
+        for card in self._cards:
+            if isinstance(card, HistogramCard | TradeoffCard):
+                card.show_history(self._history)
+
+    def _add_card(self, card: Card) -> None:
+        self._cards.append(card)
+        if isinstance(card, CurveCard):
+            card.plot.hovered.connect(self._point_at)
+            card.plot.zoomed.connect(self._zoom)
+            card.plot.reset_asked.connect(self._reset)
+
+    @Slot(object)
+    def _point_at(self, step: float | None) -> None:
+        for card in self.curve_cards():
+            if card.isVisible() or step is None:
+                card.plot.set_cursor(step)
+
+    @Slot(object)
+    def _zoom(self, view: tuple[float, float] | None) -> None:
+        for card in self.curve_cards():
+            card.plot.set_view(view)
+
+    @Slot()
+    def _reset(self) -> None:
+        self._zoom(None)
+
+    @Slot(float)
+    def _smooth(self, weight: float) -> None:
+        for card in self.curve_cards():
+            card.plot.set_smoothing(weight)
+
+    @Slot(bool)
+    def _set_log(self, log: bool) -> None:
+        for card in self.curve_cards():
+            card.plot.set_log(log)

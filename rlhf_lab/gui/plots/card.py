@@ -1,0 +1,194 @@
+"""A plot in its frame: title, what it means, and a legend whose entries show values and switch lines."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from PySide6.QtCore import QRect, QSize, Qt, Slot
+from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+
+from rlhf_lab.core.metrics import describe
+from rlhf_lab.gui.models.history import RunHistory
+from rlhf_lab.gui.models.plot_spec import PlotSpec, label
+from rlhf_lab.gui.plots.curve_plot import CurvePlot
+from rlhf_lab.gui.plots.histogram_plot import HistogramPlot
+from rlhf_lab.gui.plots.tradeoff_plot import PAIRS, TradeoffPlot
+from rlhf_lab.gui.theme import theme
+from rlhf_lab.gui.widgets.help_mark import HelpMark
+from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip, visible
+
+SWATCH = QSize(14, 10)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a legend: its key, words and tooltip, and whether its line is dashed."""
+
+    key: str
+    text: str
+    tip: str
+    dashed: bool = False
+
+
+class Legend(QWidget):
+    """Entries with a swatch; a checked one is shown. Each can be reached by Tab and switched with Space."""
+
+    def __init__(self, entries: Sequence[Entry], switch: Callable[[str, bool], None] | None):
+        super().__init__()
+        self._entries = {entry.key: entry for entry in entries}
+        self._buttons: dict[str, QToolButton] = {}
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
+        for entry in entries:
+            button = QToolButton()
+            button.setProperty("look", "legend")
+            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+            button.setIconSize(SWATCH)
+            button.setToolTip(plain_tip(entry.tip))
+            button.setAccessibleName(entry.text)
+            button.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
+            if switch is not None:
+                button.setCheckable(True)
+                button.setChecked(True)
+                button.toggled.connect(lambda on, key=entry.key: switch(key, on))
+            else:
+                button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            row.addWidget(button)
+            self._buttons[entry.key] = button
+        row.addStretch(1)
+        self.set_values({})
+
+    def button(self, key: str) -> QToolButton:
+        """The entry's button."""
+        return self._buttons[key]
+
+    def set_values(self, values: dict[str, str]) -> None:
+        """Show a value behind each entry's name."""
+        for key, button in self._buttons.items():
+            value = values.get(key, "")
+            text = visible(self._entries[key].text + (f"  {value}" if value else "")).replace("&", "&&")
+            if button.text() != text:
+                button.setText(text)
+
+    def set_colours(self, colours: dict[str, str]) -> None:
+        """Paint the swatches; those of hidden lines are faded."""
+        for key, button in self._buttons.items():
+            lit, icon = _swatch(colours[key], self._entries[key].dashed), QIcon()
+            icon.addPixmap(lit, QIcon.Mode.Normal, QIcon.State.On)
+            icon.addPixmap(_faded(lit) if button.isCheckable() else lit, QIcon.Mode.Normal, QIcon.State.Off)
+            button.setIcon(icon)
+
+
+class Card(QFrame):
+    """Title and help above, a legend below them, the plot in the rest."""
+
+    def __init__(self, title: str, help: str, plot: QWidget, legend: Legend):
+        super().__init__()
+        self.setProperty("surface", "card")
+        self._heading = PlainLabel(title, role="strong")
+        self._aside = PlainLabel("", role="caption")
+        head = QHBoxLayout()
+        head.setSpacing(4)
+        head.addWidget(self._heading)
+        head.addWidget(HelpMark(title, help))
+        head.addStretch(1)
+        head.addWidget(self._aside)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(10, 6, 8, 4)
+        column.setSpacing(2)
+        column.addLayout(head)
+        column.addWidget(legend)
+        column.addWidget(plot, 1)
+
+    def set_aside(self, text: str) -> None:
+        """A few words on the right of the title, such as the step under the crosshair."""
+        self._aside.setText(text)
+
+
+class CurveCard(Card):
+    """A `CurvePlot` with its legend."""
+
+    def __init__(self, spec: PlotSpec):
+        self.plot = CurvePlot(spec)
+        entries = [Entry(n, words, describe(n), n in spec.dashed) for n, words in spec.lines.items()]
+        self.legend = Legend(entries, self.plot.set_shown if len(entries) > 1 else None)
+        title = f"{spec.title} ({spec.unit})" if spec.unit else spec.title
+        super().__init__(title, spec.help, self.plot, self.legend)
+        self.plot.values_changed.connect(self._show_values)
+        theme().changed.connect(self._recolour)
+        self._recolour()
+
+    @Slot()
+    def _show_values(self) -> None:
+        self.legend.set_values({name: self.plot.value_text(name) for name in self.plot.spec.metrics})
+        step = self.plot.cursor_step
+        self.set_aside("" if step is None else f"step {step:,.0f}")
+
+    @Slot()
+    def _recolour(self) -> None:
+        self.legend.set_colours({name: self.plot.colour(name) for name in self.plot.spec.metrics})
+
+
+class HistogramCard(Card):
+    """A `HistogramPlot`; ``names`` gives each distribution its words."""
+
+    def __init__(self, title: str, help: str, names: dict[str, str]):
+        self.plot = HistogramPlot(title, tuple(names))
+        self._names = tuple(names)
+        self.legend = Legend([Entry(key, text, text) for key, text in names.items()], None)
+        super().__init__(title, help, self.plot, self.legend)
+        theme().changed.connect(self._recolour)
+        self._recolour()
+
+    def show_history(self, history: RunHistory | None) -> None:
+        """Show another run, or what is new of this one."""
+        self.plot.show_history(history)
+        shown = next((h for h in map(self.plot.shown, self._names) if h is not None), None)
+        self.set_aside("" if shown is None else f"step {shown.step:,}")
+
+    @Slot()
+    def _recolour(self) -> None:
+        self.legend.set_colours({name: self.plot.colour(name) for name in self._names})
+
+
+class TradeoffCard(Card):
+    """The `TradeoffPlot`."""
+
+    def __init__(self, title: str, help: str):
+        self.plot = TradeoffPlot(title)
+        self.legend = Legend([Entry(name, label(name), describe(name)) for name in PAIRS], None)
+        super().__init__(title, help, self.plot, self.legend)
+        theme().changed.connect(self._recolour)
+        self._recolour()
+
+    def show_history(self, history: RunHistory | None) -> None:
+        """Show another run, or what is new of this one."""
+        self.plot.show_history(history)
+
+    @Slot()
+    def _recolour(self) -> None:
+        self.legend.set_colours({name: self.plot.colour(name) for name in PAIRS})
+
+
+def _swatch(colour: str, dashed: bool) -> QPixmap:
+    pixmap = QPixmap(SWATCH * 2)
+    pixmap.setDevicePixelRatio(2)
+    pixmap.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixmap)
+    middle = SWATCH.height() // 2 - 1
+    for left, width in ((0, 5), (8, 5)) if dashed else ((0, 13),):
+        painter.fillRect(QRect(left, middle, width, 2), QColor(colour))
+    painter.end()
+    return pixmap
+
+
+def _faded(pixmap: QPixmap) -> QPixmap:
+    made = QPixmap(pixmap.size())
+    made.setDevicePixelRatio(pixmap.devicePixelRatio())
+    made.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(made)
+    painter.setOpacity(0.2)
+    painter.drawPixmap(0, 0, pixmap)
+    painter.end()
+    return made
