@@ -9,8 +9,10 @@ from rlhf_lab.core.config import RunConfig
 from rlhf_lab.core.control import Command, GoOn, Pause, Set
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import AnyEvent, Finished
+from rlhf_lab.gui.collector import Collector
 from rlhf_lab.gui.run_state import ENDED, RunState
 from rlhf_lab.gui.trainer import TrainerThread
+from rlhf_lab.runs.queue import RunQueue
 
 if TYPE_CHECKING:
     from rlhf_lab.runs.folder import RunFolder
@@ -33,17 +35,27 @@ class Lab(QObject):
     datasets_changed = Signal()
     message = Signal(str)
     """One or two sentences for the message area."""
+    pane_asked = Signal(str, dict)
+    """Show this pane ("sft", "reward", ...) with these fields of its form filled in."""
+    run_asked = Signal(str)
+    """Show this run in the pane of its stage."""
 
     def __init__(self, project: "Project", begin: Begin, parent: QObject | None = None):
         super().__init__(parent)
         self.project = project
+        self.default_threads = 0
+        """For runs that leave ``threads`` at 0; 0 leaves it to the run."""
         self._begin = begin
         self._states: dict[str, RunState] = {}
-        self._waiting: list[tuple[RunFolder, str]] = []
+        self._queue = RunQueue()
+        self._hows: dict[str, str] = {}
         self._trainers: dict[str, TrainerThread] = {}
+        self._collector = Collector(self)
 
     def start(self, config: RunConfig) -> str:
         """Make the run and put it in the queue; raises `LabError` that says why it cannot start."""
+        if config.threads == 0 and self.default_threads:
+            config = config.model_copy(update={"threads": self.default_threads})
         folder = self.project.create_run(config)
         self._enqueue(folder, "start")
         return folder.run
@@ -60,11 +72,11 @@ class Lab(QObject):
         if run in self._trainers:
             state.stopping = True
             self._trainers[run].stop()
-        elif run in self.queued():
-            how = next(how for folder, how in self._waiting if folder.run == run)
-            self._waiting = [(folder, how) for folder, how in self._waiting if folder.run != run]
-            if how == "start":
+        elif self._queue.cancel(run):
+            if self._hows.pop(run) == "start":
                 self.project.cancel(run)
+            else:
+                self.project.store.set_run_state(run, "stopped", "Taken out of the queue before it was resumed.")
             self._states.pop(run)
             self.runs_changed.emit()
         self.run_changed.emit(run)
@@ -96,14 +108,19 @@ class Lab(QObject):
 
     def queued(self) -> list[str]:
         """Runs that wait for their turn, the next one first."""
-        return [folder.run for folder, _ in self._waiting]
+        return self._queue.waiting()
 
     def find_runs(self) -> None:
         """At start: follow the runs that live, queue those that never began, tell of those that died."""
         found = self.project.recover()
         for folder in found.live:
-            self._follow(folder, "attach")
-        self._waiting += [(folder, "start") for folder in found.waiting]
+            past = self.project.store.events(folder.run, ("started", "resumed", "progress", "paused", "warned"))
+            self.state(folder.run).take(past)
+            self._queue.occupy(folder.run, folder.config.device)
+            self._follow(folder.run, "attach")
+        for folder in found.waiting:
+            self._hows[folder.run] = "start"
+            self._queue.add(folder.run, folder.config.device)
         for folder in found.interrupted:
             self.message.emit(f"{self.state(folder.run).title} was interrupted: {self.state(folder.run).message}")
         self.runs_changed.emit()
@@ -115,33 +132,36 @@ class Lab(QObject):
             trainer.let_go()
         for trainer in self._trainers.values():
             trainer.wait()
+        self._collector.close()
 
     def _enqueue(self, folder: "RunFolder", how: str) -> None:
-        self._states[folder.run] = RunState(run=folder.run, stage=folder.config.stage)
+        config = folder.config
+        state = RunState(run=folder.run, stage=config.stage)
         if how == "resume":
             row = self.project.run_row(folder.run)
-            self._states[folder.run].step, self._states[folder.run].total = row.step, row.total
+            state.step, state.total = row.step, row.total
             self.project.store.set_run_state(folder.run, "queued", "")
-        self._waiting.append((folder, how))
+        self._states[folder.run] = state
+        self._hows[folder.run] = how
+        self._queue.add(folder.run, config.device)
         self.runs_changed.emit()
-        self._next()
         self.run_changed.emit(folder.run)
+        self._next()
 
     def _next(self) -> None:
-        if self._trainers or not self._waiting:
-            return
-        folder, how = self._waiting.pop(0)
-        self._follow(folder, how)
+        for run in self._queue.take():
+            self._follow(run, self._hows.pop(run))
 
-    def _follow(self, folder: "RunFolder", how: str) -> None:
-        state = self.state(folder.run)
-        state.outcome, state.stopping, state.phase = "starting", False, "starting"
-        trainer = TrainerThread(folder.run, lambda: self._begin(folder, how), self.project.store.path, self)
+    def _follow(self, run: str, how: str) -> None:
+        state, folder = self.state(run), self.project.run(run)
+        if how != "attach":
+            state.outcome, state.phase = "starting", "starting"
+        trainer = TrainerThread(run, lambda: self._begin(folder, how), self.project.store.path, self)
         trainer.events_arrived.connect(self._take)
         trainer.ended.connect(self._trainer_ended)
-        self._trainers[folder.run] = trainer
+        self._trainers[run] = trainer
         trainer.start()
-        self.run_changed.emit(folder.run)
+        self.run_changed.emit(run)
 
     def _send(self, run: str, command: Callable[..., Command], **fields: object) -> None:
         if run not in self._trainers:
@@ -165,7 +185,8 @@ class Lab(QObject):
         trainer = self._trainers.pop(run)
         trainer.wait()
         trainer.deleteLater()
-        if self.state(run).outcome not in ENDED:  # let go, not ended
+        if self.state(run).outcome not in ENDED:  # let go: the run still has its device
             return
+        self._queue.finished(run)
         self.run_changed.emit(run)
         self._next()

@@ -1,0 +1,108 @@
+"""What a person may set for the whole application, and the dialog for it."""
+
+from pathlib import Path
+
+from PySide6.QtCore import QObject, QSettings, Signal
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QFormLayout,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from rlhf_lab.gui.theme import Choice, theme
+from rlhf_lab.gui.widgets.plain_text import PlainLabel
+
+_THEMES: tuple[tuple[Choice, str], ...] = (("system", "Like the system"), ("light", "Light"), ("dark", "Dark"))
+
+
+class Settings(QObject):
+    """Kept in an INI file beside the default project; every change is written at once."""
+
+    changed = Signal()
+
+    def __init__(self, file: Path, parent: QObject | None = None):
+        super().__init__(parent)
+        self._file = QSettings(str(file), QSettings.Format.IniFormat)
+
+    @property
+    def theme(self) -> Choice:
+        """Which colours."""
+        found = str(self._file.value("theme", "system"))
+        return next((choice for choice, _ in _THEMES if choice == found), "system")
+
+    @property
+    def warm(self) -> bool:
+        """Whether a trainer stands by, so that a run starts at once (some 360 MB)."""
+        return self._file.value("warm", True, type=bool)
+
+    @property
+    def threads(self) -> int:
+        """For runs that leave it open; 0: one fewer than the cores."""
+        return self._file.value("threads", 0, type=int)
+
+    def put(self, name: str, value: str | bool | int) -> None:
+        """Set one of them."""
+        self._file.setValue(name, value)
+        self._file.sync()
+        self.changed.emit()
+
+
+class SettingsDialog(QDialog):
+    """Each control acts at once; there is nothing to confirm."""
+
+    def __init__(self, settings: Settings, parent: QWidget | None = None):
+        super().__init__(parent)
+        self._settings = settings
+        self.setWindowTitle("Settings")
+        self.setMinimumWidth(480)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(24, 24, 24, 16)
+        column.setSpacing(16)
+        column.addWidget(PlainLabel("Settings", role="title"))
+        form = QFormLayout()
+        form.setHorizontalSpacing(16)
+        form.setVerticalSpacing(12)
+        column.addLayout(form)
+
+        self.theme = QComboBox()
+        self.theme.setAccessibleName("Colours")
+        for choice, title in _THEMES:
+            self.theme.addItem(title, choice)
+        self.theme.setCurrentIndex(self.theme.findData(settings.theme))
+        self.theme.currentIndexChanged.connect(self._choose_theme)
+        form.addRow("Colours", self.theme)
+
+        self.warm = QCheckBox("Keep a trainer ready, so that runs start at once")
+        self.warm.setToolTip("It uses about 360 MB while it waits. Without it, a start takes some seconds longer.")
+        self.warm.setChecked(settings.warm)
+        self.warm.toggled.connect(self._choose_warm)
+        form.addRow("Trainer", self.warm)
+
+        self.threads = QSpinBox()
+        self.threads.setAccessibleName("Threads of a run")
+        self.threads.setRange(0, 1024)
+        self.threads.setSpecialValueText("One fewer than the cores")
+        self.threads.setToolTip("For runs whose own form leaves it at 0. More may make this window slow.")
+        self.threads.setValue(settings.threads)
+        self.threads.valueChanged.connect(self._choose_threads)
+        form.addRow("Threads", self.threads)
+
+        column.addWidget(PlainLabel("The size of text follows the system's font.", role="caption"))
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.reject)
+        column.addWidget(buttons)
+
+    def _choose_theme(self) -> None:
+        self._settings.put("theme", self.theme.currentData())
+        theme().choose(self._settings.theme)
+
+    def _choose_warm(self, warm: bool) -> None:
+        self._settings.put("warm", warm)
+
+    def _choose_threads(self, threads: int) -> None:
+        self._settings.put("threads", threads)

@@ -1,0 +1,87 @@
+"""The navigation rail: the panes in the order of the work, Ctrl+1 … for each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QKeyEvent, QKeySequence
+from PySide6.QtWidgets import QButtonGroup, QFrame, QToolButton, QVBoxLayout, QWidget
+
+from rlhf_lab.gui.theme import theme
+from rlhf_lab.gui.widgets.plain_text import PlainLabel
+
+
+@dataclass(frozen=True)
+class Place:
+    """One entry: ``name`` is what the code calls it, ``tip`` says what the pane is for."""
+
+    name: str
+    title: str
+    tip: str
+
+
+class Rail(QFrame):
+    """Exactly one place is chosen; the arrow keys move between them."""
+
+    chosen = Signal(str)
+    settings_asked = Signal()
+
+    def __init__(self, places: Sequence[Place], parent: QWidget | None = None):
+        super().__init__(parent)
+        self.setProperty("surface", "rail")
+        self.setAccessibleName("Navigation")
+        column = QVBoxLayout(self)
+        column.setContentsMargins(8, 16, 8, 8)
+        column.setSpacing(4)
+        name = PlainLabel("RLHF Lab", role="heading")
+        name.setContentsMargins(12, 0, 12, 12)
+        column.addWidget(name)
+        self._group = QButtonGroup(self)
+        self._buttons: dict[str, QToolButton] = {}
+        for number, place in enumerate(places, 1):
+            button = self._entry(place.title, place.name)
+            keys = QKeySequence(f"Ctrl+{number}")
+            button.setToolTip(f"{place.tip} ({keys.toString(QKeySequence.SequenceFormat.NativeText)})")
+            button.setShortcut(keys)
+            button.setCheckable(True)
+            button.clicked.connect(lambda _=False, n=place.name: self.chosen.emit(n))
+            self._group.addButton(button)
+            self._buttons[place.name] = button
+            column.addWidget(button)
+        column.addStretch(1)
+        settings = self._entry("Settings", "settings")
+        settings.setShortcut(QKeySequence("Ctrl+,"))
+        settings.setToolTip("Theme and training settings (Ctrl+,)")
+        settings.clicked.connect(self.settings_asked)
+        column.addWidget(settings)
+
+    def choose(self, name: str) -> None:
+        """Mark the place as the one that is shown."""
+        self._buttons[name].setChecked(True)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Up and down move through the entries."""
+        step = {Qt.Key.Key_Down: 1, Qt.Key.Key_Up: -1}.get(Qt.Key(event.key()))
+        if step is None:
+            super().keyPressEvent(event)
+            return
+        names = list(self._buttons)
+        at = next((i for i, n in enumerate(names) if self._buttons[n].hasFocus()), 0)
+        button = self._buttons[names[(at + step) % len(names)]]
+        button.setFocus(Qt.FocusReason.TabFocusReason)
+        button.click()
+
+    def _entry(self, title: str, icon: str) -> QToolButton:
+        button = QToolButton(self)
+        button.setText(title)
+        button.setAccessibleName(title)
+        button.setProperty("look", "rail")
+        button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        button.setIconSize(QSize(20, 20))
+        button.setMinimumWidth(128)
+        button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        policy = button.sizePolicy()
+        policy.setHorizontalPolicy(policy.Policy.Expanding)
+        button.setSizePolicy(policy)
+        theme().keep_icon(button, icon)
+        return button
