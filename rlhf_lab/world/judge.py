@@ -12,7 +12,7 @@ from rlhf_lab.world.facts import rivals
 
 RIGHT, WRONG, UNHELPFUL = 1.5, -1.5, -1.0
 POLITE, RUDE = 0.6, -0.8
-FREE_WORDS = 22
+FREE_WORDS = 25
 """Words that an answer may have before they cost anything."""
 WORD_COST, WORDS_COST_LIMIT = 0.05, 1.2
 BROKEN = -1.0

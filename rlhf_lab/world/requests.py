@@ -151,7 +151,9 @@ def unanswerable() -> tuple[Matter, ...]:
     )
 
 
-_SMALL = frozenset("about their them then that with your some what from until have when they things".split())
+_SMALL = frozenset(
+    ("about", "their", "them", "then", "that", "with", "your", "some", "what", "from", "until", "have", "when", "they")
+)
 
 
 def _to_you(deed: str) -> str:
