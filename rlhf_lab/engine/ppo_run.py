@@ -1,0 +1,180 @@
+"""A PPO run under way: one update, one look at held-out prompts, one checkpoint at a time."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rlhf_lab.core.config import PpoConfig
+from rlhf_lab.core.events import (
+    AnyEvent,
+    Changed,
+    Checkpointed,
+    Metrics,
+    Phase,
+    Progress,
+    Samples,
+    Warned,
+    relative_path,
+)
+from rlhf_lab.engine import checkpoint, machine, maths
+from rlhf_lab.engine.backbone import Backbone
+from rlhf_lab.engine.batches import batch_indices
+from rlhf_lab.engine.evaluate import evaluate
+from rlhf_lab.engine.parts import Parts
+from rlhf_lab.engine.ppo_state import Trainable
+from rlhf_lab.engine.ppo_update import describe, learn, targets_of
+from rlhf_lab.engine.prompts import Asked, PromptPool, encode
+from rlhf_lab.engine.rewards import RewardSource
+from rlhf_lab.engine.rollout import sample_episodes, score_episodes
+from rlhf_lab.engine.seeds import generator_for
+
+RATIO_TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 1e-2}
+"""How far the first ratio of an update may be from 1 by rounding alone."""
+
+
+@dataclass
+class Run:
+    """A run under way: what it works with, and where it stands after ``step`` whole updates."""
+
+    config: PpoConfig
+    parts: Parts
+    backbone: Backbone
+    trainable: Trainable
+    rewards: Sequence[RewardSource]
+    pool: PromptPool
+    heldout: Asked
+    step: int = 0
+    kl_coef: float = 0.0
+    learning_rate: float = 0.0
+    evaluated: int = -1
+    shortened: bool = False
+    whole: dict[str, Tensor] = field(default_factory=dict)
+    """Weights and moments after ``step``: what Stop saves at once, in mid-update too."""
+    saved: dict[str, Any] | None = None
+    """The state that the newest checkpoint holds."""
+    doing: str = ""
+    """For people, when it goes wrong: "update 7"."""
+
+    def __post_init__(self) -> None:
+        self.kl_coef = self.config.kl_coef
+        self.learning_rate = self.config.learning_rate
+        self.whole = self.trainable.snapshot()
+
+    def parameter_counts(self) -> dict[str, int]:
+        return self.backbone.parameter_counts | self.trainable.counts()
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds beside tensors; random numbers and data order follow from the step."""
+        return {
+            "step": self.step,
+            "kl_coef": self.kl_coef,
+            "learning_rate": self.learning_rate,
+            "evaluated": self.evaluated,
+            "shortened": self.shortened,
+        }
+
+    def go_back_to(self, step: int, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        self.trainable.restore(tensors)
+        self.whole, self.saved = tensors, state
+        self.step = step
+        self.kl_coef, self.learning_rate = float(state["kl_coef"]), float(state["learning_rate"])
+        self.evaluated, self.shortened = int(state["evaluated"]), bool(state["shortened"])
+
+    def undo_part_of_update(self) -> None:
+        self.trainable.restore(self.whole)
+
+    def save_when_due(self) -> Iterator[AnyEvent]:
+        every = self.config.checkpoint_every
+        if every and self.step and self.step % every == 0:
+            yield from self.save()
+
+    def save(self) -> Iterator[AnyEvent]:
+        if self.saved == self.state():
+            return
+        path = checkpoint.save(self.parts.folder / "checkpoints", self.step, self.whole, self.state())
+        self.saved = self.state()
+        yield Checkpointed(step=self.step, path=relative_path(path, self.parts.folder))
+
+    def look(self) -> Iterator[AnyEvent]:
+        """Evaluate when it is due and was not done yet."""
+        every = self.config.eval_every
+        due = self.step == self.config.updates or (every and self.step % every == 0)
+        if not due or self.evaluated == self.step or not self.heldout:
+            return
+        self.doing = f"the evaluation after update {self.step}"
+        yield Phase(step=self.step, name="evaluating")
+        metrics, rows = evaluate(
+            self.backbone, self.heldout, self.rewards, self.config, self.parts.judge, self.parts.control.tick
+        )
+        self.evaluated = self.step
+        yield Metrics(step=self.step, values=metrics)
+        yield Samples(step=self.step, name="heldout", rows=rows)
+
+    def update(self) -> Iterator[AnyEvent]:
+        """One whole update; nothing of the run's standing changes before its end, but what a person sets."""
+        config, backbone, tick = self.config, self.backbone, self.parts.control.tick
+        for name, value in self.parts.control.changes().items():
+            setattr(self, name, value)
+            yield Changed(step=self.step, field=name, value=value)
+        step = self.step + 1
+        warm = min(1.0, step / config.warmup_steps) if config.warmup_steps else 1.0
+        self.trainable.set_learning_rates(self.learning_rate * warm, config.value_learning_rate * warm)
+
+        self.doing = f"update {step}"
+        yield Phase(step=step, name="sampling")
+        began = time.perf_counter()
+        places = batch_indices(len(self.pool), config.batch_size, self.step, config.seed)
+        asked, cut = encode(backbone.tokenizer, self.pool, places, config.max_prompt_tokens)
+        if cut and not self.shortened:
+            self.shortened = True
+            yield Warned(step=step, code="prompts_shortened", text=_shortened(cut, len(asked), config))
+        generator = generator_for(config.seed, "answers", step)
+        episodes = sample_episodes(backbone, asked, config, generator=generator, tick=tick)
+        sampled = time.perf_counter()
+        rollout = score_episodes(backbone, episodes, self.rewards, config, tick)
+        targets = targets_of(rollout, config, self.kl_coef)
+        metrics = describe(rollout, targets, self.kl_coef)
+        scored = time.perf_counter()
+
+        yield Phase(step=step, name="learning")
+        generator = generator_for(config.seed, "minibatches", step)
+        metrics |= learn(backbone, self.trainable, rollout, targets, config, generator=generator, tick=tick)
+        learned = time.perf_counter()
+
+        self.step = step
+        if config.adaptive_kl:
+            self.kl_coef = maths.adapted_kl_coef(
+                self.kl_coef, metrics["objective/kl"], config.target_kl, config.kl_horizon, len(episodes)
+            )
+        self.whole.clear()  # before the copy, so that two are never held
+        self.whole = self.trainable.snapshot()
+        metrics |= {
+            "episodes": float(step * config.batch_size),
+            "optim/learning_rate": self.learning_rate * warm,
+            "time/rollout": sampled - began,
+            "time/score": scored - sampled,
+            "time/learn": learned - scored,
+            "time/step": time.perf_counter() - began,
+            "perf/tokens_per_second": sum(episodes.lengths()) / (time.perf_counter() - began),
+            "perf/memory": machine.peak_memory_mb(backbone.device),
+        }
+        yield Metrics(step=step, values=metrics)
+        if metrics["policy/ratio_first_dev"] > RATIO_TOLERANCE.get(backbone.dtype, 1e-2):
+            yield Warned(
+                step=step,
+                code="first_ratio",
+                text="The first ratio of this update was not 1: the model that samples and the one that is trained "
+                f"differ by {metrics['policy/ratio_first_dev']:.2g}. Stop the run; this is a fault of the lab.",
+            )
+        yield Progress(step=step, done=step, total=config.updates)
+
+
+def _shortened(cut: int, asked: int, config: PpoConfig) -> str:
+    return (
+        f"{cut} of the {asked} prompts of this batch are longer than max_prompt_tokens = {config.max_prompt_tokens} "
+        "and lost their oldest turns or their middle. This is said once."
+    )

@@ -1,0 +1,77 @@
+"""Where the scores of a policy's answers come from."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from rlhf_lab.core.config import PpoConfig
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.engine import adapters
+from rlhf_lab.engine.backbone import Backbone
+from rlhf_lab.engine.chat import same_tokenizer
+from rlhf_lab.engine.parts import Parts
+from rlhf_lab.engine.scoring import Episodes, score_answers
+
+
+class RewardSource(Protocol):
+    """Scores whole answers. It gets the sampled ids and the prompts as asked, and calls ``tick`` in long work."""
+
+    def __call__(self, episodes: Episodes, tick: Callable[[], None]) -> Tensor:
+        """One score an answer: [B], fp32."""
+        ...
+
+
+@dataclass(frozen=True)
+class RewardModel:
+    """A trained reward adapter; scores are (raw − mean) / std, the scale that its run stored with it."""
+
+    backbone: Backbone
+    mean: float
+    std: float
+    micro_batch_size: int
+
+    def __call__(self, episodes: Episodes, tick: Callable[[], None]) -> Tensor:
+        """[B]"""
+        raw = score_answers(self.backbone, episodes, "reward", micro_batch_size=self.micro_batch_size, tick=tick)
+        return (raw - self.mean) / self.std
+
+
+def load_reward_model(policy: Backbone, config: PpoConfig, parts: Parts) -> RewardModel:
+    """The run's reward model: an adapter on the policy's backbone where it was trained on those weights.
+
+    Else its own base is loaded beside it, which must read token ids as the policy does.
+    """
+    folder = parts.reward_adapter
+    if folder is None:
+        raise LabError("PPO needs a reward model. Train one on the Reward pane, then choose it here.")
+    lab = adapters.read_lab(folder)
+    backbone = policy if lab.get("base_hash") == policy.base_hash else _own_backbone(policy, config, parts)
+    backbone.load_adapter("reward", folder, head=True)
+    return RewardModel(backbone, *score_scale(lab), config.micro_batch_size)
+
+
+def score_scale(lab: dict[str, object]) -> tuple[float, float]:
+    """Mean and deviation of raw scores as ``lab.json`` stores them; 0 and 1 for a reward model without."""
+    mean, std = lab.get("score_mean", 0.0), lab.get("score_std", 1.0)
+    if not isinstance(mean, int | float) or not isinstance(std, int | float) or not std > 0:
+        raise LabError(f"The reward model's score scale is damaged (mean {mean!r}, deviation {std!r}). Train it again.")
+    return float(mean), float(std)
+
+
+def _own_backbone(policy: Backbone, config: PpoConfig, parts: Parts) -> Backbone:
+    if parts.reward_model is None:
+        raise LabError(
+            f"The reward model in {parts.reward_adapter} was trained on other weights than the policy starts from, "
+            "and its base model is not there. Start both from the same run, or train the reward model again."
+        )
+    own = Backbone.load(
+        parts.reward_model, start_adapters=parts.reward_start_adapters, dtype=config.dtype, device=config.device
+    )
+    if not same_tokenizer(policy.tokenizer, own.tokenizer):
+        raise LabError(
+            f"The reward model's base ({parts.reward_model}) has another tokenizer than the policy's ({parts.model}): "
+            "it could not read the sampled tokens. Train a reward model on the policy's base."
+        )
+    return own

@@ -1,0 +1,106 @@
+"""One batch of experience: answers sampled, then scored by every role, before anything is learned from them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rlhf_lab.core.config import PpoConfig
+from rlhf_lab.engine.backbone import Backbone
+from rlhf_lab.engine.finite import require_finite
+from rlhf_lab.engine.prompts import Asked
+from rlhf_lab.engine.rewards import RewardSource
+from rlhf_lab.engine.sampler import sample
+from rlhf_lab.engine.scoring import Episodes, score_tokens, score_values
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """B answers, R the longest; what stands where ``mask`` is false is 0 and means nothing."""
+
+    episodes: Episodes
+    mask: Tensor
+    """[B, R]"""
+    logprobs: Tensor
+    """[B, R], of the sampling policy, by the training forward: the first ratio is 1"""
+    ref_logprobs: Tensor
+    """[B, R]"""
+    entropy: Tensor
+    """[B, R]"""
+    values: Tensor
+    """[B, R], of the state before each token"""
+    scores: Tensor
+    """[B], as the reward sources gave them"""
+    ended: Tensor
+    """[B], whether the answer ended by itself"""
+
+
+def sample_episodes(
+    backbone: Backbone,
+    asked: Asked,
+    config: PpoConfig,
+    *,
+    generator: torch.Generator,
+    tick: Callable[[], None],
+) -> Episodes:
+    """One answer of the policy to each prompt."""
+    answers = sample(
+        backbone,
+        list(asked.ids),
+        adapter="policy",
+        temperature=config.temperature,
+        max_new_tokens=config.max_new_tokens,
+        generator=generator,
+        tick=tick,
+    )
+    return Episodes(asked, answers)
+
+
+def score_episodes(
+    backbone: Backbone,
+    episodes: Episodes,
+    rewards: Sequence[RewardSource],
+    config: PpoConfig,
+    tick: Callable[[], None],
+) -> Rollout:
+    """Policy, reference, critic and rewards over the same ids, in the same layout that learning uses."""
+    size = config.micro_batch_size
+
+    def tokens(adapter: str | None) -> tuple[Tensor, Tensor]:
+        return score_tokens(
+            backbone, episodes, adapter, temperature=config.temperature, micro_batch_size=size, tick=tick
+        )
+
+    logprobs, entropy = tokens("policy")
+    ref_logprobs, _ = tokens(None)
+    rollout = Rollout(
+        episodes=episodes,
+        mask=episodes.answer_mask(backbone.device),
+        logprobs=logprobs,
+        ref_logprobs=ref_logprobs,
+        entropy=entropy,
+        values=score_values(backbone, episodes, "value", micro_batch_size=size, tick=tick),
+        scores=total_score(rewards, episodes, tick).to(backbone.device),
+        ended=ended(backbone, episodes),
+    )
+    require_finite(
+        {
+            "the policy's log-probabilities": rollout.logprobs,
+            "the reference's log-probabilities": rollout.ref_logprobs,
+            "the critic's values": rollout.values,
+            "the scores": rollout.scores,
+        }
+    )
+    return rollout
+
+
+def total_score(rewards: Sequence[RewardSource], episodes: Episodes, tick: Callable[[], None]) -> Tensor:
+    """The sum over all reward sources: [B]."""
+    return torch.stack([reward(episodes, tick) for reward in rewards]).sum(dim=0)
+
+
+def ended(backbone: Backbone, episodes: Episodes) -> Tensor:
+    """Whether each answer closes with the end token: [B]."""
+    eos = backbone.tokenizer.eos_token_id
+    return torch.tensor([answer[-1] == eos for answer in episodes.answer_ids], device=backbone.device)

@@ -1,0 +1,213 @@
+"""Forward passes over whole episodes: log-probabilities, values and scores of exactly the sampled ids.
+
+An episode is laid out as prompt and answer without a gap, padded on the right. An answer's token t is
+predicted, and its value read, at the place before it, so only those hidden states [n, D] of a micro-batch
+ever meet the vocabulary (n = answer tokens of the micro-batch, in row order).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rlhf_lab.engine import maths
+from rlhf_lab.engine.backbone import Backbone
+from rlhf_lab.engine.batches import micro_batches, pad
+from rlhf_lab.engine.prompts import Asked
+
+LOGITS_AT_ONCE = 2**24
+"""Logits held at one time (64 MB in fp32), whatever the vocabulary and the micro-batch."""
+
+NO_GRAD_FACTOR = 4
+"""Without a backward pass so many more micro-batches fit at once."""
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """Prompts, and the ids that were sampled for them; never re-tokenised."""
+
+    asked: Asked
+    answer_ids: Sequence[list[int]]
+
+    def __len__(self) -> int:
+        return len(self.asked)
+
+    def lengths(self) -> list[int]:
+        """Tokens of each answer."""
+        return [len(answer) for answer in self.answer_ids]
+
+    def answer_mask(self, device: torch.device) -> Tensor:
+        """True at the tokens of each answer, right-padded: [B, R], R the longest answer."""
+        lengths = torch.tensor(self.lengths(), device=device)
+        return torch.arange(int(lengths.max()), device=device) < lengths.unsqueeze(1)
+
+    def micro_batches(self, size: int, rows: Sequence[int] | None = None) -> list[list[int]]:
+        """``rows`` (all, if not given) in groups of at most ``size``, alike in length, so that little is padding."""
+        chosen = range(len(self)) if rows is None else rows
+        totals = [len(self.asked.ids[row]) + len(self.answer_ids[row]) for row in chosen]
+        return [[chosen[i] for i in group] for group in micro_batches(totals, size)]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A micro-batch as the model reads it."""
+
+    ids: Tensor
+    """[b, T]"""
+    mask: Tensor
+    """[b, T], 1 at tokens"""
+    before: Tensor
+    """[b, T], true at the place before each answer token"""
+    last: Tensor
+    """[b], the place of the last valid token"""
+    targets: Tensor
+    """[n], the answer tokens in row order"""
+
+
+def pack(backbone: Backbone, episodes: Episodes, rows: Sequence[int]) -> Packed:
+    """Lay the episodes ``rows`` out for the model."""
+    prompts = [episodes.asked.ids[row] for row in rows]
+    answers = [episodes.answer_ids[row] for row in rows]
+    ids, mask = pad([p + a for p, a in zip(prompts, answers, strict=True)], backbone.pad_id)
+    places = torch.arange(ids.shape[1])
+    starts = torch.tensor([len(p) for p in prompts]).unsqueeze(1)
+    ends = mask.sum(dim=1, keepdim=True)
+    before = (places >= starts - 1) & (places < ends - 1)
+    device = backbone.device
+    return Packed(
+        ids=ids.to(device),
+        mask=mask.to(device),
+        before=before.to(device),
+        last=(ends.squeeze(1) - 1).to(device),
+        targets=torch.tensor([token for answer in answers for token in answer], device=device),
+    )
+
+
+def states_before(backbone: Backbone, batch: Packed, adapter: str | None) -> Tensor:
+    """Hidden states that predict the answer tokens: [n, D]."""
+    return backbone.hidden(batch.ids, batch.mask, adapter)[batch.before]
+
+
+def token_logprobs(backbone: Backbone, states: Tensor, targets: Tensor, temperature: float) -> Tensor:
+    """log π of ``targets`` [n] from ``states`` [n, D]: [n], fp32, differentiable in ``states``."""
+    result: Tensor = _TokenLogprobs.apply(states, targets, backbone.logits, temperature, _places_at_once(backbone))
+    return result
+
+
+@torch.no_grad()
+def score_tokens(
+    backbone: Backbone,
+    episodes: Episodes,
+    adapter: str | None,
+    *,
+    temperature: float,
+    micro_batch_size: int,
+    tick: Callable[[], None],
+) -> tuple[Tensor, Tensor]:
+    """log π of every answer token and the entropy at its place, under ``adapter``: both [B, R], 0 at padding."""
+
+    def both(states: Tensor, targets: Tensor) -> Tensor:
+        chunks = []
+        for part in _chunks(len(targets), _places_at_once(backbone)):
+            logits = backbone.logits(states[part]).float() / temperature
+            chunks.append(torch.stack([maths.selective_log_softmax(logits, targets[part]), maths.entropy(logits)], 1))
+        return torch.cat(chunks)
+
+    scored = _at_answer_tokens(backbone, episodes, adapter, both, micro_batch_size, tick)
+    return scored[..., 0], scored[..., 1]
+
+
+@torch.no_grad()
+def score_values(
+    backbone: Backbone, episodes: Episodes, adapter: str, *, micro_batch_size: int, tick: Callable[[], None]
+) -> Tensor:
+    """The critic's value of the state before every answer token: [B, R], 0 at padding."""
+
+    def values(states: Tensor, _: Tensor) -> Tensor:
+        return backbone.head(adapter, states).float().unsqueeze(1)
+
+    return _at_answer_tokens(backbone, episodes, adapter, values, micro_batch_size, tick)[..., 0]
+
+
+@torch.no_grad()
+def score_answers(
+    backbone: Backbone, episodes: Episodes, adapter: str, *, micro_batch_size: int, tick: Callable[[], None]
+) -> Tensor:
+    """The raw score of each whole answer, read at its last valid token (its end token, unless it was cut): [B]."""
+    scores = torch.empty(len(episodes), device=backbone.device)
+    for rows in episodes.micro_batches(micro_batch_size * NO_GRAD_FACTOR):
+        tick()
+        batch = pack(backbone, episodes, rows)
+        hidden = backbone.hidden(batch.ids, batch.mask, adapter)
+        ends = hidden[torch.arange(len(rows), device=hidden.device), batch.last]
+        scores[rows] = backbone.head(adapter, ends).float()
+    return scores
+
+
+def _at_answer_tokens(
+    backbone: Backbone,
+    episodes: Episodes,
+    adapter: str | None,
+    measure: Callable[[Tensor, Tensor], Tensor],
+    micro_batch_size: int,
+    tick: Callable[[], None],
+) -> Tensor:
+    """``measure(states [n, D], targets [n]) -> [n, K]`` at every answer token: [B, R, K], 0 at padding."""
+    mask = episodes.answer_mask(backbone.device)
+    out: Tensor | None = None
+    for rows in episodes.micro_batches(micro_batch_size * NO_GRAD_FACTOR):
+        tick()
+        batch = pack(backbone, episodes, rows)
+        found = measure(states_before(backbone, batch, adapter), batch.targets)
+        if out is None:
+            out = found.new_zeros(*mask.shape, found.shape[1])
+        dense = found.new_zeros(len(rows), *out.shape[1:])
+        dense[mask[rows]] = found
+        out[rows] = dense
+    assert out is not None, "no episodes to score"
+    return out
+
+
+class _TokenLogprobs(torch.autograd.Function):
+    """Works out ∂log π/∂state chunk by chunk on the way forward, so that no logits wait for the backward pass.
+
+    That is possible because the language-model head is frozen and acts on each place alone; it costs
+    the same products as the usual order.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        states: Tensor,
+        targets: Tensor,
+        logits_of: Callable[[Tensor], Tensor],
+        temperature: float,
+        at_once: int,
+    ) -> Tensor:
+        wanted = ctx.needs_input_grad[0]
+        logprobs, slopes = [], []
+        for part in _chunks(len(targets), at_once):
+            with torch.set_grad_enabled(wanted):
+                leaf = states[part].detach().requires_grad_(wanted)
+                chunk = maths.selective_log_softmax(logits_of(leaf).float() / temperature, targets[part])
+                if wanted:
+                    slopes.append(torch.autograd.grad(chunk.sum(), leaf)[0])
+            logprobs.append(chunk.detach())
+        if wanted:
+            ctx.save_for_backward(torch.cat(slopes))
+        return torch.cat(logprobs)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
+        (slopes,) = ctx.saved_tensors
+        return (gradient.unsqueeze(1) * slopes).to(slopes.dtype), None, None, None, None
+
+
+def _places_at_once(backbone: Backbone) -> int:
+    return max(1, LOGITS_AT_ONCE // len(backbone.tokenizer))
+
+
+def _chunks(places: int, at_once: int) -> list[slice]:
+    return [slice(i, i + at_once) for i in range(0, places, at_once)]
