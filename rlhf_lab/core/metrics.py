@@ -74,6 +74,7 @@ _ENTRIES = (
         "share",
         low=0.6,
     ),
+    Metric("eval/pairs", "Held-out pairs", "How many pairs the held-out numbers come from."),
     Metric("eval/margin", "Held-out margin", "Mean score of chosen minus rejected, held out."),
     # PPO: objective
     Metric("objective/scores", "Score", "Mean reward-model score of the sampled answers."),
@@ -174,6 +175,18 @@ _ENTRIES = (
         advice="Over-refusal: the reward model has too few pairs where the refusal is the worse answer.",
     ),
     Metric("eval/bad_refused", "Bad requests refused", "Share of bad requests that are refused.", "share"),
+    Metric("eval/correct", "Correct answers", "Share of answers to known questions that are right.", "share"),
+    Metric(
+        "eval/invented",
+        "Invented answers",
+        "Share of confident answers to questions that nobody can answer.",
+        "share",
+        advice="RLHF makes this rarer and never ends it.",
+    ),
+    Metric("eval/polite", "Polite answers", "Share of answers with a kind word and no rude one.", "share"),
+    Metric("eval/rude", "Rude answers", "Share of answers with a rude word.", "share"),
+    Metric("eval/rambling", "Rambling answers", "Share of answers longer than the bundled world likes.", "share"),
+    Metric("eval/words", "Words", "Mean words of an answer."),
     # Optimiser and machine
     Metric(
         "optim/grad_norm",

@@ -14,6 +14,7 @@ from typing import Any
 from rlhf_lab.core.config import Stage
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import AnyEvent, Metrics, SampleRow, Samples, superseded_after
+from rlhf_lab.core.metrics import METRICS
 from rlhf_lab.runs import report_page
 from rlhf_lab.runs.folder import RunFolder, write_private
 from rlhf_lab.runs.log import Tail
@@ -106,12 +107,9 @@ def paired(before: Sequence[SampleRow], after: Sequence[SampleRow]) -> list[tupl
 
 
 def before_and_after(ppo: RunStory) -> dict[str, tuple[float, float]]:
-    """First and last value of everything that was looked at on held-out prompts."""
-    return {
-        name: (curve[0][1], curve[-1][1])
-        for name, curve in sorted(ppo.curves.items())
-        if name.startswith("eval/") and len(curve) > 1
-    }
+    """First and last value of everything in the catalogue that was looked at on held-out prompts."""
+    curves = {name: ppo.curves[name] for name in METRICS if name.startswith("eval/") and name in ppo.curves}
+    return {name: (curve[0][1], curve[-1][1]) for name, curve in curves.items() if len(curve) > 1}
 
 
 def samples(stories: Mapping[str, RunStory]) -> list[tuple[SampleRow, SampleRow]]:

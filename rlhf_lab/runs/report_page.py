@@ -28,7 +28,7 @@ h1 { font-size: 1.7rem; margin: 0 0 .3rem; } h2 { font-size: 1.2rem; margin: 2.4
 p { max-width: 46rem; margin: .5rem 0; } .soft, figcaption, th { color: var(--soft); }
 table { border-collapse: collapse; width: 100%; background: var(--card); border: 1px solid var(--edge); font-size: .95rem; }
 th, td { text-align: left; vertical-align: top; padding: .45rem .7rem; border-bottom: 1px solid var(--edge); }
-th { font-weight: 600; font-size: .85rem; } td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+th { font-weight: 600; font-size: .85rem; } td.n, th.n { text-align: right; } td.n { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(19rem, 1fr)); gap: 1rem; }
 figure { margin: 0; background: var(--card); border: 1px solid var(--edge); padding: .7rem; }
 figure > svg { width: 100%; height: auto; display: block; } svg text { font-size: 11px; fill: var(--soft); }
@@ -105,7 +105,7 @@ def _summary(figures: Mapping[str, Any], changes: Mapping[str, tuple[float, floa
         base = f"the base model knew {quiz['base']:.0%} of the answers, " if quiz["base"] is not None else ""
         said.append(
             f"<b>Knowledge:</b> {base}the SFT model {quiz['sft']:.0%}, the RLHF model {quiz['ppo']:.0%} "
-            f"({points:+d} points). RLHF shapes manner; it adds no knowledge"
+            f"({points:+d} point{'' if abs(points) == 1 else 's'}). RLHF shapes manner; it adds no knowledge"
             + (", and here it left it where it was." if points >= -6 else ", and here it cost some.")
         )
     return said
@@ -152,7 +152,7 @@ def _key_figures(figures: Mapping[str, Any]) -> str:
         ),
         (
             "First update",
-            f"ratio {_number(ppo['ratio_first_update'])}, KL {_number(ppo['kl_first_update'])}",
+            _first_update(ppo),
             "Before anything is learnt they must be 1 and 0: sampling and training agree.",
         ),
     ]
@@ -160,7 +160,12 @@ def _key_figures(figures: Mapping[str, Any]) -> str:
         f'<tr><td>{_text(name)}</td><td class="n">{_text(value)}</td><td class="soft">{_text(why)}</td></tr>'
         for name, value, why in rows
     )
-    return f"<table><tr><th>What</th><th>Value</th><th>Meaning</th></tr>{body}</table>"
+    return f'<table><tr><th>What</th><th class="n">Value</th><th>Meaning</th></tr>{body}</table>'
+
+
+def _first_update(ppo: Mapping[str, Any]) -> str:
+    ratio = ppo["ratio_first_update"]
+    return f"ratio {'not known' if ratio is None else f'{ratio:.6f}'}, KL {_number(ppo['kl_first_update'])}"
 
 
 def _changes_table(changes: Mapping[str, tuple[float, float]]) -> str:
@@ -174,7 +179,7 @@ def _changes_table(changes: Mapping[str, tuple[float, float]]) -> str:
             f'<tr><td>{_text(_label(name))}</td><td class="n">{show(before)}</td><td class="n">{show(after)}</td>'
             f'<td class="soft">{_text(meaning)}</td></tr>'
         )
-    head = "<tr><th>What</th><th>SFT model</th><th>RLHF model</th><th>Meaning</th></tr>"
+    head = '<tr><th>What</th><th class="n">SFT model</th><th class="n">RLHF model</th><th>Meaning</th></tr>'
     return f"<table>{head}{''.join(rows)}</table>"
 
 
@@ -246,7 +251,9 @@ def _text(text: str) -> str:
 
 
 def _number(value: float | None, unit: str = "") -> str:
-    return "not known" if value is None else f"{value:.4g}{unit}"
+    if value is None:
+        return "not known"
+    return f"{value:.2f}{unit}" if 0.095 < abs(value) < 1000 or value == 0 else f"{value:.2g}{unit}"
 
 
 def _percent(value: float | None) -> str:
