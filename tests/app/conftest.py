@@ -1,0 +1,45 @@
+"""The program as a person starts it: in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Lab = Callable[..., subprocess.CompletedProcess[str]]
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    """Run ``rlhf-lab`` with these arguments, somewhere else than in the checkout."""
+
+    def run(
+        *arguments: object, env: Mapping[str, str | None] | None = None, timeout: float = 120
+    ) -> subprocess.CompletedProcess[str]:
+        path = os.pathsep.join([str(CHECKOUT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]).rstrip(os.pathsep)
+        wanted = {**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8", **(env or {})}
+        return subprocess.run(
+            [sys.executable, "-m", "rlhf_lab", *map(str, arguments)],
+            cwd=tmp_path,
+            env={name: value for name, value in wanted.items() if value is not None},
+            capture_output=True,
+            encoding="utf-8",
+            timeout=timeout,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+
+    return run
+
+
+def last_object(ended: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """The last line of standard output, which is one JSON object."""
+    found = json.loads(ended.stdout.splitlines()[-1])
+    assert isinstance(found, dict)
+    return found
