@@ -88,10 +88,13 @@ class RewardConfig(BaseRun):
     max_steps: int = setting(
         200, "Steps", "Optimiser steps; about one pass over the pairs is usual.", basic=True, ge=1, le=10_000_000
     )
+    use_margins: bool = setting(
+        False, "Use margins", "Ask for a score difference of at least the pair's margin, where the data names one."
+    )
     normalise: bool = setting(
         True,
         "Normalise scores",
-        "After training, shift and scale scores so that sampled answers to held-out prompts have mean 0 and deviation 1.",
+        "After training, shift and scale scores so that answers sampled before PPO have mean 0 and deviation 1.",
     )
 
 

@@ -7,8 +7,6 @@ reads ours. ``head.safetensors`` is the scalar head; ``lab.json`` says on which 
 
 import hashlib
 import json
-import os
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.engine import disk
 
 _PREFIX = "base_model.model."
 _REFUSED = ("use_dora", "rank_pattern", "alpha_pattern", "modules_to_save", "layer_replication", "lora_bias")
@@ -71,9 +70,7 @@ def read_lab(folder: Path) -> dict[str, Any]:
 
 def write(folder: Path, adapter: Adapter, *, targets: list[str], base: str, fan_in_fan_out: bool) -> None:
     """Write an adapter folder whole or not at all; an older one at the same place is replaced."""
-    fresh = folder.with_name(f".{folder.name}.{os.getpid()}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
+    fresh = disk.fresh_beside(folder)
     config = LoraConfig(
         task_type="CAUSAL_LM",
         r=adapter.r,
@@ -94,32 +91,7 @@ def write(folder: Path, adapter: Adapter, *, targets: list[str], base: str, fan_
         weight, bias = adapter.head
         save_file({"weight": weight.contiguous(), "bias": bias.contiguous()}, fresh / "head.safetensors")
     (fresh / "lab.json").write_text(json.dumps(adapter.lab, indent=1, allow_nan=False), encoding="utf-8")
-    for file in fresh.iterdir():
-        with file.open("rb+") as opened:
-            os.fsync(opened.fileno())
-    replace_folder(fresh, folder)
-
-
-def replace_folder(fresh: Path, folder: Path) -> None:
-    """Put ``fresh`` where ``folder`` is; the old one is deleted last."""
-    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    fresh.rename(folder)
-    sync_folder(folder.parent)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename inside the folder outlive a power cut; Windows cannot open folders and needs no such call."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    disk.replace(fresh, folder)
 
 
 def merge(model: nn.Module, adapter: Adapter, folder: Path) -> None:

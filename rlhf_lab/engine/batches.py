@@ -10,12 +10,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from rlhf_lab.engine.seeds import generator_for
+
 
 @lru_cache(maxsize=4)
 def epoch_order(count: int, seed: int, epoch: int) -> tuple[int, ...]:
     """A permutation of ``range(count)`` that only (seed, epoch) decide."""
-    generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
-    return tuple(torch.randperm(count, generator=generator).tolist())
+    return tuple(torch.randperm(count, generator=generator_for(seed, "order of examples", epoch)).tolist())
 
 
 def batch_indices(count: int, size: int, step: int, seed: int) -> list[int]:

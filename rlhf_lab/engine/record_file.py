@@ -1,7 +1,7 @@
 """A run's frozen data file as a sequence: only line offsets are held in memory."""
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import overload
 
@@ -39,7 +39,15 @@ class RecordFile(Sequence[AnyRecord]):
             return [self[i] for i in range(*index.indices(len(self)))]
         with self._path.open("rb") as file:
             file.seek(self._offsets[index])
-            line = file.readline()
+            return self._load(file.readline(), index)
+
+    def __iter__(self) -> Iterator[AnyRecord]:
+        with self._path.open("rb") as file:
+            lines = (line for line in file if line.strip())
+            for index, line in enumerate(lines):
+                yield self._load(line, index)
+
+    def _load(self, line: bytes, index: int) -> AnyRecord:
         try:
             return load_record(line)
         except ValidationError:

@@ -1,0 +1,21 @@
+"""The stages by name. Each is a generator of events that reads top to bottom.
+
+A stage says `Phase` and then `Started` or `Resumed` first, `Finished` last. Step n is what is after n
+updates. A stop request keeps the last whole step; so does a loss that becomes NaN or infinite. Any other
+exception leaves the generator as it is.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rlhf_lab.core.config import Stage
+from rlhf_lab.core.events import Event
+from rlhf_lab.engine import ppo, reward, sft
+from rlhf_lab.engine.parts import Parts
+
+TRAIN: dict[Stage, Callable[[Any, Parts], Iterator[Event]]] = {
+    "sft": sft.train,
+    "reward": reward.train,
+    "ppo": ppo.train,
+}
+"""Config of the stage and parts to events."""

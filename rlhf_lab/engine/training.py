@@ -1,0 +1,175 @@
+"""What SFT and reward training have in common: begin or go on, what is due, save, stop, fail.
+
+Everything a step needs follows from (seed, step), the adapter's weights and the optimiser's moments, so
+these and the step are the whole checkpoint: a resumed run is the uninterrupted one, bit for bit. Weights
+change only at the end of a step, so that a stop or an error in the middle of one finds the last whole step.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from rlhf_lab.core.config import RewardConfig, SftConfig
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.events import (
+    Changed,
+    Checkpointed,
+    Event,
+    Finished,
+    Metrics,
+    Progress,
+    Resumed,
+    Started,
+    Warned,
+    relative_path,
+)
+from rlhf_lab.engine import chat, checkpoint, machine
+from rlhf_lab.engine.backbone import Backbone
+from rlhf_lab.engine.finite import NotFinite
+from rlhf_lab.engine.optimiser import Optimiser, rate_at
+from rlhf_lab.engine.parts import Parts
+
+
+class Training:
+    """One adapter that is being trained. ``step`` is the last whole step."""
+
+    def __init__(self, config: SftConfig | RewardConfig, parts: Parts, backbone: Backbone, adapter: str) -> None:
+        self.step = 0
+        self._config = config
+        self._parts = parts
+        self._backbone = backbone
+        self._adapter = adapter
+        self._optimiser = Optimiser(backbone.parameters_of(adapter), config.max_grad_norm)
+        self._learning_rate = config.learning_rate
+        self._evaluated = -1
+        self._since = time.perf_counter()
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done."""
+        return self.step >= self._config.max_steps
+
+    def begin(self) -> Iterator[Event]:
+        """Say `Started`, or restore the newest sound checkpoint and say `Resumed`."""
+        damaged: list[str] = []
+        found = None
+        if self._parts.resume:
+            found = checkpoint.newest(
+                self._parts.folder / "checkpoints", lambda path, why: damaged.append(f"{path.name}: {why}")
+            )
+        device = machine.describe(self._backbone.device, self._backbone.dtype)
+        if found is None:
+            yield Started(
+                device=device,
+                versions=machine.versions(),
+                parameters=self._backbone.parameter_counts,
+                total_steps=self._config.max_steps,
+            )
+        else:
+            self._restore(*found)
+            yield Resumed(
+                step=self.step, device=device, versions=machine.versions(), total_steps=self._config.max_steps
+            )
+        for why in damaged:
+            yield Warned(
+                step=self.step,
+                code="checkpoint_damaged",
+                text=f"A checkpoint is damaged and was not used ({why}). Going on from step {self.step}.",
+            )
+        if not chat.has_template(self._backbone.tokenizer):
+            yield Warned(
+                step=self.step,
+                code="no_chat_template",
+                text='The model\'s tokenizer has no chat template: turns are written "User: …" and "Assistant: …".',
+            )
+
+    def changes(self) -> Iterator[Event]:
+        """Take over settings that a person changed."""
+        for field, value in self._parts.control.changes().items():
+            if field == "learning_rate":
+                self._learning_rate = value
+                yield Changed(step=self.step, field=field, value=value)
+
+    def learn(self, values: dict[str, float], tokens: int) -> Iterator[Event]:
+        """End the step: use the gradients, then say what it was like. ``tokens``: trained on in it."""
+        rate = self._learning_rate * rate_at(self.step, self._config.max_steps, self._config.warmup_steps)
+        norm = self._optimiser.step(rate)
+        self.step += 1
+        now = time.perf_counter()
+        seconds, self._since = now - self._since, now
+        yield Progress(step=self.step, done=self.step, total=self._config.max_steps)
+        yield Metrics(
+            step=self.step,
+            values=values
+            | {
+                "optim/grad_norm": norm,
+                "optim/learning_rate": rate,
+                "time/step": seconds,
+                "perf/tokens_per_second": tokens / max(seconds, 1e-9),
+                "perf/memory": machine.peak_memory_mb(self._backbone.device),
+            },
+        )
+
+    def evaluation_due(self) -> bool:
+        """Whether held-out data is to be looked at now, and was not yet: first, last, and every so often."""
+        every = self._config.eval_every
+        due = self.step == 0 or self.finished or (every > 0 and self.step % every == 0)
+        return due and self._evaluated < self.step
+
+    def evaluated(self) -> None:
+        """The look at this step is complete; its time does not count as time of the next step."""
+        self._evaluated = self.step
+        self._since = time.perf_counter()
+
+    def save_if_due(self) -> Iterator[Event]:
+        """A checkpoint every so often and at the end."""
+        every = self._config.checkpoint_every
+        if self.finished or (every > 0 and self.step > 0 and self.step % every == 0):
+            yield self._save()
+
+    def finish(self, lab: dict[str, Any], message: str) -> Iterator[Event]:
+        """Write ``adapter/`` and say `Finished`."""
+        self._write_adapter(lab)
+        yield Finished(step=self.step, outcome="done", message=message)
+
+    def stop(self, lab: dict[str, Any]) -> Iterator[Event]:
+        """Keep the last whole step, as a checkpoint and as ``adapter/``."""
+        yield self._save()
+        self._write_adapter(lab)
+        text = (
+            f"Stopped after step {self.step} of {self._config.max_steps}; that step is saved. Resume goes on from it."
+        )
+        yield Finished(step=self.step, outcome="stopped", message=text)
+
+    def fail(self, lab: dict[str, Any], error: NotFinite) -> Iterator[Event]:
+        """Keep the last good step and say what broke."""
+        yield self._save()
+        self._write_adapter(lab)
+        text = (
+            f"In step {self.step + 1}, {error}. Step {self.step}, the last good one, is kept. "
+            "Lower the learning rate, or look at the data."
+        )
+        yield Finished(step=self.step, outcome="failed", message=text)
+
+    def _save(self) -> Checkpointed:
+        self._optimiser.forget_gradients()
+        state = {
+            "learning_rate": self._learning_rate,
+            "evaluated": self._evaluated,
+            "base_hash": self._backbone.base_hash,
+        }
+        folder = self._parts.folder
+        path = checkpoint.save(folder / "checkpoints", self.step, self._optimiser.tensors(), state)
+        return Checkpointed(step=self.step, path=relative_path(path, folder))
+
+    def _restore(self, step: int, tensors: dict[str, Any], state: dict[str, Any]) -> None:
+        if state["base_hash"] != self._backbone.base_hash:
+            raise LabError("The model's files were changed since this run began, so it cannot go on. Start a new run.")
+        self._optimiser.restore(tensors)
+        self.step = step
+        self._learning_rate = state["learning_rate"]
+        self._evaluated = state["evaluated"]
+
+    def _write_adapter(self, lab: dict[str, Any]) -> None:
+        extra = {**lab, "stage": self._config.stage, "step": self.step}
+        self._backbone.save_adapter(self._adapter, self._parts.folder / "adapter", extra)

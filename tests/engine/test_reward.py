@@ -1,0 +1,186 @@
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import demonstrations, pairs, perturb
+from hypothesis import given
+from hypothesis import strategies as st
+from stage_runs import StopAfterTicks, curves, last, metric, of, parts, run
+
+from rlhf_lab.core.config import RewardConfig
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.events import Histogram, Resumed, Samples
+from rlhf_lab.engine import reward
+from rlhf_lab.engine.adapters import read_lab
+from rlhf_lab.engine.backbone import Backbone
+from rlhf_lab.engine.batches import pad
+from rlhf_lab.engine.examples import Encoder
+
+CONFIG = RewardConfig(
+    batch_size=6,
+    micro_batch_size=4,
+    max_steps=6,
+    max_prompt_tokens=64,
+    max_new_tokens=12,
+    lora_r=4,
+    lora_alpha=8,
+    learning_rate=1e-2,
+    eval_every=3,
+    eval_size=8,
+    checkpoint_every=2,
+    device="cpu",
+    threads=1,
+)
+NO = torch.zeros(1, dtype=torch.bool)
+ZERO = torch.zeros(1)
+
+
+def test_equal_scores_cost_ln_2() -> None:
+    for tie in (False, True):
+        loss = reward.bradley_terry(torch.tensor([1.7]), torch.tensor([1.7]), ZERO, torch.tensor([tie]))
+        assert loss.item() == pytest.approx(math.log(2))
+
+
+@given(st.floats(-20, 20), st.floats(-20, 20), st.floats(-50, 50))
+def test_a_shift_of_all_scores_changes_nothing(chosen: float, rejected: float, shift: float) -> None:
+    before = reward.bradley_terry(torch.tensor([chosen]), torch.tensor([rejected]), ZERO, NO)
+    after = reward.bradley_terry(torch.tensor([chosen + shift]), torch.tensor([rejected + shift]), ZERO, NO)
+    assert torch.allclose(before, after, atol=1e-4)
+
+
+def test_two_items_end_at_the_logit_of_how_often_one_won() -> None:
+    wins, losses, ties = 7, 2, 4
+    score = torch.zeros(2, requires_grad=True)
+    optimiser = torch.optim.LBFGS([score], max_iter=100, line_search_fn="strong_wolfe")
+    first = torch.tensor([0] * wins + [1] * losses + [0] * ties)
+    tie = torch.tensor([False] * (wins + losses) + [True] * ties)
+
+    def loss() -> torch.Tensor:
+        optimiser.zero_grad()
+        value = reward.bradley_terry(score[first], score[1 - first], torch.zeros(len(first)), tie).sum()
+        value.backward()
+        return value
+
+    optimiser.step(loss)
+    share = (wins + ties / 2) / (wins + losses + ties)
+    assert (score[0] - score[1]).item() == pytest.approx(math.log(share / (1 - share)), abs=1e-3)
+
+
+def test_a_margin_asks_for_that_much_more() -> None:
+    with_margin = reward.bradley_terry(torch.tensor([3.0]), torch.tensor([1.0]), torch.tensor([2.0]), NO)
+    assert with_margin.item() == pytest.approx(math.log(2))
+
+
+def test_accuracy_counts_ties_as_half() -> None:
+    differences = torch.tensor([1.0, -1.0, 0.0, 5.0])
+    assert reward.accuracy(differences, torch.zeros(4, dtype=torch.bool)) == pytest.approx(2.5 / 4)
+    assert reward.accuracy(differences, torch.tensor([False, False, False, True])) == pytest.approx(2 / 4)
+
+
+def test_a_new_model_guesses(backbone: Backbone) -> None:
+    backbone.add_adapter("reward", r=4, alpha=8, seed=0, head=True)
+    head = backbone.parameters_of("reward")["head.weight"]
+    assert head.std().item() == pytest.approx(1 / math.sqrt(33), rel=0.4)
+    with torch.no_grad():
+        head.zero_()
+    batch = reward.encode(Encoder(backbone.tokenizer, 64, 12), pairs(4), CONFIG)
+    chosen, rejected = reward.scores(backbone, batch, [0, 1, 2, 3])
+    assert reward.bradley_terry(chosen, rejected, batch.margin, batch.tie).mean().item() == pytest.approx(math.log(2))
+
+
+def test_the_score_is_read_at_the_last_valid_token(backbone: Backbone) -> None:
+    backbone.add_adapter("reward", r=4, alpha=8, seed=0, head=True)
+    perturb(backbone, "reward")
+    end, padding = backbone.tokenizer.eos_token_id, backbone.pad_id
+    rows = [[5, 6, 7, end], [9, 10, padding], [11, 12, 13, 14, 15, end]]
+    together = reward.score_rows(backbone, "reward", rows)
+    for row, score in zip(rows, together, strict=True):
+        hidden = backbone.hidden(*pad([row], backbone.pad_id), "reward")
+        assert torch.allclose(backbone.head("reward", hidden[0, -1]), score, atol=1e-5)
+
+
+def test_chosen_and_rejected_in_one_forward_score_as_apart(backbone: Backbone) -> None:
+    backbone.add_adapter("reward", r=4, alpha=8, seed=0, head=True)
+    perturb(backbone, "reward")
+    batch = reward.encode(Encoder(backbone.tokenizer, 64, 12), pairs(5), CONFIG)
+    chosen, rejected = reward.scores(backbone, batch, [0, 1, 2, 3, 4])
+    assert torch.allclose(chosen, reward.score_rows(backbone, "reward", batch.chosen), atol=1e-5)
+    assert torch.allclose(rejected, reward.score_rows(backbone, "reward", batch.rejected), atol=1e-5)
+
+
+def test_it_learns_and_stores_how_to_read_its_scores(
+    tiny_model: Path, tmp_path: Path, load: Callable[..., Backbone]
+) -> None:
+    config = CONFIG.model_copy(update={"max_steps": 30, "batch_size": 16, "eval_size": 100})
+    data = [p.model_copy(update={"tags": {"flipped": i % 10 == 4}}) for i, p in enumerate(pairs(80))]
+    events = run(config, parts(tmp_path / "run", tiny_model, data))
+    assert last(events).outcome == "done"
+    assert metric(events, "eval/accuracy")[-1] > 0.9
+    assert metric(events, "eval/reward_loss")[-1] < metric(events, "eval/reward_loss")[0] < 3
+    assert metric(events, "reward/margin")[-1] > 0
+    assert metric(events, "eval/pairs")[-1] == 16
+    # Half of the held-out labels here are said to be noise: the model, which learnt them, is half wrong.
+    assert metric(events, "eval/accuracy_clean")[-1] == pytest.approx(0.5, abs=0.1)
+    assert metric(events, "optim/learning_rate")[-1] == pytest.approx(config.learning_rate / 30)
+    ends = [h for h in of(events, Histogram) if h.step == 30]
+    assert {h.name for h in ends} == {"eval/scores_chosen", "eval/scores_rejected"}
+    assert ends[0].edges == ends[1].edges
+    assert [sum(h.counts) for h in ends] == [16, 16]
+    (shown,) = of(events, Samples)
+    assert len(shown.rows) >= 16
+
+    lab = read_lab(tmp_path / "run" / "adapter")
+    backbone = load()
+    backbone.load_adapter("judge", tmp_path / "run" / "adapter", head=True)
+    assert lab["base_hash"] == backbone.base_hash
+    assert lab["normalised"]
+    assert lab["stage"] == "reward"
+    assert lab["score_std"] > 0
+    scores = [row.values["raw_score"] for row in shown.rows]
+    assert min(scores) <= lab["score_mean"] <= max(scores)
+
+
+def test_normalisation_gives_sampled_answers_mean_0_and_deviation_1(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reward, "SAMPLED", 16)  # so that every answer is shown
+    events = run(CONFIG, parts(tmp_path / "run", tiny_model, pairs()))
+    lab = json.loads((tmp_path / "run" / "adapter" / "lab.json").read_text())
+    (shown,) = of(events, Samples)
+    read = [(row.values["raw_score"] - lab["score_mean"]) / lab["score_std"] for row in shown.rows]
+    assert len(read) == 16
+    assert sum(read) / 16 == pytest.approx(0, abs=1e-5)
+    assert sum(value**2 for value in read) / 16 == pytest.approx(1, abs=1e-4)
+
+
+def test_micro_batch_size_does_not_change_a_run(tiny_model: Path, tmp_path: Path) -> None:
+    found = []
+    for size in (1, 12):
+        config = CONFIG.model_copy(update={"micro_batch_size": size, "normalise": False})
+        found.append(curves(run(config, parts(tmp_path / str(size), tiny_model, pairs()))))
+    assert found[0].keys() == found[1].keys()
+    assert all(math.isclose(found[0][key], found[1][key], rel_tol=2e-3, abs_tol=2e-3) for key in found[0])
+
+
+@pytest.mark.parametrize("ticks", [2, 9, 16])
+def test_a_stopped_run_goes_on_to_the_very_same_curves(tiny_model: Path, tmp_path: Path, ticks: int) -> None:
+    whole = run(CONFIG, parts(tmp_path / "whole", tiny_model, pairs()))
+    folder = tmp_path / "run"
+    first = run(CONFIG, parts(folder, tiny_model, pairs(), control=StopAfterTicks(ticks)))
+    assert last(first).outcome == "stopped"
+    second = run(CONFIG, parts(folder, tiny_model, pairs(), resume=True))
+    assert last(second).outcome == "done"
+    assert [e.step for e in of(second, Resumed)] == [last(first).step]
+    assert curves(first, second) == curves(whole)
+    names = ("adapter_model.safetensors", "head.safetensors", "lab.json")
+    assert all(
+        (folder / "adapter" / n).read_bytes() == (tmp_path / "whole" / "adapter" / n).read_bytes() for n in names
+    )
+
+
+def test_data_without_pairs_is_refused_in_words(tiny_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(LabError, match="holds no pairs"):
+        run(CONFIG, parts(tmp_path / "run", tiny_model, demonstrations()))
