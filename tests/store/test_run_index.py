@@ -1,0 +1,174 @@
+"""Runs in the store: events once each, the offset with them, curves as they count now."""
+
+import math
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.events import (
+    AnyEvent,
+    Finished,
+    Metrics,
+    Progress,
+    Resumed,
+    SampleRow,
+    Samples,
+    Started,
+    Warned,
+    dump_event,
+    superseded_after,
+)
+from rlhf_lab.store import Store
+
+Batch = list[tuple[AnyEvent | None, int]]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "lab.sqlite") as store:
+        store.add_run("ppo-1", "ppo", "runs/ppo-1", '{"stage": "ppo"}', 1.0)
+        yield store
+
+
+def with_offsets(events: list[AnyEvent]) -> Batch:
+    return [(event, 10 * (n + 1)) for n, event in enumerate(events)]
+
+
+STORY: list[AnyEvent] = [
+    Started(attempt=1, seq=1, device="cpu", total_steps=4),
+    Metrics(attempt=1, seq=2, step=1, values={"objective/kl": 0.5}),
+    Progress(attempt=1, seq=3, step=1, done=1, total=4),
+    Metrics(attempt=1, seq=4, step=2, values={"objective/kl": 9.0, "gone": 1.0}),
+    Samples(attempt=1, seq=5, step=2, name="heldout", rows=(SampleRow(prompt="p", completion="lost"),)),
+    Finished(attempt=1, seq=6, step=2, outcome="stopped", message="as asked"),
+    Resumed(attempt=2, seq=1, step=1, device="cpu", total_steps=4),
+    Metrics(attempt=2, seq=2, step=1, values={"objective/kl": 0.4}),
+    Metrics(attempt=2, seq=3, step=2, values={"objective/kl": 0.6}),
+    Samples(attempt=2, seq=4, step=2, name="heldout", rows=(SampleRow(prompt="p", completion="kept"),)),
+]
+
+
+def test_what_a_resume_superseded_is_gone(store: Store) -> None:
+    store.record_events("ppo-1", with_offsets(STORY))
+    assert store.curves("ppo-1") == {"objective/kl": ([1, 2], [0.4, 0.6])}
+    assert store.events("ppo-1") == superseded_after(STORY)
+    (samples,) = store.events("ppo-1", ["samples"])
+    assert isinstance(samples, Samples)
+    assert samples.rows[0].completion == "kept"
+
+
+def test_state_follows_the_events(store: Store) -> None:
+    seen = []
+    for entry in with_offsets(STORY):
+        store.record_events("ppo-1", [entry])
+        (row,) = store.runs()
+        seen.append((row.outcome, row.step, row.total, row.message))
+    assert seen[0] == ("running", 0, 4, "")
+    assert seen[2] == ("running", 1, 4, "")
+    assert seen[5] == ("stopped", 1, 4, "as asked")
+    assert seen[6] == ("running", 1, 4, "")
+    store.set_run_state("ppo-1", "interrupted", "the process is gone")
+    assert [(row.outcome, row.message) for row in store.runs()] == [("interrupted", "the process is gone")]
+
+
+def test_reading_the_log_again_changes_nothing(store: Store) -> None:
+    store.record_events("ppo-1", with_offsets(STORY))
+    store.record_events("ppo-1", [(Finished(attempt=2, seq=5, step=2, outcome="done"), 999)])
+    before = (store.runs(), store.curves("ppo-1"), store.events("ppo-1"), store.offset("ppo-1"))
+    store.record_events("ppo-1", with_offsets(STORY))
+    assert (store.runs(), store.curves("ppo-1"), store.events("ppo-1"), store.offset("ppo-1")) == before
+
+
+def test_the_offset_moves_with_its_events_or_not_at_all(store: Store) -> None:
+    store.record_events("ppo-1", [(None, 7)])
+    assert store.offset("ppo-1") == 7
+    bad = Metrics.model_construct(attempt=1, seq=2, step=2**70, values={"a": 1.0})
+    with pytest.raises(OverflowError):
+        store.record_events("ppo-1", [(STORY[0], 20), (bad, 30)])
+    assert store.offset("ppo-1") == 7
+    assert store.events("ppo-1") == []
+
+
+def test_numbers_that_are_none_survive(store: Store) -> None:
+    values = {"nan": math.nan, "inf": math.inf, "minus": -math.inf, "fine": 1e-300}
+    store.record_events("ppo-1", [(Metrics(attempt=1, seq=1, step=3, values=values), 1)])
+    curves = store.curves("ppo-1")
+    assert math.isnan(curves.pop("nan")[1][0])
+    assert curves == {"inf": ([3], [math.inf]), "minus": ([3], [-math.inf]), "fine": ([3], [1e-300])}
+    assert store.curves("ppo-1", ["fine", "unknown"]) == {"fine": ([3], [1e-300])}
+
+
+def test_runs_are_apart(store: Store) -> None:
+    store.add_run("sft-1", "sft", "runs/sft-1", "{}", 0.5)
+    store.record_events("ppo-1", with_offsets(STORY))
+    store.record_events("sft-1", [(Metrics(attempt=1, seq=1, step=1, values={"train/loss": 2.0}), 5)])
+    assert [row.run for row in store.runs()] == ["sft-1", "ppo-1"]
+    assert store.curves("sft-1") == {"train/loss": ([1], [2.0])}
+    store.delete_run("ppo-1")
+    assert [row.run for row in store.runs()] == ["sft-1"]
+    assert store.curves("sft-1") == {"train/loss": ([1], [2.0])}
+    with pytest.raises(LabError, match="no run 'ppo-1'"):
+        store.curves("ppo-1")
+
+
+def test_a_run_that_is_there_is_not_added_again(store: Store) -> None:
+    store.record_events("ppo-1", with_offsets(STORY))
+    store.add_run("ppo-1", "ppo", "elsewhere", "{}", 5.0)
+    (row,) = store.runs()
+    assert (row.dir, row.created, row.outcome) == ("runs/ppo-1", 1.0, "running")
+    assert store.run_config("ppo-1") == '{"stage": "ppo"}'
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> list[AnyEvent]:
+    """Attempts one after another, each but the first resuming from some step."""
+    events: list[AnyEvent] = []
+    for attempt in range(1, draw(st.integers(1, 3)) + 1):
+        head = {"attempt": attempt, "seq": 1, "device": "cpu"}
+        start = draw(st.integers(0, 6))
+        events.append(Started(**head) if attempt == 1 else Resumed(step=start, **head))
+        for seq in range(2, draw(st.integers(2, 7))):
+            place = {"attempt": attempt, "seq": seq, "step": draw(st.integers(0, 8))}
+            names = st.sampled_from(["a", "b"])
+            events.append(
+                draw(
+                    st.builds(
+                        Metrics, values=st.dictionaries(names, st.floats()), **{k: st.just(v) for k, v in place.items()}
+                    )
+                    | st.just(Warned(code="c", text="t", **place))
+                    | st.just(Finished(outcome="stopped", **place))
+                )
+            )
+    return events
+
+
+@settings(max_examples=30, deadline=None)
+@given(logs(), st.data())
+def test_any_log_in_any_batches_gives_what_the_list_gives(log: list[AnyEvent], data: st.DataObject) -> None:
+    whole = with_offsets(log)
+    with tempfile.TemporaryDirectory() as folder, Store.open(Path(folder) / "lab.sqlite") as store:
+        store.add_run("r", "ppo", "d", "{}", 1.0)
+        done = 0
+        while done < len(whole):
+            # A recorder that died may have lost its place: it starts again somewhere before.
+            start = data.draw(st.integers(0, done))
+            end = data.draw(st.integers(done + 1, len(whole)))
+            store.record_events("r", whole[start:end])
+            done = end
+        counting = superseded_after(log)
+        assert [dump_event(event) for event in store.events("r")] == [dump_event(event) for event in counting]
+        expected: dict[str, dict[int, float]] = {}
+        for event in counting:
+            if isinstance(event, Metrics):
+                for name, value in event.values.items():
+                    expected.setdefault(name, {})[event.step] = value
+        curves = {name: dict(zip(*curve, strict=True)) for name, curve in store.curves("r").items()}
+        assert repr({n: sorted(c.items()) for n, c in sorted(expected.items())}).replace("-0.0", "0.0") == repr(
+            {n: list(c.items()) for n, c in sorted(curves.items())}
+        ).replace("-0.0", "0.0")
+        assert store.offset("r") == whole[-1][1]
