@@ -39,12 +39,18 @@ def stage_of(folder: RunFolder, control: Control, resume: bool) -> Iterator[Even
     yield from TRAIN[config.stage](config, parts_of(folder, control, resume))
 
 
-def main(arguments: Sequence[str], work: Work = stage_of) -> int:
-    """Train the run that the arguments, or the first line of standard input, name."""
+def warm_up() -> None:
+    """Import what takes seconds."""
+    import rlhf_lab.engine.stages
+    import rlhf_lab.world.judge  # noqa: F401
+
+
+def main(arguments: Sequence[str], work: Work = stage_of, prepare: Callable[[], None] = warm_up) -> int:
+    """Train the run that the arguments name; with ``--standby``, prepare and wait for them on standard input."""
     host.private_files()
     host.be_nice()
     if list(arguments) == ["--standby"]:
-        warm_up()
+        prepare()
         line = sys.stdin.buffer.readline()
         if not line.endswith(b"\n"):
             return 0  # the window has gone, and no run wanted us
@@ -126,12 +132,6 @@ def parts_of(folder: RunFolder, control: Control, resume: bool) -> "Parts":
         judge=judge if manifest.gold else None,
         resume=resume,
     )
-
-
-def warm_up() -> None:
-    """Import what takes seconds."""
-    import rlhf_lab.engine.stages
-    import rlhf_lab.world.judge  # noqa: F401
 
 
 def redirect_output(path: Path) -> None:

@@ -64,14 +64,12 @@ class FileControl:
 
     def tick(self) -> None:
         """See `rlhf_lab.core.control.Control.tick`."""
-        if self._stop:
-            raise StopRequested
         if time.monotonic() >= self._next_look:
             self._look()
-            if self._paused:
-                self._wait()
-            if self._stop:
-                raise StopRequested
+        if self._paused and not self._stop:
+            self._wait()
+        if self._stop:
+            raise StopRequested
 
     def changes(self) -> dict[str, float]:
         """See `rlhf_lab.core.control.Control.changes`."""

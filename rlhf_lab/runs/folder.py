@@ -9,7 +9,8 @@ from typing import NamedTuple
 import psutil
 from pydantic import BaseModel, ConfigDict
 
-from rlhf_lab.core.config import CONFIG, RunConfig, Stage
+from rlhf_lab.core.config import RunConfig, Stage
+from rlhf_lab.core.config_toml import parse_config
 from rlhf_lab.core.errors import LabError
 
 _BEING_STARTED_S = 10.0
@@ -72,8 +73,13 @@ class RunFolder:
 
     @property
     def config(self) -> RunConfig:
-        """The config that the run was made with."""
-        return CONFIG.validate_json(self._read("config.json"))
+        """The config that the run was made with; raises `LabError` when it cannot be read."""
+        where = str(self.path / "config.json")
+        try:
+            found = json.loads(self._read("config.json"))
+        except ValueError:
+            raise LabError(f"{where} is damaged; start a new run with the same settings.") from None
+        return parse_config(found if isinstance(found, dict) else {}, where)
 
     @property
     def manifest(self) -> Manifest:
