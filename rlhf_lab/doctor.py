@@ -112,10 +112,13 @@ class Checkup:
 
 def examine(project: Path) -> Checkup:
     """Look at everything; takes a few seconds, most of them for torch and Qt in subprocesses."""
-    versions, packages = _packages()
-    offscreen = probe_qt("offscreen")
-    lacking, libraries, qt_works, window = _qt(offscreen)
-    devices, device_finding = _devices()
+    # torch is asked in a process of its own: importing it takes seconds and hundreds of megabytes.
+    with subprocess.Popen(
+        [sys.executable, "-c", _ASK_TORCH], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as torch:
+        versions, packages = _packages()
+        lacking, libraries, qt_works, window = _qt(probe_qt("offscreen"))
+        devices, device_finding = _devices(torch)
     folder = _project_folder(project)
     findings = [_python(), packages, *libraries, device_finding, _memory(), _bundled(), folder]
     basics = "problem" not in (packages.grade, device_finding.grade, folder.grade)
@@ -236,23 +239,16 @@ def _packages() -> tuple[dict[str, str], Finding]:
     return versions, Finding("Packages", "ok", ", ".join(f"{n} {v}" for n, v in versions.items()))
 
 
-def _devices() -> tuple[tuple[dict[str, Any], ...], Finding]:
-    """torch is asked in a process of its own: importing it takes seconds and hundreds of megabytes."""
+def _devices(torch: "subprocess.Popen[bytes]") -> tuple[tuple[dict[str, Any], ...], Finding]:
     try:
-        ended = subprocess.run(
-            [sys.executable, "-c", _ASK_TORCH],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-        devices = tuple(json.loads(ended.stdout.splitlines()[-1])) if ended.returncode == 0 else ()
-        said = ended.stderr.strip().splitlines()
+        out, err = torch.communicate(timeout=120)
     except subprocess.TimeoutExpired:
-        devices, said = (), ["no answer within two minutes"]
-    if not devices:
-        return (), Finding("Devices", "problem", f"torch cannot be loaded: {said[-1] if said else 'no reason given'}")
+        torch.kill()
+        return (), Finding("Devices", "problem", "torch did not load within two minutes")
+    if torch.returncode != 0:
+        said = err.decode(errors="replace").strip().splitlines() or ["no reason given"]
+        return (), Finding("Devices", "problem", f"torch cannot be loaded: {said[-1]}")
+    devices = tuple(json.loads(out.splitlines()[-1]))
     words = [f"{d['device']} ({d['name']}{', bf16' if d['bf16'] else ''})" for d in devices]
     return devices, Finding("Devices", "ok", ", ".join(words))
 

@@ -14,6 +14,9 @@ Lab = Callable[..., subprocess.CompletedProcess[str]]
 
 CHECKOUT = Path(__file__).parents[2]
 
+# Elsewhere Qt brings its libraries along, and no package manager is asked.
+collect_ignore = [] if sys.platform.startswith("linux") else ["test_doctor_linux.py"]
+
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Lab:
@@ -36,6 +39,21 @@ def lab(tmp_path: Path) -> Lab:
         )
 
     return run
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Callable[[str, str], Path]:
+    """A folder of programs to put on PATH; each notes how it was called."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+
+    def add(name: str, script: str) -> Path:
+        program = folder / name
+        program.write_text(f'#!/bin/sh\necho "{name} $*" >> "{tmp_path}/calls"\n{script}\n')
+        program.chmod(0o755)
+        return folder
+
+    return add
 
 
 def last_object(ended: subprocess.CompletedProcess[str]) -> dict[str, Any]:
