@@ -1,0 +1,123 @@
+"""The command line as a person and as a machine use it."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from app.conftest import Lab, last_object
+from rlhf_lab import __version__
+from rlhf_lab.core.config import STAGES
+from rlhf_lab.core.config_toml import default_toml
+from rlhf_lab.core.reference import config_reference
+from rlhf_lab.runs.project import Project
+
+PAIR = {"prompt": "Say hello.", "chosen": "Hello.", "rejected": "No."}
+COMMANDS = ("demo", "run", "resume", "import", "export", "runs", "reindex", "config", "doctor")
+
+
+def test_the_help_names_every_command(lab: Lab) -> None:
+    ended = lab("--help")
+    assert ended.returncode == 0
+    assert all(f" {command} " in ended.stdout for command in COMMANDS)
+
+
+def test_the_version_is_the_packages(lab: Lab) -> None:
+    assert lab("--version").stdout == f"rlhf-lab {__version__}\n"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_config_prints_a_default_that_run_reads(lab: Lab, stage: str) -> None:
+    printed = lab("config", stage).stdout
+    assert printed == default_toml(stage)
+    assert tomllib.loads(printed)["stage"] == stage
+
+
+def test_config_refuses_another_stage_in_words(lab: Lab) -> None:
+    ended = lab("config", "rlhf")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == "rlhf-lab: Name a stage: rlhf-lab config sft|reward|ppo (not 'rlhf')\n"
+    assert lab("config", "--reference").stdout == config_reference()
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "words"),
+    [
+        (None, [], "cannot be read: No such file or directory"),
+        ("stage = sft", [], "is not valid TOML"),
+        ('stage = "sft"', ["--set", "seed=-1"], "seed: Input should be greater than or equal to 0"),
+        ('stage = "sft"', ["--set", "colour=red"], "colour: there is no such setting"),
+        ('stage = "sft"', ["--set", "seed"], "--set wants FIELD=VALUE"),
+        ('stage = "sft"', [], "dataset: no data set is chosen"),
+        ('stage = "sft"', ["--set", "dataset=mine"], "there is no data set 'mine' in this project"),
+        (
+            'stage = "sft"\ndataset = "lab world demonstrations"',
+            ["--set", "model=./nowhere"],
+            "'./nowhere' is not there",
+        ),
+        ('stage = "ppo"\ndataset = "lab world prompts"', [], "reward_model: PPO needs a finished reward run"),
+    ],
+)
+def test_a_run_that_cannot_start_says_why_and_leaves_nothing(
+    lab: Lab, tmp_path: Path, text: str | None, arguments: list[str], words: str
+) -> None:
+    if text is not None:
+        (tmp_path / "my.toml").write_text(text)
+    ended = lab("run", "my.toml", *arguments, "--project", "project", "--json")
+    assert ended.returncode == 1
+    assert words in last_object(ended)["error"]
+    assert words in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not list(tmp_path.glob("project/runs/*"))
+
+
+def test_import_says_what_became_of_each_file_and_export_writes_it_again(lab: Lab, tmp_path: Path) -> None:
+    lines = [json.dumps({**PAIR, "prompt": f"Say hello {n} times."}) for n in range(5)]
+    (tmp_path / "pairs.jsonl").write_text("\n".join([*lines, "{broken", '{"prompt": "x"}']))
+    ended = lab("import", "pairs.jsonl", "--project", "project", "--json")
+    assert ended.returncode == 0, ended.stderr
+    [found] = last_object(ended)["datasets"]
+    assert (found["name"], found["kind"], found["records"], found["problems_total"]) == ("pairs", "pair", 5, 2)
+    assert [problem["line"] for problem in found["problems"]] == [6, 7]
+    assert all(problem["reason"] for problem in found["problems"])
+    assert set(found) == {"name", "format", "kind", "records", "problems", "problems_total"}
+
+    out = lab("export", "pairs", "again.jsonl", "--project", "project", "--json")
+    assert last_object(out) == {"dataset": "pairs", "file": "again.jsonl", "records": 5}
+    assert len((tmp_path / "again.jsonl").read_text().splitlines()) == 5
+    assert lab("export", "paris", "x.jsonl", "--project", "project").returncode == 1
+
+
+def test_a_long_list_of_problems_is_cut_and_counted(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "bad.jsonl").write_text("\n".join([json.dumps(PAIR)] + ["{broken"] * 1200))
+    [found] = last_object(lab("import", "bad.jsonl", "--project", "project", "--json"))["datasets"]
+    assert (len(found["problems"]), found["problems_total"]) == (1000, 1200)
+
+
+def test_a_file_that_is_no_data_set_is_refused_in_a_sentence(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "photo.jsonl").write_bytes(b"\x89PNG\r\n\x1a\n\0\0")
+    ended = lab("import", "photo.jsonl", "--project", "project", "--json")
+    assert ended.returncode == 1
+    assert "photo.jsonl" in last_object(ended)["error"]
+    with Project.open(tmp_path / "project") as project:
+        assert project.store.datasets() == []
+
+
+def test_what_could_steer_a_terminal_is_made_visible(lab: Lab, tmp_path: Path) -> None:
+    ended = lab("export", "a\x1b[31mb\u202e", "x.jsonl", "--project", "project")
+    assert "\x1b" not in ended.stderr
+    assert "\u202e" not in ended.stderr
+
+
+def test_a_project_that_cannot_be_made_is_said_in_words(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    ended = lab("runs", "--project", tmp_path / "file", "--json")
+    assert ended.returncode == 1
+    assert "cannot be used" in last_object(ended)["error"]
+
+
+def test_an_empty_project_lists_no_runs(lab: Lab) -> None:
+    assert last_object(lab("runs", "--project", "project", "--json")) == {"runs": []}
+    assert "There are no runs" in lab("runs", "--project", "project").stdout
+    assert "There is no run 'sft-9'" in last_object(lab("resume", "sft-9", "--project", "project", "--json"))["error"]
