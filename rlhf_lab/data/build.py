@@ -40,7 +40,7 @@ class Unreadable(Exception):  # noqa: N818 - a finding about a row, not a fault 
 
 def unreadable(where: str, value: object, expected: str) -> NoReturn:
     """Refuse a row for one of its values, which is shown where it is short."""
-    short = isinstance(value, str | int | float) and len(str(value)) <= 40
+    short = isinstance(value, str | int | float) and not isinstance(value, bool) and len(str(value)) <= 40
     raise Unreadable(f"{where}: found {repr(value) if short else kind_of(value)}, expected {expected}")
 
 
@@ -62,6 +62,15 @@ def optional_text(row: Row, column: str) -> str:
     if not isinstance(value, str):
         unreadable(column, value, "text")
     return value
+
+
+def word(value: object) -> str:
+    """A short answer such as a label or a verdict, in lower case; "" for what is neither text nor a number."""
+    if isinstance(value, bool):
+        return ""
+    if isinstance(value, float):
+        return f"{value:g}"  # tables turn a column of 0 and 1 into 0.0 and 1.0
+    return str(value).strip().lower() if isinstance(value, str | int) else ""
 
 
 def turns(value: object, where: str) -> Turns:
@@ -92,8 +101,10 @@ def _parts(parts: list[Any], where: str) -> str:
     texts = [part.get("text") if isinstance(part, dict) else None for part in parts]
     for part, found in zip(parts, texts, strict=True):
         if not isinstance(found, str):
-            kind = part.get("type", "?") if isinstance(part, dict) else kind_of(part)
-            raise Unreadable(f"{where}: found a part of type {kind!s:.40}, expected text alone")
+            kind = part.get("type") if isinstance(part, dict) else None
+            if not isinstance(kind, str):
+                unreadable(f"{where}: a part of the content", part, "text")
+            raise Unreadable(f"{where}: found a part of type {kind[:40]!r}, expected text alone")
     return "".join(t for t in texts if isinstance(t, str))
 
 

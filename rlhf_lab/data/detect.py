@@ -1,6 +1,5 @@
 """Which format a file has: judged by the columns and types of its first rows, never by its name."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -16,7 +15,7 @@ from rlhf_lab.data.families.prompts import PROMPTS
 from rlhf_lab.data.families.sharegpt import SHAREGPT, SHAREGPT_RANKING
 from rlhf_lab.data.families.trl import TRL_CONVERSATIONAL, TRL_CONVERSATIONAL_IMPLICIT, TRL_EXPLICIT, TRL_IMPLICIT
 from rlhf_lab.data.families.ultrafeedback import ULTRAFEEDBACK
-from rlhf_lab.data.rows import Line, Reader, Row, reader_of
+from rlhf_lab.data.rows import Line, Reader, reader_of
 from rlhf_lab.data.source import Source
 
 FAMILIES: tuple[Family, ...] = (
@@ -43,6 +42,7 @@ FAMILIES: tuple[Family, ...] = (
 )
 """The narrower first: where two formats fit equally many rows, the first is taken."""
 
+_KNOWN = {name for family in FAMILIES for name in family.columns}
 _ROWS_LOOKED_AT = 200
 _COLUMNS_SHOWN = 20
 
@@ -74,12 +74,12 @@ def detect(source: Source) -> Detected:
     container, reader = reader_of(source)
     seen: list[Line] = list(islice(reader(source), _ROWS_LOOKED_AT))
     rows = [line.row for line in seen if not line.flaw]
-    if not rows:
-        first = f" (line {seen[0].number}: {seen[0].flaw})" if seen else ""
-        raise LabError(f"{source.name} holds no record that could be read{first}. Nothing of it was imported.")
+    columns = tuple(dict.fromkeys(name for line in seen for name in line.row))
     votes = [(sum(map(family.matches, rows)), family) for family in FAMILIES]
     most = max(count for count, _ in votes)
-    columns = tuple(dict.fromkeys(_names(rows)))
+    if not rows and (not columns or _KNOWN & set(columns)):
+        first = f" (line {seen[0].number}: {seen[0].flaw})" if seen else ""
+        raise LabError(f"{source.name} holds no record that could be read{first}. Nothing of it was imported.")
     if most == 0:
         raise LabError(
             f"{source.name} has the columns {_listed(columns)}, which fit no format that the lab knows. "
@@ -97,11 +97,6 @@ def expected_columns() -> str:
         "prompt, completion or instruction, input, output or messages (demonstrations); "
         "prompt, completion, label (liked or not); prompt alone (prompts)"
     )
-
-
-def _names(rows: list[Row]) -> Iterator[str]:
-    for row in rows:
-        yield from row
 
 
 def _listed(columns: tuple[str, ...]) -> str:

@@ -53,6 +53,8 @@ class JsonText:
             text.encode()
             if _ESCAPED_SURROGATE.search(text):
                 json.dumps(value, ensure_ascii=False).encode()
+        except RecursionError:
+            raise JsonFlaw("nested too deep") from None
         except UnicodeEncodeError:
             raise JsonFlaw(
                 "a character that is no valid Unicode (a lone surrogate or a byte that is not UTF-8)"

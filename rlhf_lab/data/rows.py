@@ -4,7 +4,7 @@ import csv
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, repeat
 from typing import Any
 
 from rlhf_lab.core.errors import LabError
@@ -19,7 +19,7 @@ _LOOK_AT = 50
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row and the line on which it begins; with a ``flaw``, the row could not be read and is empty."""
+    """One row and the line on which it begins; with a ``flaw``, the row could not be read and has no values."""
 
     number: int
     row: Row
@@ -46,7 +46,7 @@ def reader_of(source: Source) -> tuple[str, Reader]:
             f"Accepted are {ACCEPTED}."
         )
     header = start.partition("\n")[0]
-    if start.startswith("[") or not header.strip() or not header.strip().isprintable():
+    if start.startswith("[") or not header.strip() or not header.replace("\t", " ").strip().isprintable():
         raise LabError(f"{source.name} is not a data set that the lab knows. Accepted are {ACCEPTED}.")
     delimiter = max(",\t;", key=header.count)
     return delimiter_name(delimiter), lambda source: csv_rows(source, delimiter)
@@ -96,23 +96,29 @@ def csv_rows(source: Source, delimiter: str) -> Iterator[Line]:
         except csv.Error as error:
             if not header:
                 raise LabError(f"The header line of {source.name} cannot be read: {error}.") from None
-            yield Line(number, {}, f"cannot be read as {delimiter_name(delimiter)}: {error}")
+            yield _unread(number, header, f"cannot be read as {delimiter_name(delimiter)}: {error}")
+            continue
+        if not cells:
             continue
         if not header:
             header = _header(source, cells)
         elif len(cells) != len(header):
-            yield Line(number, {}, f"found {len(cells)} cells, expected {len(header)} as in the header")
+            yield _unread(number, header, f"found {len(cells)} cells, expected {len(header)} as in the header")
         elif not _is_unicode(cells):
-            yield Line(number, {}, "a byte that is not UTF-8")
+            yield _unread(number, header, "a byte that is not UTF-8")
         else:
             yield Line(number, dict(zip(header, cells, strict=True)))
+
+
+def _unread(number: int, header: list[str], flaw: str) -> Line:
+    return Line(number, dict.fromkeys(header), flaw)
 
 
 def _csv_lines(source: Source) -> Iterator[str]:
     expected = 1
     for number, line in source.lines():
         # Empty lines count: they may lie within a quoted cell, and line numbers are for people.
-        yield from ["\n"] * (number - expected)
+        yield from repeat("\n", number - expected)
         expected = number + 1
         # One over the limit is handed on as a cell over the limit, which the reader then refuses.
         yield "x" * (_FIELD_LIMIT + 1) + "\n" if line is None else line.decode(errors="surrogateescape")
@@ -144,7 +150,7 @@ def kind_of(value: object) -> str:
     if value is None:
         return "nothing (null)"
     if isinstance(value, bool):
-        return "true or false"
+        return "true" if value else "false"
     if isinstance(value, int | float):
         return "a number"
     if isinstance(value, str):

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from rlhf_lab.core.records import Message, Pair
-from rlhf_lab.data.build import Builder, text, unreadable
+from rlhf_lab.data.build import Builder, text, unreadable, word
 from rlhf_lab.data.families.family import Family
 from rlhf_lab.data.rows import Row
 
@@ -14,35 +14,31 @@ _VERDICT = ("preference", "winner", "label")
 
 Verdict = Literal["a", "b", "tie"]
 
+_TIES: dict[str, Verdict] = dict.fromkeys(("tie", "tied", "equal", "draw", "both", "same", "neither"), "tie")
 _WORDS: dict[str, Verdict] = {
+    **_TIES,
     **dict.fromkeys(("a", "response_a", "answer_a", "response a", "answer a", "model_a", "left"), "a"),
     **dict.fromkeys(("b", "response_b", "answer_b", "response b", "answer b", "model_b", "right"), "b"),
-    **dict.fromkeys(("tie", "tied", "equal", "draw", "both", "same", "neither"), "tie"),
 }
-_FROM_ONE: dict[str, Verdict] = {**_WORDS, "1": "a", "2": "b"}
-_FROM_ZERO: dict[str, Verdict] = {**_WORDS, "0": "a", "1": "b"}
+_FROM_ONE: dict[str, Verdict] = {**_TIES, "1": "a", "2": "b"}
+_FROM_ZERO: dict[str, Verdict] = {**_TIES, "0": "a", "1": "b"}
 
 
 def _column(row: Row, names: tuple[str, ...]) -> str:
     return next((name for name in names if name in row), "")
 
 
-def _key(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value).strip().lower()
-
-
 def _matches(row: Row, verdicts: dict[str, Verdict]) -> bool:
     columns = [_column(row, names) for names in (_QUESTION, _A, _B, _VERDICT)]
-    return all(columns) and not isinstance(row[columns[3]], bool) and _key(row[columns[3]]) in verdicts
+    return all(columns) and word(row[columns[3]]) in verdicts
 
 
 def _read(row: Row, build: Builder, verdicts: dict[str, Verdict], expected: str) -> Pair:
     question, a, b, verdict = (_column(row, names) or names[0] for names in (_QUESTION, _A, _B, _VERDICT))
     prompt, first, second = text(row, question), text(row, a), text(row, b)
-    value = row.get(verdict)
-    found = None if isinstance(value, bool) else verdicts.get(_key(value))
+    found = verdicts.get(word(row.get(verdict)))
     if found is None:
-        unreadable(verdict, value, expected)
+        unreadable(verdict, row.get(verdict), expected)
     chosen, rejected = (second, first) if found == "b" else (first, second)
     return build.pair((Message(role="user", content=prompt),), chosen, rejected, tie=found == "tie")
 

@@ -1,7 +1,7 @@
 """KTO: one answer to a prompt, and whether it was liked."""
 
 from rlhf_lab.core.records import Unpaired
-from rlhf_lab.data.build import Builder, answer, prompt_turns, split_last, turns, unreadable
+from rlhf_lab.data.build import Builder, answer, prompt_turns, split_last, turns, unreadable, word
 from rlhf_lab.data.families.family import Family
 from rlhf_lab.data.rows import Row
 
@@ -10,8 +10,7 @@ _LABELS = {"true": True, "1": True, "false": False, "0": False}
 
 def _label(row: Row, column: str) -> bool:
     value = row.get(column)
-    # 1.0 and 0.0 are what tables turn a column of truth values into.
-    known = _LABELS.get(f"{value:g}" if isinstance(value, float) else str(value).strip().lower())
+    known = value if isinstance(value, bool) else _LABELS.get(word(value))
     if known is None:
         unreadable(column, value, "true or false")
     return known

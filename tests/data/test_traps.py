@@ -1,0 +1,188 @@
+"""Rows that must not become records: each is a line of the problem list, and the rest is stored."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.data.importer import ImportResult, import_files
+from rlhf_lab.store import Store
+
+GOOD = {"prompt": "fine", "chosen": "yes", "rejected": "no"}
+
+
+def write(path: Path, rows: list[Any]) -> Path:
+    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
+    return path
+
+
+def imported(tmp_path: Path, rows: list[Any]) -> ImportResult:
+    with Store.open(tmp_path / "lab.sqlite") as store:
+        (result,) = import_files([write(tmp_path / "data.jsonl", rows)], store)
+        assert result.records + result.problems_total == len([row for row in rows if row != ""])
+        return result
+
+
+def user(text: str) -> dict[str, str]:
+    return {"role": "user", "content": text}
+
+
+def assistant(text: str) -> dict[str, str]:
+    return {"role": "assistant", "content": text}
+
+
+HH = {"chosen": "\n\nHuman: Hi\n\nAssistant: Hello!", "rejected": "\n\nHuman: Hi\n\nAssistant: No"}
+UF = {
+    "prompt": "Q",
+    "chosen": [user("Q"), assistant("A")],
+    "rejected": [user("Q"), assistant("B")],
+    "score_chosen": 5,
+    "score_rejected": 1,
+}
+CHAT = {"messages": [user("Q"), assistant("A")]}
+VERDICT = {"question": "Q", "response_a": "x", "response_b": "y", "winner": "a"}
+KTO = {"prompt": "Q", "completion": "A", "label": True}
+
+TRAPS: list[tuple[str, dict[str, Any], Any, str]] = [
+    ("same pair", GOOD, GOOD, "the same pair again"),
+    ("same pair reversed", GOOD, {**GOOD, "chosen": "no", "rejected": "yes"}, "the other way round"),
+    ("chosen is rejected", GOOD, {**GOOD, "chosen": "no"}, "the same"),
+    ("empty chosen", GOOD, {**GOOD, "chosen": " \n"}, "the chosen answer is empty"),
+    ("empty rejected", GOOD, {**GOOD, "rejected": ""}, "the rejected answer is empty"),
+    ("empty prompt", GOOD, {**GOOD, "prompt": ""}, "the prompt is empty"),
+    ("no rejected", GOOD, {"prompt": "Q", "chosen": "a"}, "rejected: not there, expected text"),
+    ("number", GOOD, {**GOOD, "chosen": 5}, "chosen: found 5, expected text"),
+    ("null", GOOD, {**GOOD, "chosen": None}, "chosen: found nothing"),
+    ("list among texts", GOOD, {**GOOD, "chosen": [assistant("a")]}, "chosen: found a list, expected text"),
+    ("NUL", GOOD, {**GOOD, "chosen": "a\0b"}, "NUL"),
+    ("not an object", GOOD, "[1, 2]", "found a list, expected an object"),
+    ("not JSON", GOOD, "{'prompt': 'Q'}", "no valid JSON"),
+    ("cut off", GOOD, '{"prompt": "Q", "chosen": "a', "no valid JSON"),
+    ("HH, other prompt", HH, {**HH, "rejected": "\n\nHuman: Ho\n\nAssistant: No"}, "differ before the assistant's first"),
+    ("HH, no answer", HH, {**HH, "rejected": "\n\nHuman: Hi\n\nAssistant:"}, "the rejected answer is empty"),
+    ("HH, alike", HH, {**HH, "rejected": HH["chosen"]}, "the same"),
+    ("UF, other prompt", UF, {**UF, "rejected": [user("R"), assistant("B")]}, "differ before their last message"),
+    ("UF, wrong order", UF, {**UF, "score_chosen": 0}, "scores higher"),
+    ("UF, no score", UF, {**UF, "score_chosen": None}, "score_chosen: found nothing"),
+    ("chat without answer", CHAT, {"messages": [user("Q")]}, "ends with a user message"),
+    ("chat without question", CHAT, {"messages": [assistant("A")]}, "the prompt: found nothing"),
+    ("unknown role", CHAT, {"messages": [{"role": "tool", "content": "x"}, assistant("A")]}, "found 'tool', expected system, user"),
+    ("picture", CHAT, {"messages": [{"role": "user", "content": [{"type": "image"}]}, assistant("A")]}, "a part of type 'image'"),
+    ("empty messages", CHAT, {"messages": []}, "expected a list of messages"),
+    ("unknown verdict", VERDICT, {**VERDICT, "question": "R", "winner": "c"}, "winner: found 'c', expected a, b or tie"),
+    ("number as verdict", VERDICT, {**VERDICT, "question": "R", "winner": 1}, "winner: found 1"),
+    ("truth as verdict", VERDICT, {**VERDICT, "question": "R", "winner": True}, "winner: found true, expected a, b or tie"),
+    ("part without type", CHAT, {"messages": [{"role": "user", "content": [5]}, assistant("A")]}, "found 5, expected text"),
+    ("deep verdict", VERDICT, {**VERDICT, "question": "R", "winner": [[[]]]}, "winner: found a list"),
+    ("KTO again", KTO, KTO, "the same answer again"),
+    ("KTO contradicts", KTO, {**KTO, "label": False}, "with the other label"),
+    ("KTO label", KTO, {**KTO, "prompt": "R", "label": "maybe"}, "label: found 'maybe', expected true or false"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("good", "bad", "reason"), [t[1:] for t in TRAPS], ids=[t[0] for t in TRAPS])
+def test_a_bad_row_is_a_problem_with_its_line(good: dict[str, Any], bad: Any, reason: str, tmp_path: Path) -> None:
+    result = imported(tmp_path, [good, "", bad])
+    assert result.records == 1
+    (problem,) = result.problems
+    assert problem.line == 3
+    assert reason in problem.reason
+
+
+def test_equal_scores_are_a_tie_and_not_a_preference(tmp_path: Path) -> None:
+    imported(tmp_path, [{**UF, "score_chosen": 1}])
+    with Store.open(tmp_path / "lab.sqlite") as store:
+        (record,) = store.records("data")
+    assert (record.kind, record.model_dump()["tie"], record.model_dump()["margin"]) == ("pair", True, 0)
+
+
+def test_two_annotators_may_judge_the_same_pair(tmp_path: Path) -> None:
+    def native(who: str, chosen: str, rejected: str) -> dict[str, Any]:
+        return {
+            "kind": "pair",
+            "prompt": {"messages": [user("Q")]},
+            "chosen": {"text": chosen},
+            "rejected": {"text": rejected},
+            "tags": {"annotator": who},
+        }
+
+    result = imported(tmp_path, [native("ann", "a", "b"), native("bob", "b", "a"), native("ann", "b", "a")])
+    assert (result.records, [problem.line for problem in result.problems]) == (2, [3])
+
+
+def test_native_records_say_what_is_wrong_where(tmp_path: Path) -> None:
+    good = {"kind": "prompt", "prompt": {"messages": [user("Q")]}}
+    result = imported(tmp_path, [good, {**good, "prompt": {"messages": [{"role": "boss", "content": "x"}]}}])
+    assert "prompt.messages.0.role" in result.problems[0].reason
+
+
+def test_repeated_demonstrations_are_kept_and_counted(tmp_path: Path) -> None:
+    result = imported(tmp_path, [{"prompt": "Q", "completion": "A"}] * 3)
+    assert (result.records, result.problems, result.note) == (3, [], "2 records occur more than once.")
+
+
+def test_no_more_than_a_thousand_problems_are_listed_and_all_are_counted(tmp_path: Path) -> None:
+    result = imported(tmp_path, [GOOD, *["broken"] * 2500])
+    assert (result.records, len(result.problems), result.problems_total) == (1, 1000, 2500)
+    assert [problem.line for problem in result.problems] == list(range(2, 1002))
+
+
+def test_lines_of_an_array_and_of_a_table_are_those_of_the_file(tmp_path: Path) -> None:
+    array = tmp_path / "array.json"
+    array.write_text(json.dumps([GOOD, {**GOOD, "prompt": ""}, 7], indent=2))
+    table = tmp_path / "table.csv"
+    table.write_text('prompt,chosen,rejected\n"two\nlines",a,b\n\nQ,same,same\nQ,a\n"bad"cell",a,b\nlast,a,b\n')
+    with Store.open(tmp_path / "lab.sqlite") as store:
+        first, second = import_files([array, table], store)
+    assert [(problem.line, problem.reason.split(",")[0]) for problem in first.problems] == [
+        (7, "the prompt is empty"),
+        (12, "found a number"),
+    ]
+    assert [problem.line for problem in second.problems] == [5, 6, 7]
+    assert second.records == 2
+
+
+REFUSED = [
+    ('{"foo": "x", "bar": "y"}\n', "has the columns 'foo', 'bar'"),
+    ('{"prompt": "Q", "good": "a", "bad": "b"}\n', "has the columns 'prompt', 'good', 'bad'"),
+    ("question,answer,score\nQ,A,5\n", "has the columns 'question', 'answer', 'score'"),
+    ('{"prompt":"Q","answers":[{"answer":"a","rank":1.0}]}\n', "'prompt', 'answers'"),
+    ('{"history":"Q?","human_ref_A":"a","human_ref_B":"b","labels":1}\n', "'human_ref_A'"),
+    ("# A README\n\nThis is a text, and not a data set.\n", "fit no format"),
+    ('{"data": [\n{"prompt": "Q"},\n{"prompt": "R"}]}\n', "none of its first lines is a whole record"),
+    ("[1, 2, 3]\n", "not a data set"),
+    ("[]\n", "no record"),
+    ("[{}]\n", "(none)"),
+    ("prompt,prompt,chosen\nQ,R,S\n", "more than one column named 'prompt'"),
+    ("prompt,chosen,rejected\n", "no record"),
+    ('{"prompt": "Q", "completion": ""}\n', "line 1: the answer is empty"),
+    ("\n\n\n", "not a data set"),
+    ("", "is empty"),
+]
+
+
+@pytest.mark.parametrize(("content", "words"), REFUSED)
+def test_what_is_no_data_set_is_refused_in_words_and_nothing_is_stored(
+    content: str, words: str, tmp_path: Path
+) -> None:
+    bad, good = tmp_path / "bad.txt", write(tmp_path / "good.jsonl", [GOOD])
+    bad.write_text(content)
+    with Store.open(tmp_path / "lab.sqlite") as store:
+        with pytest.raises(LabError) as found:
+            import_files([bad], store)
+        assert words in str(found.value)
+        assert str(found.value).startswith(("bad.txt", "No record of bad.txt"))
+        assert store.datasets() == []
+        assert import_files([good], store)[0].records == 1
+
+
+def test_expected_columns_are_named(tmp_path: Path) -> None:
+    (tmp_path / "bad.csv").write_text("foo,bar\n1,2\n")
+    with (
+        Store.open(tmp_path / "lab.sqlite") as store,
+        pytest.raises(LabError, match="prompt, chosen, rejected") as found,
+    ):
+        import_files([tmp_path / "bad.csv"], store)
+    assert "response_a, response_b" in str(found.value)
