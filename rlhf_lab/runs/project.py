@@ -12,10 +12,12 @@ from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import Finished
 from rlhf_lab.core.records import dump_record, load_record
 from rlhf_lab.core.resources import resource
+from rlhf_lab.runs.ask import ModelSpec
 from rlhf_lab.runs.folder import Manifest, RunFolder
 from rlhf_lab.runs.log import end_attempt
 from rlhf_lab.runs.plan import Plan, absolute_model, make_plan
 from rlhf_lab.runs.recorder import Recorder
+from rlhf_lab.runs.reindex import reindex
 from rlhf_lab.store import RunRow, Store
 
 BUNDLED = {
@@ -132,6 +134,13 @@ class Project:
         """The runs that the model of this one went through, oldest first, itself last."""
         return (*self.run(run).manifest.start_runs, run)
 
+    def model_spec(self, run: str | None, *, model: str = "bundled") -> ModelSpec:
+        """How to ask for the model that a run left, or, with None, for a plain base."""
+        if run is None:
+            return ModelSpec(model=model)
+        config = self.run(run).config
+        return ModelSpec(model=config.model, adapters=self.adapters(self.lineage(run)), dtype=config.dtype)
+
     def cancel(self, run: str) -> None:
         """End a run that was never started."""
         folder = self.run(run)
@@ -164,6 +173,12 @@ class Project:
                     row.run, "interrupted", "Its process ended while nobody watched. Resume goes on from its last save."
                 )
         return found
+
+    def reindex(self) -> int:
+        """Build the index of runs again from their folders; how many there are."""
+        count = reindex(self.store, self.runs_folder)
+        self.recover()
+        return count
 
     def _plan(self, config: RunConfig) -> Plan:
         return make_plan(config, self.store, self.runs_folder)

@@ -1,0 +1,292 @@
+"""The inference process: ``python -m rlhf_lab.runs.worker MODELS_FOLDER``; see `rlhf_lab.runs.ask`.
+
+Requests are met one after the other; a thread reads ahead, so that a cancel is heard in the middle of
+one. Models are loaded when they are asked for and kept while memory allows. It is started by module name
+and imported by nothing.
+"""
+
+import gc
+import os
+import queue
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import psutil
+import torch
+from pydantic import ValidationError
+
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.records import Message, Prompt
+from rlhf_lab.engine import adapters, chat, machine
+from rlhf_lab.engine.backbone import Backbone
+from rlhf_lab.engine.models import resolve
+from rlhf_lab.engine.prompts import Asked
+from rlhf_lab.engine.rewards import score_scale
+from rlhf_lab.engine.sampler import sample
+from rlhf_lab.engine.scoring import Episodes, score_answers, score_tokens
+from rlhf_lab.runs import host
+from rlhf_lab.runs.ask import REQUEST, Answer, Cancel, Done, Failed, Generate, ModelSpec, Reply, Request, Score, Token
+from rlhf_lab.runs.outcome import error_in_words
+from rlhf_lab.world.judge import judge
+
+_AT_ONCE = 64
+_SCORED_AT_ONCE = 16
+_MOST_PROMPT_TOKENS = 4096
+_MEMORY_TO_KEEP = 2 << 30
+
+
+class Cancelled(Exception):  # noqa: N818 - a request, not an error
+    """Raised inside the work when its request was cancelled."""
+
+
+class Models:
+    """Backbones by what is merged into them; the adapter on top is beside, so that models share a base."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._backbones: dict[tuple[object, ...], Backbone] = {}
+        self._names: dict[tuple[int, object], str] = {}
+
+    def get(self, spec: ModelSpec, *, head: bool = False) -> tuple[Backbone, str | None]:
+        """The backbone, and the name of the last adapter on it (None: there are no adapters)."""
+        merged, last = spec.adapters[:-1], spec.adapters[-1:]
+        key = (spec.model, spec.dtype, tuple(map(_version, merged)))
+        if key not in self._backbones:
+            if psutil.virtual_memory().available < _MEMORY_TO_KEEP:
+                self.unload()
+            folder = resolve(spec.model, self._folder)
+            self._backbones[key] = Backbone.load(folder, start_adapters=merged, dtype=spec.dtype)
+        backbone = self._backbones[key]
+        if not last:
+            return backbone, None
+        place = (id(backbone), _version(last[0]))
+        if place not in self._names:
+            name = f"adapter{len(self._names)}"
+            backbone.load_adapter(name, last[0], head=head)
+            self._names[place] = name
+        return backbone, self._names[place]
+
+    def unload(self) -> None:
+        """Forget everything."""
+        self._backbones.clear()
+        self._names.clear()
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+@dataclass
+class Desk:
+    """Where requests arrive and replies leave."""
+
+    out: IO[bytes]
+    waiting: "queue.SimpleQueue[Request]" = field(default_factory=queue.SimpleQueue)
+    cancelled: set[int] = field(default_factory=set)
+
+    def read(self, lines: IO[bytes]) -> None:
+        """Runs in a thread; the end of input ends the process, whatever it is doing."""
+        for line in lines:
+            try:
+                request = REQUEST.validate_json(line)
+            except ValidationError:
+                traceback.print_exc()
+                continue
+            if isinstance(request, Cancel):
+                self.cancelled.add(request.id)
+            else:
+                self.waiting.put(request)
+        os._exit(0)
+
+    def reply(self, reply: Reply) -> None:
+        """Send a line."""
+        self.out.write(reply.model_dump_json().encode() + b"\n")
+        self.out.flush()
+
+    def tick_of(self, request: Generate | Score) -> Callable[[], None]:
+        """Raises `Cancelled` once the request is."""
+
+        def tick() -> None:
+            if request.id in self.cancelled:
+                raise Cancelled
+
+        return tick
+
+
+def serve(desk: Desk, models: Models) -> None:
+    """Meet requests for ever; one that fails is an error line."""
+    while True:
+        request = desk.waiting.get()
+        try:
+            meet(request, desk, models)
+            desk.reply(Done(id=request.id))
+        except Cancelled:
+            desk.reply(Done(id=request.id, cancelled=True))
+        except Exception as error:
+            if not isinstance(error, LabError):
+                traceback.print_exc()
+            desk.reply(Failed(id=request.id, message=error_in_words(error)))
+
+
+def meet(request: Request, desk: Desk, models: Models) -> None:
+    """Do what is asked."""
+    match request:
+        case Generate():
+            generate(request, desk, models)
+        case Score():
+            score(request, desk, models)
+        case _:
+            models.unload()
+
+
+def generate(request: Generate, desk: Desk, models: Models) -> None:
+    """Answer in groups that fit, each group's answers sent when it is done."""
+    tick = desk.tick_of(request)
+    backbone, adapter = models.get(request.model)
+    asked = _encode(backbone, request)
+    generator = torch.Generator().manual_seed(request.seed)
+    for start in range(0, len(asked), _AT_ONCE):
+        part = asked.part(start, _AT_ONCE)
+        stream = Stream(request.id, start, backbone.tokenizer, desk.reply) if request.stream else None
+        answers = sample(
+            backbone,
+            list(part.ids),
+            adapter=adapter,
+            temperature=request.temperature,
+            max_new_tokens=request.max_new_tokens,
+            generator=generator,
+            tick=tick,
+            stop=request.stop,
+            on_token=stream,
+        )
+        numbers = _measure(request, models, backbone, adapter, Episodes(part, answers), tick)
+        for i, answer in enumerate(answers):
+            text = _text(backbone, answer, request.stop)
+            if request.judge and "world" in part.prompts[i].tags:
+                numbers[i] |= judge(part.prompts[i], text)
+            desk.reply(Answer(id=request.id, index=start + i, text=text, values=numbers[i]))
+
+
+def score(request: Score, desk: Desk, models: Models) -> None:
+    """Score ready-made answers."""
+    backbone, adapter = models.get(request.reward, head=True)
+    if len(request.prompts) != len(request.texts) or adapter is None:
+        raise LabError("Scoring needs a reward run, and one answer for each prompt.")
+    room = _prompt_room(backbone, 1)
+    ids = [chat.encode_prompt(backbone.tokenizer, prompt, room)[0] for prompt in request.prompts]
+    answers = [chat.encode_answer(backbone.tokenizer, text, _prompt_room(backbone, 0)) for text in request.texts]
+    episodes = Episodes(Asked(request.prompts, ids), answers)
+    found = _reward(request.reward, backbone, adapter, episodes, desk.tick_of(request))
+    for i, (text, value) in enumerate(zip(request.texts, found, strict=True)):
+        values = {"score": value, "tokens": float(len(answers[i]))}
+        desk.reply(Answer(id=request.id, index=i, text=text, values=values))
+
+
+class Stream:
+    """Sends each answer's text as it grows; bytes of an unfinished character wait for the next token."""
+
+    def __init__(self, request: int, first: int, tokenizer: Any, send: Callable[[Reply], None]) -> None:
+        self._request, self._first, self._tokenizer, self._send = request, first, tokenizer, send
+        self._ids: dict[int, list[int]] = {}
+        self._sent: dict[int, int] = {}
+
+    def __call__(self, row: int, token: int) -> None:
+        ids = self._ids.setdefault(row, [])
+        ids.append(token)
+        text = str(self._tokenizer.decode(ids, skip_special_tokens=True)).lstrip()
+        sent = self._sent.get(row, 0)
+        if len(text) > sent and not text.endswith("\ufffd"):
+            self._sent[row] = len(text)
+            self._send(Token(id=self._request, index=self._first + row, text=text[sent:]))
+
+
+def _measure(
+    request: Generate,
+    models: Models,
+    backbone: Backbone,
+    adapter: str | None,
+    episodes: Episodes,
+    tick: Callable[[], None],
+) -> list[dict[str, float]]:
+    """The numbers of each answer, all of the ids that were sampled."""
+    eos = backbone.tokenizer.eos_token_id
+    found = [{"tokens": float(len(ids)), "ended": float(ids[-1] == eos)} for ids in episodes.answer_ids]
+    if request.kl:
+        ours, base = (
+            score_tokens(backbone, episodes, name, temperature=1.0, micro_batch_size=_SCORED_AT_ONCE, tick=tick)[0].sum(
+                1
+            )
+            for name in (adapter, None)
+        )
+        for values, difference in zip(found, (ours - base).tolist(), strict=True):
+            values["kl"] = difference
+    if request.reward is not None:
+        judge_backbone, name = models.get(request.reward, head=True)
+        if name is None or not chat.same_tokenizer(judge_backbone.tokenizer, backbone.tokenizer):
+            raise LabError("This reward model cannot score these answers: it reads other tokens than the model writes.")
+        for values, value in zip(found, _reward(request.reward, judge_backbone, name, episodes, tick), strict=True):
+            values["score"] = value
+    return found
+
+
+def _reward(
+    spec: ModelSpec, backbone: Backbone, adapter: str, episodes: Episodes, tick: Callable[[], None]
+) -> list[float]:
+    mean, std = score_scale(adapters.read_lab(spec.adapters[-1]))
+    raw = score_answers(backbone, episodes, adapter, micro_batch_size=_SCORED_AT_ONCE, tick=tick)
+    return [float(value) for value in (raw - mean) / std]
+
+
+def _encode(backbone: Backbone, request: Generate) -> Asked:
+    room = _prompt_room(backbone, request.max_new_tokens)
+    prompts = [_with_system(prompt, request.system) for prompt in request.prompts]
+    if request.mode == "raw":
+        ids = [chat.encode_raw(backbone.tokenizer, prompt.messages[-1].content)[-room:] for prompt in prompts]
+    else:
+        ids = [chat.encode_prompt(backbone.tokenizer, prompt, room)[0] for prompt in prompts]
+    return Asked(prompts, ids)
+
+
+def _with_system(prompt: Prompt, system: str | None) -> Prompt:
+    if not system or any(message.role == "system" for message in prompt.messages):
+        return prompt
+    return prompt.model_copy(update={"messages": (Message(role="system", content=system), *prompt.messages)})
+
+
+def _prompt_room(backbone: Backbone, max_new_tokens: int) -> int:
+    backbone.check_length(max_new_tokens + 1)
+    return min(_MOST_PROMPT_TOKENS, (backbone.context or _MOST_PROMPT_TOKENS) - max_new_tokens)
+
+
+def _text(backbone: Backbone, ids: list[int], stop: str | None) -> str:
+    text = str(backbone.tokenizer.decode(ids, skip_special_tokens=True))
+    return (text.split(stop)[0] if stop else text).strip()
+
+
+def _version(adapter: Path) -> tuple[str, float]:
+    """An adapter's folder and when it was written: a resumed run writes it anew."""
+    file = adapter / "adapter_model.safetensors"
+    if not file.is_file():
+        raise LabError(f"There is no adapter in {adapter}: the run has left no result yet, or it was deleted.")
+    return str(adapter), file.stat().st_mtime
+
+
+def main(models_folder: str) -> None:
+    """Serve until the end of input."""
+    host.private_files()
+    host.be_nice()
+    machine.use_threads(host.default_threads())
+    # Libraries print now and then; the protocol's line is ours alone.
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    desk = Desk(out)
+    threading.Thread(target=desk.read, args=(sys.stdin.buffer,), daemon=True).start()
+    serve(desk, Models(Path(models_folder)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
