@@ -1,0 +1,69 @@
+"""A real run through the command line: interrupted, saved, resumed, done."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from app.conftest import CHECKOUT, Lab, last_object
+
+CONFIG = """
+stage = "sft"
+dataset = "lab world demonstrations"
+max_prompt_tokens = 32
+max_new_tokens = 16
+batch_size = 4
+max_steps = 40
+eval_every = 0
+eval_size = 4
+"""
+
+
+def test_ctrl_c_stops_and_saves_and_resume_goes_on_to_the_end(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "sft.toml").write_text(CONFIG)
+    stopped = _interrupted_when_training("run", "sft.toml", "--project", "project", "--json", folder=tmp_path)
+    found = last_object(stopped)
+    assert (stopped.returncode, found["run"], found["outcome"]) == (1, "sft-1", "stopped"), stopped.stderr
+    assert found["step"] < 40
+    assert found["dir"] == str(tmp_path / "project" / "runs" / "sft-1")
+    assert stopped.stdout.count("\n") == 1
+    assert "Stopping sft-1 and saving" in stopped.stderr
+
+    refused = lab("resume", "sft-1", "--set", "batch_size=8", "--project", "project", "--json")
+    assert "can only change learning_rate and kl_coef" in last_object(refused)["error"]
+
+    resumed = lab("resume", "sft-1", "--set", "learning_rate=1e-4", "--project", "project", "--json")
+    assert resumed.returncode == 0, resumed.stderr
+    assert last_object(resumed) == {**found, "outcome": "done", "step": 40, "message": last_object(resumed)["message"]}
+    events = [json.loads(line) for line in (Path(found["dir"]) / "events.jsonl").read_text().splitlines()]
+    [changed] = [event for event in events if event["kind"] == "changed"]
+    assert (changed["field"], changed["value"]) == ("learning_rate", 1e-4)
+
+    listed = last_object(lab("runs", "--project", "project", "--json"))["runs"]
+    assert listed == [{"run": "sft-1", "stage": "sft", "outcome": "done", "step": 40, "dir": found["dir"]}]
+
+
+def _interrupted_when_training(*arguments: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """Send SIGINT, as Ctrl+C does, when the first progress of training is shown."""
+    command = [sys.executable, "-m", "rlhf_lab", *arguments]
+    env = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    ) as lab:
+        assert lab.stderr is not None
+        said = []
+        for line in lab.stderr:
+            said.append(line)
+            if "training" in line:
+                lab.send_signal(signal.SIGINT)
+                break
+        out, rest = lab.communicate(timeout=120)
+    return subprocess.CompletedProcess(command, lab.returncode, out, "".join(said) + rest)
