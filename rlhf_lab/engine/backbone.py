@@ -18,8 +18,9 @@ from typing import Any
 import torch
 from peft import LoraConfig
 from peft.tuners.lora import LoraModel
+from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.pytorch_utils import Conv1D
 from transformers.utils.logging import disable_progress_bar
 
@@ -67,15 +68,18 @@ class Backbone:
         start = [(path, adapters.read(path)) for path in start_adapters]
         try:
             tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True, trust_remote_code=False)
+            config = AutoConfig.from_pretrained(model, local_files_only=True, trust_remote_code=False)
             found = AutoModelForCausalLM.from_pretrained(
                 model,
+                config=config,
                 dtype=pick_dtype(dtype, place),
-                attn_implementation="sdpa",
+                # Named, not left to the file; the fused kernel cannot cap attention scores, as Gemma 2 does.
+                attn_implementation="eager" if getattr(config, "attn_logit_softcapping", None) else "sdpa",
                 use_safetensors=True,
                 local_files_only=True,
                 trust_remote_code=False,
             )
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise LabError(f"The model in {model} could not be loaded: {error}") from None
         chat.prepare(tokenizer)
         return cls(found, tokenizer, model, place, start)

@@ -1,0 +1,177 @@
+"""Which folder a model's name means, and whether it is safe to load.
+
+A name is "bundled", a folder, a .gguf file or a hub id. Nothing is downloaded. Only safetensors are read,
+never pickles; code that comes with a model is never run, and only model types on a list are loaded.
+"""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.resources import resource
+from rlhf_lab.engine import disk
+
+MODEL_TYPES = frozenset(
+    {
+        "gemma",
+        "gemma2",
+        "gemma3_text",
+        "gpt2",
+        "gpt_neox",
+        "llama",
+        "mistral",
+        "olmo2",
+        "opt",
+        "phi",
+        "phi3",
+        "qwen2",
+        "qwen3",
+        "smollm3",
+        "stablelm",
+        "starcoder2",
+    }
+)
+"""Plain text decoders whose blocks, adapters and padding the engine's tests have been through."""
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_GGUF_MAGIC = b"GGUF"
+
+
+def resolve(name: str, models_folder: Path) -> Path:
+    """The checked local folder that ``name`` means; raises `LabError` in words.
+
+    A .gguf file is dequantised once into ``models_folder``, in fp32.
+    """
+    if name == "bundled":
+        return check(_bundled())
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return check(path)
+    if path.is_file():
+        return _from_gguf(path, models_folder)
+    if path.is_absolute() or name.startswith((".", "~")) or path.suffix == ".gguf" or not _HUB_ID.fullmatch(name):
+        raise LabError(f"There is no model at {path}. Choose a folder with safetensors or a .gguf file.")
+    return check(_from_cache(name))
+
+
+def check(folder: Path) -> Path:
+    """The folder itself, when it holds a model that the lab loads; raises `LabError` else."""
+    config = _config(folder)
+    kind = config.get("model_type")
+    if kind not in MODEL_TYPES:
+        raise LabError(
+            f"The model in {folder} is of type {kind!r}, which the lab does not load. "
+            f"It loads: {', '.join(sorted(MODEL_TYPES))}."
+        )
+    if config.get("quantization_config"):
+        raise LabError(
+            f"The model in {folder} is quantised, and its weights cannot be trained on. "
+            "Choose the plain safetensors of the same model, or a .gguf file."
+        )
+    _check_weights(folder)
+    if not any((folder / file).exists() for file in ("tokenizer.json", "tokenizer_config.json")):
+        raise LabError(f"The model in {folder} has no tokenizer: tokenizer.json is missing. Download the whole model.")
+    return folder
+
+
+def _bundled() -> Path:
+    try:
+        return resource("model")
+    except FileNotFoundError as error:
+        raise LabError(f"The bundled model is missing: {error}") from None
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    if (folder / "adapter_config.json").exists() and not (folder / "config.json").exists():
+        raise LabError(f"{folder} holds an adapter, not a model. Choose the model that the adapter was made for.")
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise LabError(f"{folder} holds no model: config.json is missing. Choose a folder with safetensors.") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise LabError(f"The model in {folder} is damaged: config.json: {error}.") from None
+    if not isinstance(config, dict):
+        raise LabError(f"The model in {folder} is damaged: config.json is no JSON object.")
+    return config
+
+
+def _check_weights(folder: Path) -> None:
+    index = folder / "model.safetensors.index.json"
+    if index.exists():
+        try:
+            files = sorted({str(file) for file in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()})
+        except (OSError, ValueError, KeyError, AttributeError, RecursionError):
+            raise LabError(f"The model in {folder} is damaged: {index.name} cannot be read.") from None
+        outside = [file for file in files if Path(file).name != file]
+        if outside:
+            raise LabError(f"The model in {folder} names files outside its folder ({outside[0]}) and is not loaded.")
+    else:
+        files = ["model.safetensors"]
+    missing = [file for file in files if not (folder / file).exists()]
+    if not missing:
+        return
+    pickled = next((p.name for pattern in ("*.bin", "*.pt", "*.pth") for p in sorted(folder.glob(pattern))), None)
+    why = f" {pickled} is pickled, and such files can run code: they are not loaded." if pickled else ""
+    raise LabError(f"The model in {folder} lacks {missing[0]}.{why} Choose a model with safetensors.")
+
+
+def _from_cache(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError, HfHubHTTPError):
+        raise LabError(
+            f'There is no folder "{name}", and no hub model of that name on this machine. '
+            f"The lab downloads nothing by itself; to fetch it once: hf download {name}"
+        ) from None
+
+
+def _from_gguf(file: Path, models_folder: Path) -> Path:
+    try:
+        with file.open("rb") as opened:
+            magic = opened.read(4)
+            opened.seek(0)
+            digest = hashlib.file_digest(opened, "sha256").hexdigest() if magic == _GGUF_MAGIC else ""
+    except OSError as error:
+        raise LabError(f"The model file {file} could not be read: {error.strerror}.") from None
+    if magic != _GGUF_MAGIC:
+        raise LabError(f"{file} is no GGUF file. Choose a .gguf file or a folder with safetensors.")
+    folder = models_folder / f"{file.stem}-{digest[:12]}"
+    if not (folder / "config.json").exists():
+        _dequantise(file, folder)
+    return check(folder)
+
+
+def _dequantise(file: Path, folder: Path) -> None:
+    # Late: reading a GGUF file is rare, and the package is an extra.
+    try:
+        import gguf  # noqa: F401
+    except ImportError:
+        raise LabError("Reading a .gguf file needs one more package: pip install 'rlhf-lab[gguf]'") from None
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    where = {"pretrained_model_name_or_path": file.parent, "gguf_file": file.name, "local_files_only": True}
+    try:
+        kind = AutoConfig.from_pretrained(**where).model_type
+        if kind not in MODEL_TYPES:
+            raise LabError(f"The model in {file} is of type {kind!r}, which the lab does not load.")
+        tokenizer = AutoTokenizer.from_pretrained(**where)
+        model = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
+    except (OSError, ValueError, KeyError, NotImplementedError, RuntimeError) as error:
+        raise LabError(f"The model in {file} could not be read: {error}") from None
+    # The weights are plain numbers now, but transformers 5 keeps the mark of quantised ones and would not save them.
+    model.hf_quantizer = None
+    del model.config.quantization_config
+    try:
+        fresh = disk.fresh_beside(folder)
+        model.save_pretrained(fresh)
+        tokenizer.save_pretrained(fresh)
+        disk.replace(fresh, folder)
+    except OSError as error:
+        raise LabError(f"The model could not be written to {folder}: {error.strerror}. Make room there.") from None
