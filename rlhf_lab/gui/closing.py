@@ -22,7 +22,9 @@ class CloseDialog(QDialog):
         column.setContentsMargins(24, 24, 24, 24)
         column.setSpacing(12)
         column.addWidget(PlainLabel(f"{' and '.join(titles)} still train{'s' * (len(titles) == 1)}", role="title"))
-        told = "Training can go on without the window. The next time you open the lab, the run and its curves are there."
+        told = (
+            "Training can go on without the window. The next time you open the lab, the run and its curves are there."
+        )
         if queued:
             told += f" The {queued} waiting {'run starts' if queued == 1 else 'runs start'} when the lab is open again."
         column.addWidget(PlainLabel(told, wrap=True))

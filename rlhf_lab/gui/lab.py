@@ -9,6 +9,7 @@ from rlhf_lab.core.config import RunConfig
 from rlhf_lab.core.control import Command, GoOn, Pause, Set
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import AnyEvent, Finished
+from rlhf_lab.gui.background import Background, Work
 from rlhf_lab.gui.collector import Collector
 from rlhf_lab.gui.run_state import ENDED, RunState
 from rlhf_lab.gui.trainer import TrainerThread
@@ -49,7 +50,9 @@ class Lab(QObject):
         self._states: dict[str, RunState] = {}
         self._queue = RunQueue()
         self._hows: dict[str, str] = {}
+        self._held = False
         self._trainers: dict[str, TrainerThread] = {}
+        self._tasks: set[Background] = set()
         self._collector = Collector(self)
 
     def start(self, config: RunConfig) -> str:
@@ -121,13 +124,29 @@ class Lab(QObject):
         for folder in found.waiting:
             self._hows[folder.run] = "start"
             self._queue.add(folder.run, folder.config.device)
-        for folder in found.interrupted:
-            self.message.emit(f"{self.state(folder.run).title} was interrupted: {self.state(folder.run).message}")
         self.runs_changed.emit()
+        for folder in found.interrupted:
+            self.run_changed.emit(folder.run)
         self._next()
+
+    def in_background(self, work: Work) -> Background:
+        """Do the work in a thread of its own; connect to what is returned before the next turn of the loop."""
+        task = Background(work, self.project.store.path, self)
+        task.finished.connect(self._task_ended)
+        self._tasks.add(task)
+        task.start_soon()
+        return task
+
+    def hold_queue(self) -> None:
+        """Start nothing more: the window closes. What waits is queued again the next time."""
+        self._held = True
 
     def let_go(self) -> None:
         """Before the window closes: leave living runs to themselves and wait for the threads."""
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            task.wait()
         for trainer in self._trainers.values():
             trainer.let_go()
         for trainer in self._trainers.values():
@@ -149,7 +168,7 @@ class Lab(QObject):
         self._next()
 
     def _next(self) -> None:
-        for run in self._queue.take():
+        for run in [] if self._held else self._queue.take():
             self._follow(run, self._hows.pop(run))
 
     def _follow(self, run: str, how: str) -> None:
@@ -190,3 +209,11 @@ class Lab(QObject):
         self._queue.finished(run)
         self.run_changed.emit(run)
         self._next()
+
+    @Slot()
+    def _task_ended(self) -> None:
+        task = self.sender()
+        assert isinstance(task, Background)
+        self._tasks.discard(task)
+        task.wait()
+        task.deleteLater()

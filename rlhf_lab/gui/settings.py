@@ -93,7 +93,8 @@ class SettingsDialog(QDialog):
         form.addRow("Threads", self.threads)
 
         column.addWidget(PlainLabel("The size of text follows the system's font.", role="caption"))
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons = QDialogButtonBox()
+        buttons.addButton("Close", QDialogButtonBox.ButtonRole.RejectRole)
         buttons.rejected.connect(self.reject)
         column.addWidget(buttons)
 

@@ -105,6 +105,7 @@ QLineEdit:disabled, QAbstractSpinBox:disabled, QComboBox:disabled {{ color: {c.m
 QComboBox::drop-down {{ border: none; width: 24px; }}
 QComboBox::down-arrow {{ image: url({icons}/arrow-down.svg); width: 12px; height: 12px; }}
 QComboBox QAbstractItemView {{ background: {c.surface}; border: 1px solid {c.border}; padding: 4px; }}
+QAbstractSpinBox QLineEdit {{ background: transparent; border: none; padding: 0 4px; }}
 QAbstractSpinBox::up-button, QAbstractSpinBox::down-button {{ border: none; background: transparent; width: 18px; }}
 QAbstractSpinBox::up-arrow {{ image: url({icons}/arrow-up.svg); width: 10px; height: 10px; }}
 QAbstractSpinBox::down-arrow {{ image: url({icons}/arrow-down.svg); width: 10px; height: 10px; }}
@@ -120,10 +121,12 @@ QListView::item:selected {{ background: {c.accent_soft}; color: {c.text}; }}
 QTableView {{ gridline-color: {c.border}; alternate-background-color: {c.window}; }}
 QTableView::item {{ padding: 4px 8px; border: none; }}
 QTableView::item:selected {{ background: {c.accent_soft}; color: {c.text}; }}
-QHeaderView {{ background: {c.surface}; border: none; }}
+QHeaderView {{ background: transparent; border: none; }}
 QHeaderView::section {{
-    background: {c.surface}; color: {c.muted}; border: none; border-bottom: 1px solid {c.border}; padding: 6px 8px;
+    background: {c.surface}; color: {c.muted}; border: none; border-bottom: 1px solid {c.border}; padding: 6px 8px 6px 11px;
 }}
+QHeaderView::section:first {{ border-top-left-radius: 8px; }}
+QHeaderView::section:last {{ border-top-right-radius: 8px; }}
 QTableCornerButton::section {{ background: {c.surface}; border: none; }}
 
 QProgressBar {{ background: {c.raised}; border: none; border-radius: 4px; min-height: 8px; max-height: 8px; }}

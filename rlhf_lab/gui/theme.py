@@ -9,7 +9,7 @@ from typing import Literal
 
 from PySide6.QtCore import QByteArray, QObject, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QIcon, QPainter, QPalette, QPixmap
-from PySide6.QtWidgets import QAbstractButton, QApplication
+from PySide6.QtWidgets import QAbstractButton, QApplication, QPushButton
 
 from rlhf_lab.core.resources import resource
 from rlhf_lab.gui.stylesheet import stylesheet
@@ -111,6 +111,8 @@ class Theme(QObject):
 
     def keep_icon(self, button: QAbstractButton, name: str) -> None:
         """Give the button the icon in the text colour, now and after every change of the colours."""
+        if isinstance(button, QPushButton) and button.text() and not button.text().startswith(" "):
+            button.setText(f" {button.text()}")  # the style leaves hardly a gap
         _IconKeeper(self, button, name)
 
     def _system_changed(self) -> None:

@@ -73,7 +73,7 @@ class Rail(QFrame):
 
     def _entry(self, title: str, icon: str) -> QToolButton:
         button = QToolButton(self)
-        button.setText(title)
+        button.setText(f"  {title}")  # the style leaves no gap to the icon
         button.setAccessibleName(title)
         button.setProperty("look", "rail")
         button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)

@@ -1,0 +1,216 @@
+"""The guided experiment in the window: one stage after the other, with a sentence for each, to the report."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, QUrl, Signal, Slot
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from rlhf_lab.core.config import Stage
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.gui.background import Background
+from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.run_state import ENDED
+from rlhf_lab.gui.theme import theme
+from rlhf_lab.gui.widgets.plain_text import PlainLabel
+
+if TYPE_CHECKING:
+    from rlhf_lab.store import Store
+
+
+class GuidedWalk(QObject):
+    """Starts each stage when the one before is done; any other end of a run ends the walk."""
+
+    told = Signal(str, str)
+    """Title and sentence of where it is now."""
+    run_started = Signal(str)
+    progressed = Signal(object, object)
+    """Of the quiz after the last run: done and total."""
+    report_written = Signal(str)
+    ended = Signal(str)
+    """It ended early; why, in words."""
+
+    def __init__(self, lab: Lab, parent: QObject | None = None, *, seed: int = 0):
+        super().__init__(parent)
+        self._lab, self._seed = lab, seed
+        self._runs: dict[Stage, str] = {}
+        self._run: str | None = None
+        self._quiz: Background | None = None
+        self._began = 0.0
+        lab.run_changed.connect(self._run_changed)
+
+    @property
+    def going(self) -> bool:
+        """Whether it is under way."""
+        return self._run is not None or self._quiz is not None
+
+    def begin(self) -> None:
+        """From the first stage; does nothing while it is under way."""
+        if not self.going:
+            self._runs, self._began = {}, time.monotonic()
+            self._next()
+
+    @Slot()
+    def stop(self) -> None:
+        """Stop and save the run that is under way, and start no other."""
+        if self._quiz is not None:
+            self._quiz.cancel()
+        elif self._run is not None:
+            self._lab.stop(self._run)
+
+    def _next(self) -> None:
+        from rlhf_lab.runs.experiment import GUIDED, guided_config
+
+        step = next((step for step in GUIDED if step.stage not in self._runs), None)
+        if step is None:
+            self._ask_what_is_known()
+            return
+        try:
+            self._run = self._lab.start(guided_config(step.stage, self._seed, self._runs))
+        except LabError as error:
+            self._end(str(error))
+            return
+        self._runs[step.stage] = self._run
+        self.told.emit(step.title, step.sentence)
+        self.run_started.emit(self._run)
+
+    @Slot(str)
+    def _run_changed(self, run: str) -> None:
+        if run != self._run or run in self._lab.live() or run in self._lab.queued():
+            return
+        state = self._lab.state(run)
+        if state.outcome not in ENDED:
+            return
+        self._run = None
+        if state.outcome == "done":
+            self._next()
+        else:
+            self._end(f"The guided experiment ended with {state.title}: {state.message or state.outcome}")
+
+    def _ask_what_is_known(self) -> None:
+        self.told.emit(
+            "Last: what does it still know?",
+            "The base, the SFT and the PPO model answer the same quiz. RLHF should change how they answer, not what "
+            "they know. Then the report is written.",
+        )
+        self._quiz = self._lab.in_background(_quiz_and_report(self._lab.project.folder, dict(self._runs), self._began))
+        self._quiz.progressed.connect(self.progressed)
+        self._quiz.done.connect(self._reported)
+        self._quiz.failed.connect(self._quiz_failed)
+
+    @Slot(object)
+    def _reported(self, report: str) -> None:
+        self._quiz = None
+        self.report_written.emit(report)
+
+    @Slot(str)
+    def _quiz_failed(self, reason: str) -> None:
+        self._quiz = None
+        self._end(reason)
+
+    def _end(self, reason: str) -> None:
+        self._run = None
+        self.ended.emit(reason)
+
+
+def _quiz_and_report(folder: Path, runs: dict[Stage, str], began: float) -> object:
+    """Work for `Lab.in_background`: the path of the report."""
+
+    def work(store: "Store", task: Background) -> str:
+        from rlhf_lab.runs.experiment import take_quiz
+        from rlhf_lab.runs.project import Project
+        from rlhf_lab.runs.report import build
+
+        def progress(done: int, total: int) -> None:
+            if task.cancelled():
+                raise LabError("The guided experiment was stopped before the quiz was over; its three runs are there.")
+            task.progressed.emit(done, total)
+
+        with Project.open(folder) as project:
+            quiz = take_quiz(project, runs, progress)
+            return str(build(project, runs, quiz, time.monotonic() - began)["report"])
+
+    return work
+
+
+class GuideBanner(QFrame):
+    """A slim banner above the pane while the walk is under way, and the way on at its end."""
+
+    compare_asked = Signal()
+
+    def __init__(self, walk: GuidedWalk, parent: QWidget | None = None):
+        super().__init__(parent)
+        self._report = ""
+        self.setProperty("surface", "banner")
+        self.setAccessibleName("Guided experiment")
+        self.title = PlainLabel(role="strong")
+        self.sentence = PlainLabel(wrap=True)
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setFixedWidth(144)
+        self.bar.setAccessibleName("Progress of the quiz")
+        self.report = QPushButton("Open the report")
+        self.report.setProperty("look", "primary")
+        self.report.setToolTip("Opens in the web browser; it is a file in the project")
+        theme().keep_icon(self.report, "report")
+        self.compare = QPushButton("Compare the models")
+        self.stop = QPushButton("Stop the experiment")
+        self.close_button = QPushButton("Close")
+        for button in (self.report, self.compare, self.stop, self.close_button):
+            button.setAccessibleName(button.text())
+        self.report.clicked.connect(self._open_report)
+        self.compare.clicked.connect(self.compare_asked)
+        self.stop.clicked.connect(walk.stop)
+        self.close_button.clicked.connect(self.hide)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(16, 8, 16, 8)
+        row.setSpacing(8)
+        words = QVBoxLayout()
+        words.setSpacing(2)
+        words.addWidget(self.title)
+        words.addWidget(self.sentence)
+        row.addLayout(words, 1)
+        for widget in (self.bar, self.compare, self.report, self.stop, self.close_button):
+            row.addWidget(widget)
+        walk.told.connect(self._tell)
+        walk.progressed.connect(self._progress)
+        walk.report_written.connect(self._offer_report)
+        walk.ended.connect(self.hide)
+        self.hide()
+
+    @Slot(str, str)
+    def _tell(self, title: str, sentence: str) -> None:
+        self.title.setText(title)
+        self.sentence.setText(sentence)
+        self._show_buttons(going=True)
+        self.bar.hide()
+        self.show()
+
+    @Slot(object, object)
+    def _progress(self, done: int, total: int) -> None:
+        self.bar.setRange(0, total)
+        self.bar.setValue(done)
+        self.bar.show()
+
+    @Slot(str)
+    def _offer_report(self, path: str) -> None:
+        self._report = path
+        self.title.setText("The experiment is done")
+        self.sentence.setText(
+            "The report shows what changed, with figures and answers from before and after. Here you can ask the "
+            "models yourself."
+        )
+        self.bar.hide()
+        self._show_buttons(going=False)
+        self.show()
+
+    def _show_buttons(self, *, going: bool) -> None:
+        self.stop.setVisible(going)
+        for button in (self.report, self.compare, self.close_button):
+            button.setVisible(not going)
+
+    @Slot()
+    def _open_report(self) -> None:
+        QDesktopServices.openUrl(QUrl.fromLocalFile(self._report))

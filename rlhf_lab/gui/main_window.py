@@ -1,0 +1,219 @@
+"""The window: rail, panes made when first shown, messages, run strip."""
+
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
+from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
+
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.gui.closing import CloseDialog
+from rlhf_lab.gui.guided import GuideBanner, GuidedWalk
+from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.panes.data import DataPane
+from rlhf_lab.gui.run_state import RunState
+from rlhf_lab.gui.settings import Settings, SettingsDialog
+from rlhf_lab.gui.theme import theme
+from rlhf_lab.gui.widgets.message_bar import MessageBar
+from rlhf_lab.gui.widgets.rail import Place, Rail
+from rlhf_lab.gui.widgets.run_strip import RunStrip
+
+PLACES = (
+    Place("data", "Data", "Import, read and search data sets"),
+    Place("sft", "SFT", "Teach a base model to answer, from demonstrations"),
+    Place("reward", "Reward", "Learn from pairs which answer people prefer"),
+    Place("policy", "Policy", "Optimise the model against the reward model with PPO"),
+    Place("compare", "Compare", "Ask two models the same thing, side by side"),
+    Place("runs", "Runs", "Every run of this project"),
+)
+STAGE_PLACES = {"sft": "sft", "reward": "reward", "ppo": "policy"}
+
+
+class MainWindow(QMainWindow):
+    """Owns the panes; the lab outlives it by no more than `Lab.let_go`."""
+
+    closed = Signal()
+
+    def __init__(self, lab: Lab, settings: Settings):
+        super().__init__()
+        self._lab, self._settings = lab, settings
+        self._closing = False
+        self.setWindowTitle(f"{lab.project.folder.name} – RLHF Lab")
+        self.setWindowIcon(theme().icon("app", theme().colours.accent))
+        self.resize(1280, 800)
+        self.rail = Rail(PLACES)
+        self.messages = MessageBar()
+        self.stack = QStackedWidget()
+        self.strip = RunStrip(lab)
+        self.walk = GuidedWalk(lab, self)
+        self.guide = GuideBanner(self.walk)
+        self._panes: dict[str, QWidget] = {}
+        self._lay_out()
+        self.rail.chosen.connect(self.show_pane)
+        self.rail.settings_asked.connect(self._show_settings)
+        lab.message.connect(self.show_note)
+        lab.run_changed.connect(self._run_changed)
+        lab.run_asked.connect(self.show_run)
+        lab.pane_asked.connect(self._fill_pane)
+        self.walk.run_started.connect(self.show_run)
+        self.walk.report_written.connect(self._show_compare)
+        self.walk.ended.connect(self.show_note)
+        self.guide.compare_asked.connect(self._show_compare)
+        QShortcut(QKeySequence.StandardKey.Quit, self, self.close)
+        self.show_pane("data")
+        self.pane("data").guide_asked.connect(self.start_guide)
+
+    @Slot(str)
+    def show_pane(self, name: str) -> None:
+        """Show a pane; it is made on its first time."""
+        self.stack.setCurrentWidget(self.pane(name))
+        self.rail.choose(name)
+
+    def pane(self, name: str) -> QWidget:
+        """The pane of that name."""
+        if name not in self._panes:
+            self._panes[name] = _make_pane(name, self._lab)
+            self.stack.addWidget(self._panes[name])
+        return self._panes[name]
+
+    @Slot(str)
+    def show_note(self, text: str) -> None:
+        """One or two sentences above the pane."""
+        self.messages.show_message(text)
+
+    @Slot(str)
+    def show_problem(self, text: str) -> None:
+        """The same, for what went wrong."""
+        self.messages.show_message(text, "problem")
+
+    @Slot(str)
+    def show_run(self, run: str) -> None:
+        """Show a run in the pane of its stage."""
+        name = STAGE_PLACES[self._lab.state(run).stage]
+        self.show_pane(name)
+        self.pane(name).show_run(run)
+
+    @Slot()
+    def start_guide(self) -> None:
+        """Run the guided experiment and walk along."""
+        self.walk.begin()
+
+    @Slot()
+    def _show_compare(self) -> None:
+        self.show_pane("compare")
+
+    @Slot()
+    def come_to_front(self) -> None:
+        """A second start of the lab asked for this window."""
+        self.setWindowState(self.windowState() & ~Qt.WindowState.WindowMinimized)
+        self.show()
+        self.raise_()
+        self.activateWindow()
+
+    @Slot(str, dict)
+    def _fill_pane(self, name: str, fields: dict[str, object]) -> None:
+        self.show_pane(name)
+        self.pane(name).fill_in(fields)
+
+    @Slot(str)
+    def _run_changed(self, run: str) -> None:
+        state = self._lab.state(run)
+        if self._closing and not self._lab.live():
+            QTimer.singleShot(0, self, self.close)
+        if state.outcome in ("failed", "interrupted") and run not in self._lab.live():
+            self._tell_failure(state)
+
+    def _tell_failure(self, state: RunState) -> None:
+        run, verb = state.run, "failed" if state.outcome == "failed" else "was interrupted"
+        self.messages.show_message(
+            f"{state.title} {verb}. {state.message}",
+            "problem",
+            ("Show", lambda: self.show_run(run)),
+            ("Resume", lambda: self._resume(run)),
+        )
+
+    def _resume(self, run: str) -> None:
+        try:
+            self._lab.resume(run)
+        except LabError as error:
+            self.show_problem(str(error))
+
+    @Slot()
+    def _show_settings(self) -> None:
+        dialog = SettingsDialog(self._settings, self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Ask what becomes of a living run; leave no thread behind."""
+        live = self._lab.live()
+        if live:
+            event.ignore()
+            if not self._closing:
+                self._ask_before_closing(live)
+            return
+        self._lab.let_go()
+        event.accept()
+        self.closed.emit()
+
+    def _ask_before_closing(self, live: list[str]) -> None:
+        titles = [self._lab.state(run).title for run in live]
+        dialog = CloseDialog(titles, len(self._lab.queued()), self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.keep_chosen.connect(self._keep_and_close)
+        dialog.stop_chosen.connect(self._stop_and_close)
+        dialog.open()
+
+    @Slot()
+    def _keep_and_close(self) -> None:
+        self._lab.let_go()
+        self.hide()
+        self.closed.emit()
+
+    @Slot()
+    def _stop_and_close(self) -> None:
+        self._closing = True
+        self._lab.hold_queue()
+        for run in self._lab.live():
+            self._lab.stop(run)
+        if not self._lab.live():  # it ended while the person thought
+            self.close()
+
+    def _lay_out(self) -> None:
+        right = QVBoxLayout()
+        right.setContentsMargins(0, 0, 0, 0)
+        right.setSpacing(0)
+        right.addWidget(self.guide)
+        right.addWidget(self.messages)
+        right.addWidget(self.stack, 1)
+        right.addWidget(self.strip)
+        whole = QWidget()
+        row = QHBoxLayout(whole)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
+        row.addWidget(self.rail)
+        row.addLayout(right, 1)
+        self.setCentralWidget(whole)
+
+
+def _make_pane(name: str, lab: Lab) -> QWidget:
+    """Each is imported when it is first needed: the plots alone take 0.6 s."""
+    if name == "data":
+        return DataPane(lab)
+    if name == "sft":
+        from rlhf_lab.gui.panes.sft import SftPane
+
+        return SftPane(lab)
+    if name == "reward":
+        from rlhf_lab.gui.panes.reward import RewardPane
+
+        return RewardPane(lab)
+    if name == "policy":
+        from rlhf_lab.gui.panes.policy import PolicyPane
+
+        return PolicyPane(lab)
+    if name == "compare":
+        from rlhf_lab.gui.panes.compare import ComparePane
+
+        return ComparePane(lab)
+    from rlhf_lab.gui.panes.runs import RunsPane
+
+    return RunsPane(lab)

@@ -1,0 +1,296 @@
+"""The Data pane: data sets, their records, reading, problems, import by drop or button."""
+
+from pathlib import Path
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDragMoveEvent, QDropEvent, QKeySequence, QShortcut
+from PySide6.QtWidgets import (
+    QFileDialog,
+    QFrame,
+    QHBoxLayout,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+    QSplitter,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from rlhf_lab.gui.background import Background, Work
+from rlhf_lab.gui.file_import import Looked, dropped_files, has_files, look_at, store_files
+from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.theme import theme
+from rlhf_lab.gui.widgets.dataset_view import DatasetView
+from rlhf_lab.gui.widgets.import_panel import KIND_WORDS, ImportPanel
+from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line, plain_tip
+from rlhf_lab.gui.widgets.two_line_item import SECOND_LINE, WARNING, TwoLineItem
+
+_NAME = Qt.ItemDataRole.UserRole
+
+
+class DataPane(QWidget):
+    """Files may be dropped anywhere on it."""
+
+    guide_asked = Signal()
+
+    def __init__(self, lab: Lab, parent: QWidget | None = None):
+        super().__init__(parent)
+        self._lab = lab
+        self._task: Background | None = None
+        self._storing = False
+        self.setAcceptDrops(True)
+        self.setAccessibleName("Data")
+        self.list = QListWidget()
+        self.list.setAccessibleName("Data sets")
+        self.list.setItemDelegate(TwoLineItem(self.list))
+        self.list.currentItemChanged.connect(self._chosen)
+        self.import_button = QPushButton("Import…")
+        self.import_button.setAccessibleName("Import files")
+        self.import_button.setToolTip("Choose JSONL, JSON or CSV files, or drop them anywhere on this pane (Ctrl+O)")
+        self.import_button.clicked.connect(self._choose_files)
+        theme().keep_icon(self.import_button, "import")
+        QShortcut(QKeySequence.StandardKey.Open, self, self._choose_files)
+        self.view = DatasetView(lab)
+        self.panel = ImportPanel()
+        self.panel.import_asked.connect(self._store)
+        self.panel.cancel_asked.connect(self._cancel)
+        self.empty = PlainLabel(
+            "No data yet. Drop a JSONL, JSON or CSV file anywhere here, or press Import.", role="muted", wrap=True
+        )
+        self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.guide = _GuideCard()
+        self.guide.button.clicked.connect(self.guide_asked)
+        self.stack = QStackedWidget()
+        for widget in (self.empty, self.view, self.panel):
+            self.stack.addWidget(widget)
+        self._lay_out()
+        lab.datasets_changed.connect(self.refresh)
+        lab.runs_changed.connect(self._offer_guide)
+        self.refresh()
+        self._offer_guide()
+
+    # What is there
+
+    @Slot()
+    def refresh(self) -> None:
+        """Read the list of data sets anew; the chosen one stays chosen."""
+        chosen = self.list.currentItem()
+        name = chosen.data(_NAME) if chosen is not None else None
+        rows = self._lab.project.store.datasets()
+        self.list.blockSignals(True)
+        self.list.clear()
+        for row in rows:
+            item = QListWidgetItem(one_line(row.name, 80))
+            item.setData(SECOND_LINE, f"{row.records:,} {KIND_WORDS.get(row.kind, row.kind)}")
+            item.setData(WARNING, f"{row.problems:,} problems" if row.problems else "")
+            item.setData(_NAME, row.name)
+            item.setToolTip(plain_tip(f"{row.name}: {row.format}"))
+            self.list.addItem(item)
+        self.list.blockSignals(False)
+        if self.stack.currentWidget() is not self.panel:
+            self.select(name or "")
+        if not rows:
+            self._show_records()
+
+    def select(self, name: str) -> None:
+        """Choose a data set."""
+        for number in range(self.list.count()):
+            if self.list.item(number).data(_NAME) == name:
+                self.list.setCurrentRow(number)
+                self._show_records()
+                return
+        if self.list.count():
+            self.list.setCurrentRow(0)
+            self._show_records()
+
+    @Slot()
+    def _chosen(self) -> None:
+        if not self._storing:
+            self._end()
+            self._show_records()
+
+    def _show_records(self) -> None:
+        item = self.list.currentItem()
+        rows = {row.name: row for row in self._lab.project.store.datasets()}
+        if item is None or item.data(_NAME) not in rows:
+            self.stack.setCurrentWidget(self.empty)
+            return
+        self.view.show_dataset(rows[item.data(_NAME)])
+        self.stack.setCurrentWidget(self.view)
+
+    @Slot()
+    def _offer_guide(self) -> None:
+        self.guide.setVisible(not self._lab.project.store.runs())
+
+    # Import
+
+    @Slot()
+    def _choose_files(self) -> None:
+        dialog = QFileDialog(self, "Import data")
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
+        dialog.setNameFilters(["Data (*.jsonl *.json *.csv *.tsv *.txt *.gz)", "All files (*)"])
+        dialog.filesSelected.connect(self._files_chosen)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+
+    @Slot(list)
+    def _files_chosen(self, names: list[str]) -> None:
+        self.look_at([Path(name) for name in names])
+
+    def look_at(self, paths: list[Path]) -> None:
+        """Show what the files hold, before anything is stored."""
+        if self._storing:
+            self._lab.message.emit("Another import is under way. Wait for it, or cancel it first.")
+            return
+        if not paths:
+            self._lab.message.emit("There are no data files in what was dropped. Drop JSONL, JSON or CSV files.")
+            return
+        task = self._begin(look_at(paths, self.panel.share.value() / 100))
+        task.done.connect(self._looked)
+        self.panel.show_looking()
+        self.stack.setCurrentWidget(self.panel)
+
+    @Slot(object)
+    def _looked(self, files: list[Looked]) -> None:
+        self._task = None
+        self.panel.show_files(files)
+
+    @Slot(list, float)
+    def _store(self, paths: list[Path], heldout: float) -> None:
+        task = self._begin(store_files(paths, heldout))
+        self._storing = True
+        task.progressed.connect(self.panel.show_progress)
+        task.done.connect(self._stored)
+        self.panel.show_progress(0, 0)
+
+    @Slot(object)
+    def _stored(self, results: list) -> None:
+        self._task, self._storing = None, False
+        self.stack.setCurrentWidget(self.view)
+        self._lab.datasets_changed.emit()
+        self.select(results[-1].name)
+        for result in results:
+            if result.already:
+                self._lab.message.emit(result.note)
+                continue
+            kind = KIND_WORDS.get(result.kind, result.kind)
+            told = f"Imported {result.records:,} {kind} as “{one_line(result.name, 60)}”."
+            if result.problems_total:
+                told += f" {result.problems_total:,} lines could not be used; they are listed under Problems."
+            self._lab.message.emit(f"{told} {result.note}".strip())
+
+    @Slot(str)
+    def _failed(self, reason: str) -> None:
+        self._task, self._storing = None, False
+        self._show_records()
+        self._lab.message.emit(reason)
+
+    @Slot()
+    def _cancel(self) -> None:
+        if self._storing and self._task is not None:
+            self._task.cancel()  # it answers with the reason
+        else:
+            self._end()
+            self._show_records()
+
+    def _begin(self, work: Work) -> Background:
+        self._end()
+        self._task = self._lab.in_background(work)
+        self._task.failed.connect(self._failed)
+        return self._task
+
+    def _end(self) -> None:
+        """What is under way is not wanted any more."""
+        if self._task is not None:
+            self._task.done.disconnect()
+            self._task.failed.disconnect()
+            self._task.cancel()
+        self._task, self._storing = None, False
+
+    # Drops
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Files are welcome."""
+        if has_files(event.mimeData()):
+            self.target.setProperty("surface", "drop")
+            self._polish_target()
+            event.acceptProposedAction()
+
+    def dragMoveEvent(self, event: QDragMoveEvent) -> None:
+        """Anywhere on the pane."""
+        if has_files(event.mimeData()):
+            event.acceptProposedAction()
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        """No highlight any more."""
+        self.target.setProperty("surface", "")
+        self._polish_target()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Look at the files."""
+        self.target.setProperty("surface", "")
+        self._polish_target()
+        event.acceptProposedAction()
+        self.look_at(dropped_files(event.mimeData()))
+
+    def _polish_target(self) -> None:
+        self.target.style().unpolish(self.target)
+        self.target.style().polish(self.target)
+
+    def _lay_out(self) -> None:
+        self.target = QFrame(self)
+        side = QWidget()
+        left = QVBoxLayout(side)
+        left.setContentsMargins(0, 0, 0, 0)
+        left.setSpacing(8)
+        left.addWidget(self.list, 1)
+        left.addWidget(PlainLabel("Drop files anywhere on this pane", role="caption"))
+        split = QSplitter(Qt.Orientation.Horizontal)
+        split.setChildrenCollapsible(False)
+        split.setHandleWidth(16)
+        split.addWidget(side)
+        split.addWidget(self.stack)
+        split.setStretchFactor(1, 1)
+        split.setSizes([264, 800])
+        head = QHBoxLayout()
+        head.addWidget(PlainLabel("Data", role="title"))
+        head.addStretch(1)
+        head.addWidget(self.import_button)
+        inside = QVBoxLayout(self.target)
+        inside.setContentsMargins(16, 12, 16, 16)
+        inside.setSpacing(12)
+        inside.addLayout(head)
+        inside.addWidget(self.guide)
+        inside.addWidget(split, 1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.target)
+
+
+class _GuideCard(QFrame):
+    """For a first visit: all of RLHF with one press."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setProperty("surface", "card")
+        row = QHBoxLayout(self)
+        row.setContentsMargins(16, 12, 16, 12)
+        row.setSpacing(16)
+        words = QVBoxLayout()
+        words.setSpacing(4)
+        words.addWidget(PlainLabel("See all of RLHF in a few minutes", role="heading"))
+        words.addWidget(
+            PlainLabel(
+                "On the bundled model and data: fine-tune it, train a reward model on people's choices, run PPO "
+                "against that, and compare what came out with what went in. Everything is real and runs here.",
+                role="muted",
+                wrap=True,
+            )
+        )
+        row.addLayout(words, 1)
+        self.button = QPushButton("Run the guided experiment")
+        self.button.setProperty("look", "primary")
+        self.button.setAccessibleName("Run the guided experiment")
+        theme().keep_icon(self.button, "guide")
+        row.addWidget(self.button)

@@ -1,0 +1,39 @@
+"""How a table of records looks and behaves, wherever there is one."""
+
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
+
+from rlhf_lab.gui.models.records_table import RecordsTable
+
+_FIXED = {"#": 64, "Split": 80, "Liked": 64}
+
+
+class RecordView(QTableView):
+    """Text columns share the width; nothing is measured cell by cell."""
+
+    def __init__(self, model: RecordsTable, title: str):
+        super().__init__()
+        self.setAccessibleName(title)
+        self.setModel(model)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setShowGrid(False)
+        self.setWordWrap(False)
+        self.setTabKeyNavigation(False)
+        self.setCornerButtonEnabled(False)
+        self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(self.fontMetrics().height() + 12)
+        self.horizontalHeader().setHighlightSections(False)
+        self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+        model.modelReset.connect(self._share_width)
+
+    def _share_width(self) -> None:
+        header, model = self.horizontalHeader(), self.model()
+        for section in range(model.columnCount()):
+            title = model.headerData(section, header.orientation())
+            if title in _FIXED:
+                header.setSectionResizeMode(section, QHeaderView.ResizeMode.Interactive)
+                header.resizeSection(section, _FIXED[title])
+            else:
+                header.setSectionResizeMode(section, QHeaderView.ResizeMode.Stretch)
