@@ -11,7 +11,7 @@ from rlhf_lab.data.build import Builder, Unreadable
 from rlhf_lab.data.detect import Detected, detect
 from rlhf_lab.data.duplicates import Duplicates
 from rlhf_lab.data.families.family import AnyKind
-from rlhf_lab.data.source import ImportCancelled, Source
+from rlhf_lab.data.source import ImportCancelled, Source, printable
 from rlhf_lab.store import DatasetWriter, Store
 
 Progress = Callable[[int, int], None]
@@ -111,7 +111,7 @@ def _import(source: Source, store: Store, heldout: float, report: _Report) -> Im
                 f"No record of {source.name} could be read as {detected.format}; {first}. Nothing was imported."
             )
         if repeated:
-            writer.note = f"{writer.note} {repeated:,} records occur more than once.".strip()
+            writer.note = f"{writer.note} Records that repeat an earlier one: {repeated:,}.".strip()
     return ImportResult(
         writer.name, detected.format, writer.kind, writer.records, problems, writer.problems, writer.note
     )
@@ -166,5 +166,4 @@ def read_rows(source: Source, detected: Detected, build: Builder, seen: Duplicat
 
 def dataset_name(path: Path) -> str:
     """A name for the data set of a file."""
-    stem = "".join(c if c.isprintable() else " " for c in path.stem).strip()
-    return stem[:180] or "data"
+    return printable(path.stem).strip()[:180] or "data"

@@ -43,7 +43,7 @@ class Source:
 
     def __init__(self, path: Path, file: BinaryIO, size: int) -> None:
         self.path = path
-        self.name = path.name
+        self.name = printable(path.name)
         self.size = size
         self._file = file
 
@@ -60,7 +60,7 @@ class Source:
             folder = stat.S_ISDIR(os.fstat(handle).st_mode)
             os.close(handle)
             what = "a folder; choose the files in it" if folder else "a pipe or a device, not a file"
-            raise LabError(f"{path.name} is {what}. {_accepted()}")
+            raise LabError(f"{printable(path.name)} is {what}. {_accepted()}")
         try:
             _check_magic(path, file.read(16))
         except BaseException:
@@ -118,7 +118,13 @@ class Source:
         return digest.hexdigest()
 
 
-def _cannot_open(path: Path, error: OSError) -> str:
+def printable(name: str) -> str:
+    """A file's name without line ends, bidirectional controls and bytes that are no text."""
+    return "".join(c if c.isprintable() else "�" for c in name)
+
+
+def _cannot_open(file: Path, error: OSError) -> str:
+    path = printable(str(file))
     if isinstance(error, FileNotFoundError):
         return f"There is no file {path}. Check the path."
     if isinstance(error, PermissionError):
@@ -129,11 +135,12 @@ def _cannot_open(path: Path, error: OSError) -> str:
 
 
 def _check_magic(path: Path, head: bytes) -> None:
+    name = printable(path.name)
     if not head:
-        raise LabError(f"{path.name} is empty. {_accepted()}")
+        raise LabError(f"{name} is empty. {_accepted()}")
     for magic, what in _MAGIC.items():
         if head.startswith(magic):
-            raise LabError(f"{path.name} is {what}, which the lab cannot import. {_accepted()}")
+            raise LabError(f"{name} is {what}, which the lab cannot import. {_accepted()}")
 
 
 def _accepted() -> str:

@@ -78,6 +78,15 @@ def test_the_same_content_is_not_imported_twice(store: Store, tmp_path: Path) ->
     assert (changed.name, changed.already) == ("a (2)", None)
 
 
+def test_odd_file_names_are_made_printable(store: Store, tmp_path: Path) -> None:
+    odd = tmp_path / "evil\u202egpj\nname.jsonl"
+    (result,) = import_files([pairs_file(odd, 5)], store)
+    assert (result.name, store.datasets()[0].source) == ("evil�gpj�name", "evil�gpj�name.jsonl")
+    with pytest.raises(LabError) as found:
+        import_files([tmp_path / "missing\udcff\n.jsonl"], store)
+    assert "missing��.jsonl" in str(found.value)
+
+
 def test_the_split_follows_from_the_prompt_alone(store: Store, tmp_path: Path) -> None:
     import_files([pairs_file(tmp_path / "a.jsonl", 1000)], store)
     heldout = {record.prompt.text for record in store.records("a", "heldout")}

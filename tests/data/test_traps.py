@@ -120,7 +120,7 @@ def test_native_records_say_what_is_wrong_where(tmp_path: Path) -> None:
 
 def test_repeated_demonstrations_are_kept_and_counted(tmp_path: Path) -> None:
     result = imported(tmp_path, [{"prompt": "Q", "completion": "A"}] * 3)
-    assert (result.records, result.problems, result.note) == (3, [], "2 records occur more than once.")
+    assert (result.records, result.problems, result.note) == (3, [], "Records that repeat an earlier one: 2.")
 
 
 def test_no_more_than_a_thousand_problems_are_listed_and_all_are_counted(tmp_path: Path) -> None:
