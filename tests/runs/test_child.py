@@ -248,7 +248,7 @@ def test_finished_while_nobody_watched_is_found(new_run: NewRun, project: Projec
     follow_on(start(folder))
     assert project.run_row(folder.run).outcome == "queued"
     found = project.recover()
-    assert not (found.live or found.interrupted or found.waiting)
+    assert (found.live, found.interrupted, found.waiting) == ([], [], [])
     assert project.run_row(folder.run).outcome == "done"
 
 

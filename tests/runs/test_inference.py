@@ -1,0 +1,160 @@
+"""The inference child, really running the bundled model; and a client whose child dies."""
+
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.records import Message, Prompt
+from rlhf_lab.core.resources import resource
+from rlhf_lab.runs.ask import Answer, Done, Failed, ModelSpec, Reply, Token
+from rlhf_lab.runs.inference import Inference
+
+BASE = ModelSpec()
+
+
+def ask(text: str, **tags: str) -> Prompt:
+    return Prompt(messages=(Message(role="user", content=text),), tags=tags)
+
+
+PROMPTS = [ask("What is the capital of France?"), ask("Hello!"), ask("Please tell me a longer thing about cats.")]
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inference]:
+    """One child for all tests here; it is running before the first of them begins."""
+    with Inference(tmp_path_factory.mktemp("models")) as made:
+        made.wait_for(made.generate(BASE, PROMPTS[:1], max_new_tokens=1))
+        yield made
+
+
+@pytest.fixture(scope="module")
+def adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A fresh policy adapter (which changes nothing) and a reward adapter, as a run leaves them."""
+    from rlhf_lab.engine.backbone import Backbone
+
+    folder = tmp_path_factory.mktemp("adapters")
+    backbone = Backbone.load(resource("model"), device="cpu")
+    for name, head in (("policy", False), ("reward", True)):
+        backbone.add_adapter(name, r=2, alpha=4, seed=1, head=head)
+        extra = {"score_mean": 0.5, "score_std": 2.0} if head else {}
+        backbone.save_adapter(name, folder / name, extra)
+    return {"policy": folder / "policy", "reward": folder / "reward"}
+
+
+def test_greedy_answers_come_in_order_and_again(client: Inference) -> None:
+    first = client.wait_for(client.generate(BASE, PROMPTS, temperature=0.0, max_new_tokens=8))
+    second = client.wait_for(client.generate(BASE, PROMPTS, temperature=0.0, max_new_tokens=8, seed=5))
+    assert [a.index for a in first] == [0, 1, 2]
+    assert [a.text for a in first] == [a.text for a in second]
+    assert all(1 <= a.values["tokens"] <= 8 for a in first)
+
+
+def test_the_seed_decides_what_is_sampled(client: Inference) -> None:
+    texts = [
+        [a.text for a in client.wait_for(client.generate(BASE, PROMPTS, max_new_tokens=12, seed=seed))]
+        for seed in (1, 1, 2)
+    ]
+    assert texts[0] == texts[1] != texts[2]
+
+
+def test_raw_and_chat_are_different_questions(client: Inference) -> None:
+    raw, chat = (
+        client.wait_for(client.generate(BASE, PROMPTS, mode=mode, temperature=0.0, max_new_tokens=12))
+        for mode in ("raw", "chat")
+    )
+    assert [a.text for a in raw] != [a.text for a in chat]
+
+
+def test_a_stop_text_ends_the_answer_and_is_cut_off(client: Inference) -> None:
+    (plain,) = client.wait_for(client.generate(BASE, PROMPTS[:1], max_new_tokens=40, seed=3))
+    middle = plain.text[len(plain.text) // 2 :][:3]
+    (cut,) = client.wait_for(client.generate(BASE, PROMPTS[:1], max_new_tokens=40, seed=3, stop=middle))
+    assert cut.text == plain.text.split(middle)[0].strip()
+    assert cut.values["tokens"] < plain.values["tokens"]
+
+
+def test_known_questions_are_judged_when_asked(client: Inference) -> None:
+    known = ask("What is the capital of France?", world="knowledge", family="capital", answer="Paris")
+    judged = client.wait_for(client.generate(BASE, [known, PROMPTS[0]], max_new_tokens=4, judge=True))
+    assert {"gold", "correct"} <= judged[0].values.keys()
+    assert "gold" not in judged[1].values
+    (unjudged,) = client.wait_for(client.generate(BASE, [known], max_new_tokens=4))
+    assert "gold" not in unjudged.values
+
+
+def test_scores_and_kl_are_of_the_sampled_answers(client: Inference, adapters: dict[str, Path]) -> None:
+    policy, reward = (ModelSpec(adapters=(adapters[name],)) for name in ("policy", "reward"))
+    asked = client.generate(policy, PROMPTS, max_new_tokens=12, kl=True, reward=reward)
+    answers = client.wait_for(asked)
+    assert all(abs(a.values["kl"]) < 1e-4 for a in answers)
+    assert len({a.values["score"] for a in answers}) == 3
+
+
+def test_ready_made_answers_are_scored(client: Inference, adapters: dict[str, Path]) -> None:
+    reward = ModelSpec(adapters=(adapters["reward"],))
+    scored = client.wait_for(client.score(reward, PROMPTS[:2], ["Paris.", "Hello to you!"]))
+    assert [a.text for a in scored] == ["Paris.", "Hello to you!"]
+    assert scored[0].values["score"] != scored[1].values["score"]
+    with pytest.raises(LabError, match="no scalar head"):
+        client.wait_for(client.score(ModelSpec(adapters=(adapters["policy"],)), PROMPTS[:1], ["Paris."]))
+
+
+def test_a_request_that_fails_ends_nothing_else(client: Inference, tmp_path: Path) -> None:
+    bad = client.generate(ModelSpec(adapters=(tmp_path / "gone",)), PROMPTS)
+    with pytest.raises(LabError, match="There is no adapter in"):
+        client.wait_for(bad)
+    with pytest.raises(LabError, match="no-such-model"):
+        client.wait_for(client.generate(ModelSpec(model="./no-such-model"), PROMPTS))
+    with pytest.raises(LabError, match="reads at most"):
+        client.wait_for(client.generate(BASE, PROMPTS, max_new_tokens=100_000))
+    assert len(client.wait_for(client.generate(BASE, PROMPTS, max_new_tokens=2))) == 3
+
+
+def test_models_can_be_forgotten_and_come_back(client: Inference) -> None:
+    before = client.wait_for(client.generate(BASE, PROMPTS, temperature=0.0, max_new_tokens=4))
+    client.unload()
+    after = client.wait_for(client.generate(BASE, PROMPTS, temperature=0.0, max_new_tokens=4))
+    assert [a.text for a in before] == [a.text for a in after]
+
+
+def test_tokens_stream_and_a_cancelled_request_ends(tmp_path: Path) -> None:
+    seen: list[Reply] = []
+    ended = threading.Event()
+
+    def on_reply(reply: Reply) -> None:
+        seen.append(reply)
+        if isinstance(reply, Token) and reply.id == 2:
+            client.cancel(2)
+        if isinstance(reply, Done | Failed) and reply.id == 2:
+            ended.set()
+
+    with Inference(tmp_path, on_reply) as client:
+        client.generate(BASE, PROMPTS, stream=True, max_new_tokens=16, seed=1)
+        client.generate(BASE, PROMPTS * 20, stream=True, max_new_tokens=400, seed=1)
+        assert ended.wait(60)
+    for answer in (r for r in seen if isinstance(r, Answer)):
+        streamed = "".join(r.text for r in seen if isinstance(r, Token) and (r.id, r.index) == (1, answer.index))
+        assert streamed.strip() == answer.text
+    assert sum(isinstance(r, Answer) for r in seen) == 3
+    assert Done(id=1) in seen
+    assert seen[-1] == Done(id=2, cancelled=True)
+
+
+def test_a_dead_child_fails_what_was_asked_and_the_next_one_is_new(tmp_path: Path) -> None:
+    entry = (sys.executable, "-c", "import sys; sys.stdin.readline(); sys.exit(1)")
+    with Inference(tmp_path, entry=entry) as client:
+        for _ in range(2):
+            with pytest.raises(LabError, match="ended unexpectedly"):
+                client.wait_for(client.generate(BASE, PROMPTS))
+
+
+def test_closing_tells_nobody(tmp_path: Path) -> None:
+    seen: list[Reply] = []
+    entry = (sys.executable, "-c", "import signal; signal.pause()")
+    with Inference(tmp_path, seen.append, entry=entry) as client:
+        client.generate(BASE, PROMPTS)
+    assert seen == []
