@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Signal, Slot
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, Signal, Slot
 
 from rlhf_lab.core.config import RunConfig
 from rlhf_lab.core.control import Command, GoOn, Pause, Set
@@ -143,14 +143,15 @@ class Lab(QObject):
 
     def let_go(self) -> None:
         """Before the window closes: leave living runs to themselves and wait for the threads."""
+        self._held = True
         for task in self._tasks:
             task.cancel()
-        for task in self._tasks:
-            task.wait()
         for trainer in self._trainers.values():
             trainer.let_go()
-        for trainer in self._trainers.values():
-            trainer.wait()
+        for thread in (*self._tasks, *self._trainers.values()):
+            thread.wait()
+        # What the threads said last is delivered now, while there is somebody to hear it.
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.MetaCall)
         self._collector.close()
 
     def _enqueue(self, folder: "RunFolder", how: str) -> None:

@@ -85,6 +85,7 @@ class SettingsDialog(QDialog):
 
         self.threads = QSpinBox()
         self.threads.setAccessibleName("Threads of a run")
+        self.threads.lineEdit().setTextMargins(6, 0, 0, 0)
         self.threads.setRange(0, 1024)
         self.threads.setSpecialValueText("One fewer than the cores")
         self.threads.setToolTip("For runs whose own form leaves it at 0. More may make this window slow.")

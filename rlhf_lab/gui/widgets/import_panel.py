@@ -57,6 +57,7 @@ class ImportPanel(QWidget):
         self.share.setDecimals(0)
         self.share.setSuffix(" %")
         self.share.setValue(10.0)
+        self.share.lineEdit().setTextMargins(6, 0, 0, 0)
         self.share.setAccessibleName("Held-out share")
         self.share.setToolTip(
             "So many of the prompts are kept from training, to judge by. All records of a prompt stay together."
@@ -91,7 +92,7 @@ class ImportPanel(QWidget):
         self.bar.setVisible(False)
         self.go.setVisible(True)
         self.go.setEnabled(bool(good))
-        self.go.setText(f"Import {len(good)} files" if len(good) > 1 else "Import")
+        self.go.setText(f" Import {len(good)} files" if len(good) > 1 else " Import")
         self.go.setToolTip("" if good else "None of these files can be imported; the reasons stand beside them.")
         self.files.clear()
         for file in files:

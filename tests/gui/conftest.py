@@ -1,0 +1,108 @@
+"""A small project, a lab whose runs are fakes, and a window on it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from rlhf_lab.core.config import SftConfig
+from rlhf_lab.core.records import Completion, Demonstration, Message, Pair, Prompt
+from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.main_window import MainWindow
+from rlhf_lab.gui.settings import Settings
+from rlhf_lab.runs.folder import RunFolder
+from rlhf_lab.runs.project import Project
+from rlhf_lab.runs.source import RunSource
+from tests.fakes import FakeRun
+
+
+class FakeRuns:
+    """Begins fakes instead of children, by run id; notes how each was begun."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, FakeRun] = {}
+        self.begun: list[tuple[str, str]] = []
+
+    def begin(self, folder: RunFolder, how: str) -> RunSource:
+        self.begun.append((folder.run, how))
+        attempt = self.runs[folder.run].attempt + 1 if folder.run in self.runs else 1
+        self.runs[folder.run] = FakeRun(folder.run, attempt)
+        return self.runs[folder.run]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    with Project.open(tmp_path / "project", busy_ms=50) as opened:
+        with opened.store.new_dataset("talks", "lab", "demonstration") as writer:
+            writer.add(
+                Demonstration(prompt=prompt(n), completion=Completion(text=f"Yes, {n} is one."), split=split(n))
+                for n in range(40)
+            )
+        with opened.store.new_dataset("pairs", "lab", "pair") as writer:
+            writer.add(
+                Pair(
+                    prompt=prompt(n),
+                    chosen=Completion(text=f"Yes, {n} is one."),
+                    rejected=Completion(text=f"No, {n} is none."),
+                    split=split(n),
+                )
+                for n in range(40)
+            )
+        yield opened
+
+
+@pytest.fixture
+def fakes() -> FakeRuns:
+    return FakeRuns()
+
+
+@pytest.fixture
+def lab(qtbot: QtBot, project: Project, fakes: FakeRuns) -> Iterator[Lab]:
+    made = Lab(project, fakes.begin)
+    yield made
+    made.let_go()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(tmp_path / "settings.ini")
+
+
+@pytest.fixture
+def window(qtbot: QtBot, lab: Lab, settings: Settings) -> MainWindow:
+    made = MainWindow(lab, settings)
+    qtbot.addWidget(made, before_close_func=lambda widget: lab.let_go())
+    made.show()
+    qtbot.waitUntil(made.isVisible)
+    return made
+
+
+@pytest.fixture
+def begun_run(qtbot: QtBot, lab: Lab, fakes: FakeRuns, model: str) -> Callable[..., str]:
+    """Start a run and wait until its fake is there."""
+
+    def start(**fields: object) -> str:
+        run = lab.start(SftConfig(dataset="talks", model=model, **fields))
+        qtbot.waitUntil(lambda: run in fakes.runs)
+        return run
+
+    return start
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> str:
+    """A folder that looks like a model from outside; nothing here loads it."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"")
+    return str(folder)
+
+
+def prompt(n: int) -> Prompt:
+    return Prompt(messages=(Message(role="user", content=f"Is {n} a number?"),))
+
+
+def split(n: int) -> str:
+    return "heldout" if n % 10 == 0 else "train"

@@ -1,0 +1,135 @@
+"""The lab and its trainer threads, with fake runs: order, one end each, commands, leaving."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+from PySide6.QtCore import QObject, Slot
+from pytestqt.qtbot import QtBot
+
+from rlhf_lab.core.config import SftConfig
+from rlhf_lab.core.control import GoOn, Pause, Set
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.events import AnyEvent, Finished, Metrics, Progress, Started
+from rlhf_lab.gui.lab import Lab
+from rlhf_lab.runs.folder import RunFolder
+from rlhf_lab.runs.project import Project
+from rlhf_lab.runs.source import RunSource
+from tests.gui.conftest import FakeRuns
+
+
+class Listener(QObject):
+    def __init__(self, lab: Lab) -> None:
+        super().__init__(lab)
+        self.events: list[AnyEvent] = []
+        self.threads: set[int] = set()
+        lab.events_arrived.connect(self.take)
+
+    @Slot(str, list)
+    def take(self, run: str, events: list[AnyEvent]) -> None:
+        self.events += events
+        self.threads.add(threading.get_ident())
+
+
+def test_events_arrive_in_the_gui_thread_recorded_with_one_end(
+    qtbot: QtBot, lab: Lab, fakes: FakeRuns, begun_run: Callable[..., str]
+) -> None:
+    heard = Listener(lab)
+    run = begun_run()
+    fakes.runs[run].feed(Started(device="cpu", total_steps=2), Metrics(step=1, values={"train/loss": 3.0}))
+    fakes.runs[run].feed(Progress(step=1, done=1, total=2), Finished(outcome="done"))
+    qtbot.waitUntil(lambda: not lab.live())
+    assert [event.kind for event in heard.events] == ["started", "metrics", "progress", "finished"]
+    assert heard.threads == {threading.get_ident()}
+    assert lab.state(run).outcome == "done"
+    assert lab.project.run_row(run).outcome == "done"
+    assert lab.project.store.curves(run)["train/loss"] == ([1], [3.0])
+    assert fakes.runs[run].closed == 1
+
+
+def test_a_run_that_dies_is_failed_with_its_reason(
+    qtbot: QtBot, lab: Lab, fakes: FakeRuns, begun_run: Callable[..., str]
+) -> None:
+    heard = Listener(lab)
+    run = begun_run()
+    fakes.runs[run].die()
+    qtbot.waitUntil(lambda: not lab.live())
+    assert [event.kind for event in heard.events] == ["finished"]
+    assert (lab.state(run).outcome, lab.state(run).message) == ("failed", "The fake died.")
+
+
+def test_one_run_trains_and_the_next_one_follows(
+    qtbot: QtBot, lab: Lab, fakes: FakeRuns, begun_run: Callable[..., str], model: str
+) -> None:
+    first = begun_run()
+    second = lab.start(SftConfig(dataset="talks", model=model))
+    assert (lab.live(), lab.queued()) == ([first], [second])
+    fakes.runs[first].feed(Finished(outcome="done"))
+    qtbot.waitUntil(lambda: lab.live() == [second] and second in fakes.runs)
+    lab.stop(second)
+    qtbot.waitUntil(lambda: not lab.live())
+    assert lab.state(second).outcome == "stopped"
+
+
+def test_a_waiting_run_can_be_cancelled(qtbot: QtBot, lab: Lab, begun_run: Callable[..., str], model: str) -> None:
+    begun_run()
+    second = lab.start(SftConfig(dataset="talks", model=model))
+    lab.stop(second)
+    assert lab.queued() == []
+    assert lab.state(second).outcome == "stopped"
+
+
+def test_commands_reach_the_run(qtbot: QtBot, lab: Lab, fakes: FakeRuns, begun_run: Callable[..., str]) -> None:
+    run = begun_run()
+    lab.pause(run)
+    lab.go_on(run)
+    lab.set(run, "learning_rate", 0.5)
+    qtbot.waitUntil(lambda: len(fakes.runs[run].sent) == 3)
+    kinds = [(type(command), command.attempt) for command in fakes.runs[run].sent]
+    assert kinds == [(Pause, 1), (GoOn, 1), (Set, 1)]
+
+
+def test_stopping_is_said_at_once(qtbot: QtBot, lab: Lab, fakes: FakeRuns, begun_run: Callable[..., str]) -> None:
+    run = begun_run()
+    with qtbot.waitSignal(lab.run_changed):
+        lab.stop(run)
+    assert lab.state(run).stopping
+    qtbot.waitUntil(lambda: lab.state(run).outcome == "stopped")
+    assert fakes.runs[run].levels == ["message"]
+
+
+def test_a_run_that_cannot_begin_ends_in_words(qtbot: QtBot, project: Project, model: str) -> None:
+    def begin(folder: RunFolder, how: str) -> RunSource:
+        raise LabError("The trainer cannot start.")
+
+    lab = Lab(project, begin)
+    run = lab.start(SftConfig(dataset="talks", model=model))
+    qtbot.waitUntil(lambda: not lab.live())
+    assert (lab.state(run).outcome, lab.state(run).message) == ("failed", "The trainer cannot start.")
+    lab.let_go()
+
+
+def test_what_cannot_start_says_why(lab: Lab, model: str) -> None:
+    with pytest.raises(LabError, match="no data set 'nothing'"):
+        lab.start(SftConfig(dataset="nothing", model=model))
+    assert lab.live() == lab.queued() == []
+
+
+def test_leaving_lets_the_run_go_on(qtbot: QtBot, lab: Lab, fakes: FakeRuns, begun_run: Callable[..., str]) -> None:
+    heard = Listener(lab)
+    run = begun_run()
+    lab.let_go()
+    assert fakes.runs[run].alive()
+    assert fakes.runs[run].sent == []
+    qtbot.waitUntil(lambda: not lab.live())
+    assert heard.events == []
+
+
+def test_a_stopped_run_resumes(qtbot: QtBot, lab: Lab, fakes: FakeRuns, begun_run: Callable[..., str]) -> None:
+    run = begun_run()
+    lab.stop(run)
+    qtbot.waitUntil(lambda: not lab.live())
+    lab.resume(run)
+    qtbot.waitUntil(lambda: fakes.begun[-1] == (run, "resume"))
+    with pytest.raises(LabError, match="running or waiting"):
+        lab.resume(run)
