@@ -8,6 +8,7 @@ from rlhf_lab.core.config import RunConfig, Stage
 from rlhf_lab.core.config_toml import parse_config
 from rlhf_lab.core.records import Message, Prompt
 from rlhf_lab.core.resources import resource
+from rlhf_lab.runs.ask import Answer, Reply
 from rlhf_lab.runs.inference import Inference
 from rlhf_lab.runs.project import Project
 
@@ -66,7 +67,15 @@ def take_quiz(
     """Share of right answers of the base (in raw form; it is no assistant), the SFT and the PPO model; greedy."""
     prompts = [record.prompt for record in project.store.records(QUIZ)]
     wishes = {"max_new_tokens": _ANSWER_TOKENS, "temperature": 0.0, "judge": True}
-    total, shares = 3 * len(prompts), dict[str, float]()
+    total, done = 3 * len(prompts), 0
+    shares: dict[str, float] = {}
+
+    def count(reply: Reply) -> None:
+        nonlocal done
+        if isinstance(reply, Answer):
+            done += 1
+            progress(done, total)
+
     with Inference(project.models_folder) as inference:
         for name, run in (("base", None), ("sft", runs["sft"]), ("ppo", runs["ppo"])):
             spec = project.model_spec(run)
@@ -74,14 +83,9 @@ def take_quiz(
                 request = inference.generate(spec, [_raw(p) for p in prompts], mode="raw", stop=RAW_END, **wishes)
             else:
                 request = inference.generate(spec, prompts, **wishes)
-            before = len(shares) * len(prompts)
-            answers = inference.wait_for(request, _from(before, total, progress))
+            answers = inference.wait_for(request, count)
             shares[name] = sum(answer.values["correct"] for answer in answers) / len(answers)
     return shares
-
-
-def _from(before: int, total: int, progress: Callable[[int, int], object]) -> Callable[[int], object]:
-    return lambda done: progress(before + done, total)
 
 
 def _raw(prompt: Prompt) -> Prompt:

@@ -64,17 +64,20 @@ class Inference:
         if self._living():
             self._ask(Unload(id=next(self._ids)))
 
-    def wait_for(self, request: int, progress: Callable[[int], object] = lambda done: None) -> list[Answer]:
-        """Wait for a request's answers, in the order of its prompts; raises `LabError` when it failed."""
+    def wait_for(self, request: int, on_reply: Callable[[Reply], object] = lambda reply: None) -> list[Answer]:
+        """Wait for a request's answers, in the order of its prompts; raises `LabError` when it failed.
+
+        ``on_reply`` hears its tokens and answers as they come. A cancelled request has the answers so far.
+        """
         answers: list[Answer] = []
         while True:
             reply = self._replies.get()
             if reply.id != request:
                 continue
+            on_reply(reply)
             match reply:
                 case Answer():
                     answers.append(reply)
-                    progress(len(answers))
                 case Failed():
                     raise LabError(reply.message)
                 case Done():

@@ -31,7 +31,7 @@ def to_the_end(make_events: Callable[[], Iterable[Event]]) -> Iterator[Event]:
         yield Finished(step=step, outcome="failed", message=error_in_words(error))
 
 
-def error_in_words(error: Exception) -> str:
+def error_in_words(error: Exception, log: str = "The run's child.log") -> str:
     """What happened and what to do, for the person."""
     if isinstance(error, LabError):
         return str(error)
@@ -43,4 +43,4 @@ def error_in_words(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno in DISK_FULL:
         return f"The disk is full ({error.filename or 'while saving'}). Free some space and resume."
     first_line = (str(error).strip() or "no message").splitlines()[0][:300]
-    return f"{type(error).__name__}: {first_line}. The run's child.log has the details."
+    return f"{type(error).__name__}: {first_line}. {log} has the details."

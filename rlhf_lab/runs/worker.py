@@ -64,7 +64,7 @@ class Models:
         backbone = self._backbones[key]
         if not last:
             return backbone, None
-        place = (id(backbone), _version(last[0]))
+        place = (id(backbone), (head, *_version(last[0])))
         if place not in self._names:
             name = f"adapter{len(self._names)}"
             backbone.load_adapter(name, last[0], head=head)
@@ -129,7 +129,7 @@ def serve(desk: Desk, models: Models) -> None:
         except Exception as error:
             if not isinstance(error, LabError):
                 traceback.print_exc()
-            desk.reply(Failed(id=request.id, message=error_in_words(error)))
+            desk.reply(Failed(id=request.id, message=error_in_words(error, log="The project's models/inference.log")))
 
 
 def meet(request: Request, desk: Desk, models: Models) -> None:

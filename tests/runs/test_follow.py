@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable
 
 import pytest
+from fakes import FakeRun
 
 from rlhf_lab.core.control import Set, Stop
 from rlhf_lab.core.events import AnyEvent, Finished, Metrics, Phase, Progress, Resumed, Started
@@ -12,8 +13,6 @@ from rlhf_lab.runs.follow import Follower, Limits, follow
 from rlhf_lab.runs.project import Project
 from rlhf_lab.runs.recorder import Recorder
 from rlhf_lab.store import Store
-
-from fakes import FakeRun
 
 
 class Clock:

@@ -10,7 +10,7 @@ import pytest
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.records import Message, Prompt
 from rlhf_lab.core.resources import resource
-from rlhf_lab.runs.ask import Answer, Done, Failed, ModelSpec, Reply, Token
+from rlhf_lab.runs.ask import Done, ModelSpec, Reply, Token
 from rlhf_lab.runs.inference import Inference
 
 BASE = ModelSpec()
@@ -121,27 +121,26 @@ def test_models_can_be_forgotten_and_come_back(client: Inference) -> None:
     assert [a.text for a in before] == [a.text for a in after]
 
 
-def test_tokens_stream_and_a_cancelled_request_ends(tmp_path: Path) -> None:
+def test_tokens_stream(client: Inference) -> None:
     seen: list[Reply] = []
-    ended = threading.Event()
+    answers = client.wait_for(client.generate(BASE, PROMPTS, stream=True, max_new_tokens=16), seen.append)
+    for answer in answers:
+        pieces = [r.text for r in seen if isinstance(r, Token) and r.index == answer.index]
+        assert len(pieces) > 1
+        assert "".join(pieces).strip() == answer.text
 
-    def on_reply(reply: Reply) -> None:
+
+def test_a_cancelled_request_ends_in_the_middle(client: Inference) -> None:
+    seen: list[Reply] = []
+
+    def cancel(reply: Reply) -> None:
         seen.append(reply)
-        if isinstance(reply, Token) and reply.id == 2:
-            client.cancel(2)
-        if isinstance(reply, Done | Failed) and reply.id == 2:
-            ended.set()
+        if len(seen) == 1:
+            client.cancel(request)
 
-    with Inference(tmp_path, on_reply) as client:
-        client.generate(BASE, PROMPTS, stream=True, max_new_tokens=16, seed=1)
-        client.generate(BASE, PROMPTS * 20, stream=True, max_new_tokens=400, seed=1)
-        assert ended.wait(60)
-    for answer in (r for r in seen if isinstance(r, Answer)):
-        streamed = "".join(r.text for r in seen if isinstance(r, Token) and (r.id, r.index) == (1, answer.index))
-        assert streamed.strip() == answer.text
-    assert sum(isinstance(r, Answer) for r in seen) == 3
-    assert Done(id=1) in seen
-    assert seen[-1] == Done(id=2, cancelled=True)
+    request = client.generate(BASE, PROMPTS * 20, stream=True, max_new_tokens=400, seed=1)
+    assert client.wait_for(request, cancel) == []
+    assert seen[-1] == Done(id=request, cancelled=True)
 
 
 def test_a_dead_child_fails_what_was_asked_and_the_next_one_is_new(tmp_path: Path) -> None:
@@ -158,3 +157,11 @@ def test_closing_tells_nobody(tmp_path: Path) -> None:
     with Inference(tmp_path, seen.append, entry=entry) as client:
         client.generate(BASE, PROMPTS)
     assert seen == []
+
+
+def test_replies_come_by_callback_when_there_is_one(tmp_path: Path) -> None:
+    came = threading.Event()
+    program = """import sys; sys.stdin.readline(); print('{"kind": "done", "id": 1}', flush=True); sys.stdin.read()"""
+    with Inference(tmp_path, lambda reply: came.set(), entry=(sys.executable, "-c", program)) as client:
+        client.generate(BASE, PROMPTS)
+        assert came.wait(30)

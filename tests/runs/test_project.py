@@ -37,7 +37,7 @@ def test_the_default_folder_is_in_the_home() -> None:
 
 def test_a_folder_that_cannot_be_used_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(LabError, match="project folder .* cannot be used"):
+    with pytest.raises(LabError, match=r"project folder .* cannot be used"):
         Project.open(tmp_path / "file" / "project")
 
 
