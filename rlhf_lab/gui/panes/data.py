@@ -74,8 +74,8 @@ class DataPane(QWidget):
 
     @Slot()
     def refresh(self) -> None:
-        """Read the list of data sets anew; the chosen one stays chosen."""
-        chosen = self.list.currentItem()
+        """Read the list of data sets anew; the chosen one stays chosen, or what stands in its place."""
+        chosen, place = self.list.currentItem(), self.list.currentRow()
         name = chosen.data(_NAME) if chosen is not None else None
         rows = self._lab.project.store.datasets()
         self.list.blockSignals(True)
@@ -89,19 +89,15 @@ class DataPane(QWidget):
             self.list.addItem(item)
         self.list.blockSignals(False)
         if self.stack.currentWidget() is not self.panel:
-            self.select(name or "")
+            self.select(name if name in [row.name for row in rows] else "", place)
         if not rows:
             self._show_records()
 
-    def select(self, name: str) -> None:
-        """Choose a data set."""
-        for number in range(self.list.count()):
-            if self.list.item(number).data(_NAME) == name:
-                self.list.setCurrentRow(number)
-                self._show_records()
-                return
-        if self.list.count():
-            self.list.setCurrentRow(0)
+    def select(self, name: str, otherwise: int = 0) -> None:
+        """Choose a data set by its name, else by its place."""
+        names = [self.list.item(row).data(_NAME) for row in range(self.list.count())]
+        if names:
+            self.list.setCurrentRow(names.index(name) if name in names else min(max(otherwise, 0), len(names) - 1))
             self._show_records()
 
     @Slot()

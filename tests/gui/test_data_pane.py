@@ -1,0 +1,202 @@
+"""The Data pane as a person uses it: drop, look, import, search, rename, delete."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDragMoveEvent, QDropEvent
+from PySide6.QtWidgets import QApplication, QPushButton, QWidget
+from pytestqt.qtbot import QtBot
+
+from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.panes.data import DataPane
+from rlhf_lab.gui.widgets.message_bar import Message
+from rlhf_lab.runs.project import Project
+
+
+@pytest.fixture
+def pane(qtbot: QtBot, lab: Lab) -> Iterator[DataPane]:
+    made = DataPane(lab)
+    qtbot.addWidget(made, before_close_func=lambda widget: lab.let_go())
+    made.resize(1100, 720)
+    with qtbot.waitExposed(made):
+        made.show()
+    return made
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "tea.jsonl"
+    rows = [{"prompt": f"Tea {n}?", "chosen": "Yes, please.", "rejected": "Go away."} for n in range(20)]
+    lines = [json.dumps(row) for row in rows]
+    lines.insert(3, "this is no JSON")
+    path.write_text("\n".join(lines))
+    return path
+
+
+def drag(target: QWidget, *paths: Path) -> QMimeData:
+    """Drag files over the widget with real events; drop with `drop`."""
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+    middle, actions = QPoint(target.width() // 2, target.height() // 2), Qt.DropAction.CopyAction
+    left, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    enter = QDragEnterEvent(middle, actions, data, left, none)
+    QApplication.sendEvent(target, enter)
+    if enter.isAccepted():
+        QApplication.sendEvent(target, QDragMoveEvent(middle, actions, data, left, none))
+    return data
+
+
+def drop(target: QWidget, data: QMimeData) -> None:
+    middle = QPointF(target.width() / 2, target.height() / 2)
+    left, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    QApplication.sendEvent(target, QDropEvent(middle, Qt.DropAction.CopyAction, data, left, none))
+
+
+def names(pane: DataPane) -> list[str]:
+    return [pane.list.item(row).text() for row in range(pane.list.count())]
+
+
+def wait_for_preview(qtbot: QtBot, pane: DataPane) -> None:
+    qtbot.waitUntil(lambda: pane.panel.go.isVisible())
+
+
+def test_a_dropped_file_is_previewed_imported_and_shown(
+    qtbot: QtBot, pane: DataPane, project: Project, file: Path
+) -> None:
+    data = drag(pane, file)
+    assert pane.target.property("surface") == "drop"
+    drop(pane, data)
+    assert pane.target.property("surface") == ""
+    wait_for_preview(qtbot, pane)
+    assert "TRL" in pane.panel.format.text()
+    assert pane.panel.problems.toPlainText().startswith("line 4:")
+    assert len(project.store.datasets()) == 2, "nothing is stored before the person says so"
+    qtbot.mouseClick(pane.panel.go, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: pane.stack.currentWidget() is pane.view)
+    assert names(pane) == ["talks", "pairs", "tea"]
+    assert pane.list.currentItem().text() == "tea"
+    assert pane.view.table.model().rowCount() == 20
+    assert pane.view.reading.left.view.toPlainText() == "Yes, please."
+    assert pane.view.tabs.tabText(1) == "Problems (1)"
+    assert "line 4" in pane.view.problems.toPlainText()
+
+
+def test_leaving_the_pane_takes_the_highlight_away(pane: DataPane, file: Path) -> None:
+    drag(pane, file)
+    QApplication.sendEvent(pane, QDragLeaveEvent())
+    assert pane.target.property("surface") == ""
+
+
+def test_text_that_is_dragged_is_no_file(pane: DataPane) -> None:
+    data = QMimeData()
+    data.setText("hello")
+    event = QDragEnterEvent(
+        QPoint(50, 50), Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    )
+    event.ignore()
+    QApplication.sendEvent(pane, event)
+    assert not event.isAccepted()
+
+
+def test_a_file_that_is_no_data_set_is_refused_in_place(
+    qtbot: QtBot, pane: DataPane, project: Project, tmp_path: Path
+) -> None:
+    wrong = tmp_path / "wrong.csv"
+    wrong.write_text("height,width\n1,2\n")
+    drop(pane, drag(pane, wrong))
+    wait_for_preview(qtbot, pane)
+    assert not pane.panel.go.isEnabled()
+    assert "height" in pane.panel.format.text()
+    assert pane.panel.go.toolTip()
+    qtbot.keyClick(pane.panel.cancel, Qt.Key.Key_Space)
+    assert pane.stack.currentWidget() is pane.view
+    assert len(project.store.datasets()) == 2
+
+
+def test_a_folder_stands_for_its_data_files(qtbot: QtBot, pane: DataPane, file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    (folder / "a.jsonl").write_bytes(file.read_bytes())
+    (folder / "b.jsonl").write_bytes(file.read_bytes() + b'\n{"prompt": "More?", "chosen": "Yes.", "rejected": "No."}')
+    (folder / "picture.png").write_bytes(b"\x89PNG")
+    drop(pane, drag(pane, folder))
+    wait_for_preview(qtbot, pane)
+    assert pane.panel.files.count() == 2
+    qtbot.mouseClick(pane.panel.go, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: names(pane)[2:] == ["a", "b"])
+
+
+def test_search_finds_in_prompts_and_answers(qtbot: QtBot, pane: DataPane) -> None:
+    pane.select("pairs")
+    pane.view.search.setFocus()
+    qtbot.keyClicks(pane.view.search, "17 is none")
+    qtbot.waitUntil(lambda: pane.view.matches.text() == "1 match")
+    assert pane.view.reading.prompt.view.toPlainText() == "Is 17 a number?"
+    pane.view.search.clear()
+    qtbot.waitUntil(lambda: pane.view.table.model().rowCount() == 40)
+    assert pane.view.matches.text() == ""
+
+
+def test_rename_and_a_name_that_is_taken(qtbot: QtBot, pane: DataPane, lab: Lab) -> None:
+    pane.select("pairs")
+    qtbot.mouseClick(pane.view.rename, Qt.MouseButton.LeftButton)
+    pane.view.new_name.selectAll()
+    qtbot.keyClicks(pane.view.new_name, "talks")
+    with qtbot.waitSignal(lab.message) as told:
+        qtbot.keyClick(pane.view.new_name, Qt.Key.Key_Return)
+    assert "already" in told.args[0]
+    qtbot.mouseClick(pane.view.rename, Qt.MouseButton.LeftButton)
+    qtbot.keyClicks(pane.view.new_name, "choices")
+    qtbot.keyClick(pane.view.new_name, Qt.Key.Key_Return)
+    assert names(pane) == ["talks", "choices"]
+    assert pane.list.currentItem().text() == "choices"
+
+
+def test_deleting_asks_in_the_pane(qtbot: QtBot, pane: DataPane, project: Project) -> None:
+    pane.select("pairs")
+    qtbot.mouseClick(pane.view.delete, Qt.MouseButton.LeftButton)
+    question = pane.view.findChild(Message)
+    assert "40 records" in question.text
+    assert len(project.store.datasets()) == 2
+    qtbot.mouseClick(question.findChild(QPushButton), Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: names(pane) == ["talks"])
+
+
+def test_what_a_data_set_is_good_for_leads_to_the_pane(qtbot: QtBot, pane: DataPane, lab: Lab) -> None:
+    pane.select("pairs")
+    with qtbot.waitSignal(lab.pane_asked) as asked:
+        qtbot.mouseClick(pane.view.uses[0], Qt.MouseButton.LeftButton)
+    assert asked.args == ["reward", {"dataset": "pairs"}]
+    pane.select("talks")
+    assert [button.isVisible() for button in pane.view.uses] == [True, False]
+    with qtbot.waitSignal(lab.pane_asked) as asked:
+        qtbot.mouseClick(pane.view.uses[0], Qt.MouseButton.LeftButton)
+    assert asked.args == ["sft", {"dataset": "talks"}]
+
+
+def test_an_empty_project_says_what_to_do(qtbot: QtBot, pane: DataPane, project: Project, lab: Lab) -> None:
+    for name in ("talks", "pairs"):
+        project.store.delete_dataset(name)
+    lab.datasets_changed.emit()
+    assert pane.stack.currentWidget() is pane.empty
+    assert "Drop" in pane.empty.text()
+    assert pane.guide.isVisible()
+
+
+def test_cancelling_an_import_leaves_nothing(qtbot: QtBot, pane: DataPane, project: Project, tmp_path: Path) -> None:
+    large = tmp_path / "large.jsonl"
+    with large.open("w") as lines:
+        for n in range(120_000):
+            lines.write(json.dumps({"prompt": f"Tea {n}?", "chosen": "Yes, please.", "rejected": "Go away."}) + "\n")
+    drop(pane, drag(pane, large))
+    wait_for_preview(qtbot, pane)
+    qtbot.mouseClick(pane.panel.go, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: pane.panel.bar.value() > 0)
+    with qtbot.waitSignal(pane._lab.message) as told:
+        qtbot.mouseClick(pane.panel.cancel, Qt.MouseButton.LeftButton)
+    assert "cancelled" in told.args[0]
+    assert [row.name for row in project.store.datasets()] == ["talks", "pairs"]
+    assert pane.stack.currentWidget() is pane.view
