@@ -77,6 +77,13 @@ QToolButton[look="legend"]:checked {{ color: {c.text}; }}
 QToolButton[look="legend"]:hover {{ background: {c.raised}; }}
 QToolButton[look="legend"]:focus {{ border: 1px solid {c.accent}; }}
 QToolButton[look="small"] {{ padding: 2px 8px; font-size: {points * 0.9:.1f}pt; }}
+QToolButton[look="disclosure"] {{
+    background: transparent; border: 1px solid transparent; padding: 4px 2px; text-align: left; font-weight: 600;
+}}
+QToolButton[look="disclosure"]:focus {{ border: 1px solid {c.accent}; }}
+QToolButton[look="browse"] {{ padding: 4px; }}
+QToolButton[look="browse"]::menu-indicator {{ image: none; width: 0; }}
+QPushButton[look="small"] {{ padding: 4px 10px; }}
 QToolButton[look="mark"] {{ background: transparent; border: 1px solid transparent; border-radius: 9px; padding: 0; }}
 QToolButton[look="mark"]:hover {{ background: {c.raised}; }}
 QToolButton[look="mark"]:focus {{ border: 1px solid {c.accent}; }}

@@ -52,6 +52,13 @@ def label(name: str) -> str:
     return metric.label if metric is not None else name
 
 
+def value_text(name: str, value: float | None) -> str:
+    """A metric's value for a headline: shares as percent."""
+    if value is not None and value == value and name in METRICS and METRICS[name].unit == "share":
+        return f"{100 * value:.1f}%"
+    return number(value)
+
+
 def number(value: float | None) -> str:
     """A metric's value for people: three to four digits, a real minus sign, "—" where there is none."""
     if value is None:

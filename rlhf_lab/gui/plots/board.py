@@ -1,6 +1,6 @@
 """The live plots of a run, in tabs of cards: one crosshair, one zoom and one smoothing for all."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSlider, QTabWidget, QToolButton, QWidget
@@ -9,7 +9,10 @@ from rlhf_lab.gui.models.history import RunHistory
 from rlhf_lab.gui.plots.card import Card, CurveCard, HistogramCard, TradeoffCard
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip
 
-COLUMNS = 2
+MakeCards = Callable[[], Sequence[Card]]
+
+UP_TO_TWO_COLUMNS = 4
+"""Cards on a page up to which there are two columns; else three."""
 
 
 class PlotControls(QWidget):
@@ -71,29 +74,23 @@ class PlotBoard(QTabWidget):
         super().__init__()
         self.controls = PlotControls()
         self.setCornerWidget(self.controls)
-        self.setDocumentMode(True)
+        self.tabBar().setDrawBase(False)
         self._cards: list[Card] = []
+        self._unmade: dict[QWidget, tuple[MakeCards, str]] = {}
         self._history: RunHistory | None = None
+        self._smoothing, self._log = 0.0, False
+        self._view: tuple[float, float] | None = None
         self.controls.smoothing_changed.connect(self._smooth)
         self.controls.log_changed.connect(self._set_log)
         self.controls.reset_asked.connect(self._reset)
+        self.currentChanged.connect(self._make)
 
-    def add_plots(self, title: str, cards: Iterable[Card]) -> None:
-        """A tab with a grid of cards."""
+    def add_plots(self, title: str, make: MakeCards, note: str = "") -> None:
+        """A tab with a grid of cards, made when it is first shown, and a sentence below them."""
         page = QWidget()
-        grid = QGridLayout(page)
-        grid.setContentsMargins(0, 8, 0, 0)
-        grid.setSpacing(8)
-        cards = list(cards)
-        for place, card in enumerate(cards):
-            self._add_card(card)
-            alone = place == len(cards) - 1 and place % COLUMNS == 0
-            grid.addWidget(card, place // COLUMNS, place % COLUMNS, 1, COLUMNS if alone else 1)
-        for column in range(min(COLUMNS, len(cards))):
-            grid.setColumnStretch(column, 1)
-        for row in range(-(-len(cards) // COLUMNS)):
-            grid.setRowStretch(row, 1)
+        self._unmade[page] = (make, note)
         self.addTab(page, title)
+        self._make(self.currentIndex())
 
     def curve_cards(self) -> list[CurveCard]:
         """All cards with curves, in order."""
@@ -101,7 +98,7 @@ class PlotBoard(QTabWidget):
 
     def show_history(self, history: RunHistory | None) -> None:
         """Show another run."""
-        self._history = history
+        self._history, self._view = history, None
         for card in self.curve_cards():
             card.plot.show_history(history)
         self._show_rest()
@@ -118,12 +115,39 @@ class PlotBoard(QTabWidget):
             if isinstance(card, HistogramCard | TradeoffCard):
                 card.show_history(self._history)
 
+    @Slot(int)
+    def _make(self, index: int) -> None:
+        page = self.widget(index)
+        if page not in self._unmade:
+            return
+        make, note = self._unmade.pop(page)
+        cards = make()
+        columns = 2 if len(cards) <= UP_TO_TWO_COLUMNS else 3
+        grid = QGridLayout(page)
+        grid.setContentsMargins(0, 8, 0, 0)
+        grid.setSpacing(8)
+        for place, card in enumerate(cards):
+            alone = place == len(cards) - 1 and place % columns == 0
+            grid.addWidget(card, place // columns, place % columns, 1, columns if alone else 1)
+            grid.setRowStretch(place // columns, 1)
+            grid.setColumnStretch(place % columns, 1)
+            self._add_card(card)
+        if note:
+            grid.addWidget(PlainLabel(note, role="caption", wrap=True), grid.rowCount(), 0, 1, columns)
+
     def _add_card(self, card: Card) -> None:
         self._cards.append(card)
         if isinstance(card, CurveCard):
             card.plot.hovered.connect(self._point_at)
             card.plot.zoomed.connect(self._zoom)
             card.plot.reset_asked.connect(self._reset)
+            card.plot.set_smoothing(self._smoothing)
+            if self._log:
+                card.plot.set_log(True)
+            card.plot.show_history(self._history)
+            card.plot.set_view(self._view)
+        elif isinstance(card, HistogramCard | TradeoffCard):
+            card.show_history(self._history)
 
     @Slot(object)
     def _point_at(self, step: float | None) -> None:
@@ -133,6 +157,7 @@ class PlotBoard(QTabWidget):
 
     @Slot(object)
     def _zoom(self, view: tuple[float, float] | None) -> None:
+        self._view = view
         for card in self.curve_cards():
             card.plot.set_view(view)
 
@@ -142,10 +167,12 @@ class PlotBoard(QTabWidget):
 
     @Slot(float)
     def _smooth(self, weight: float) -> None:
+        self._smoothing = weight
         for card in self.curve_cards():
             card.plot.set_smoothing(weight)
 
     @Slot(bool)
     def _set_log(self, log: bool) -> None:
+        self._log = log
         for card in self.curve_cards():
             card.plot.set_log(log)

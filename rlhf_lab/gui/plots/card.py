@@ -113,7 +113,7 @@ class CurveCard(Card):
         self.plot = CurvePlot(spec)
         entries = [Entry(n, words, describe(n), n in spec.dashed) for n, words in spec.lines.items()]
         self.legend = Legend(entries, self.plot.set_shown if len(entries) > 1 else None)
-        title = f"{spec.title} ({spec.unit})" if spec.unit else spec.title
+        title = spec.title if spec.unit in ("", "share") else f"{spec.title} ({spec.unit})"
         super().__init__(title, spec.help, self.plot, self.legend)
         self.plot.values_changed.connect(self._show_values)
         theme().changed.connect(self._recolour)

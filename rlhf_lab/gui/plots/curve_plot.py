@@ -59,18 +59,18 @@ class CurvePlot(LabPlot):
                 pg.PlotCurveItem(connect="finite"),
                 pg.ScatterPlotItem(size=5, pxMode=True, antialias=True),
             )
-        self._region = pg.LinearRegionItem(orientation="horizontal", movable=False)
+        self._region = None if spec.healthy is None else pg.LinearRegionItem(orientation="horizontal", movable=False)
         self._crosshair = pg.InfiniteLine(angle=90)
         super().__init__(spec.title, {"bottom": StepAxis("bottom")})
         self.setAccessibleDescription(spec.help)
         self.getPlotItem().getAxis("left").setLogMode(self._log)
-        self.addItem(self._region, ignoreBounds=True)
+        if self._region is not None:
+            self._region.setZValue(-10)
+            self.addItem(self._region, ignoreBounds=True)
         self.addItem(self._crosshair, ignoreBounds=True)
         for line in self._lines.values():
             for item in (line.raw, line.smooth, line.dots):
                 self.addItem(item, ignoreBounds=True)
-        self._region.setZValue(-10)
-        self._region.setVisible(False)
         self._crosshair.setVisible(False)
         self.getPlotItem().getViewBox().sigRangeChangedManually.connect(self._zoomed_by_hand)
         self.getPlotItem().getViewBox().sigResized.connect(self._resized)
@@ -161,11 +161,12 @@ class CurvePlot(LabPlot):
             line.dots.setPen(None)
             line.dots.setBrush(QColor(line.colour))
             self._pen_raw(name, line, 0)
-        shade = QColor(colours.good)
-        shade.setAlpha(HEALTHY_ALPHA)
-        self._region.setBrush(shade)
-        for edge in self._region.lines:
-            edge.setPen(pen(colours.good, 90, Qt.PenStyle.DotLine))
+        if self._region is not None:
+            shade = QColor(colours.good)
+            shade.setAlpha(HEALTHY_ALPHA)
+            self._region.setBrush(shade)
+            for edge in self._region.lines:
+                edge.setPen(pen(colours.good, 90, Qt.PenStyle.DotLine))
         self._crosshair.setPen(pen(colours.muted))
         for mark in self._marks:
             mark.setPen(pen(colours.warn, style=Qt.PenStyle.DashLine))
@@ -241,8 +242,7 @@ class CurvePlot(LabPlot):
 
     def _place_region(self) -> None:
         healthy, y_range = self._spec.healthy, self.getPlotItem().getViewBox().viewRange()[1]
-        self._region.setVisible(healthy is not None)
-        if healthy is None:
+        if healthy is None or self._region is None:
             return
         beyond = y_range[1] - y_range[0]
         low, high = (self._scaled_bound(bound) for bound in healthy)

@@ -1,0 +1,187 @@
+"""A form derived from a config model: what to ask, in which order, and what is wrong with the answers. No Qt."""
+
+import tomllib
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from rlhf_lab.core.config import STAGES, BaseRun, RunConfig, Stage, is_basic
+from rlhf_lab.core.resources import resource
+
+Kind = Literal["dataset", "model", "run", "whole", "real", "switch", "choice", "text"]
+
+RUN_STAGES: dict[str, tuple[str, ...]] = {"start_from": ("sft", "ppo"), "reward_model": ("reward",)}
+"""The fields that name an earlier run, and the stages that it may be of."""
+
+_HIDDEN = frozenset({"stage"})
+
+
+@dataclass(frozen=True)
+class Question:
+    """One field of a config, as a form asks it."""
+
+    name: str
+    label: str
+    help: str
+    unit: str
+    kind: Kind
+    basic: bool
+    default: Any
+    choices: tuple[str, ...] = ()
+    limits: str = ""
+    """What a number may be, in words: "a whole number from 1 to 65,536"."""
+
+    @property
+    def tip(self) -> str:
+        """All that there is to say."""
+        limits = f"\n{self.limits[0].upper()}{self.limits[1:]}." if self.limits else ""
+        return f"{self.label} ({self.name}). {self.help}{limits}\nDefault: {shown(self.default) or 'none'}"
+
+
+def questions(stage: Stage) -> list[Question]:
+    """What the form of a stage asks, basic fields first, each part in the order of its declaration."""
+    model = STAGES[stage]
+    asked = [_question(name, info, model) for name, info in model.model_fields.items() if name not in _HIDDEN]
+    basic = sorted(
+        (q for q in asked if q.basic), key=lambda q: _FIRST.index(q.name) if q.name in _FIRST else len(_FIRST)
+    )
+    return basic + [q for q in asked if not q.basic]
+
+
+_FIRST = ("dataset", "model", "start_from", "reward_model", "max_steps", "updates", "batch_size", "learning_rate")
+"""What decides most comes first."""
+
+
+def check_answers(stage: Stage, answers: Mapping[str, Any]) -> tuple[RunConfig | None, dict[str, str]]:
+    """The config, or for each wrong field a sentence; "" names what no single field is to blame for."""
+    by_name = {question.name: question for question in questions(stage)}
+    typed = {name: _typed(by_name[name], answer) for name, answer in answers.items()}
+    try:
+        return STAGES[stage](stage=stage, **typed), {}
+    except ValidationError as error:
+        problems: dict[str, str] = {}
+        for problem in error.errors(include_url=False):
+            name = str(problem["loc"][0]) if problem["loc"] else ""
+            problems.setdefault(name, _sentence(by_name.get(name), problem["msg"]))
+        return None, problems
+
+
+def presets(stage: Stage) -> dict[str, dict[str, Any]]:
+    """Named answers to all fields but those that name runs."""
+    plain = {q.name: q.default for q in questions(stage) if q.kind != "run"}
+    recipe = tomllib.loads(resource("recipes/guided.toml").read_text(encoding="utf-8"))
+    guided = plain | {"model": "bundled"} | {k: v for k, v in recipe.get(stage, {}).items() if k in plain}
+    free = ("dataset", "model", "note", "seed")
+    return {
+        "Bundled world (guided)": guided,
+        "Defaults": {name: value for name, value in plain.items() if name not in free},
+    }
+
+
+def shown(value: Any) -> str:
+    """A value as a person would type it."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        if value.is_integer() and abs(value) < 1e15:
+            return str(int(value))
+        if value != 0 and abs(value) < 1e-2:
+            mantissa, exponent = f"{value:e}".split("e")
+            short = f"{float(mantissa):g}e{int(exponent)}"
+            return short if float(short) == value else repr(value)
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    return str(value)
+
+
+def stepped(question: Question, text: str, up: bool) -> str:
+    """The next number up or down: whole ones by one, real ones along 1, 2, 5, 10 …"""
+    try:
+        value = float(text.replace(",", ""))
+    except ValueError:
+        return text
+    if question.kind == "whole":
+        return str(int(value) + (1 if up else -1))
+    if value <= 0:
+        return text
+    exponent = int(f"{value:e}".split("e")[1])
+    ladder = [float(f"{m}e{e}") for e in range(exponent - 1, exponent + 3) for m in (1, 2, 5)]
+    if up:
+        return shown(next(rung for rung in ladder if rung > value * (1 + 1e-9)))
+    return shown(next(rung for rung in reversed(ladder) if rung < value * (1 - 1e-9)))
+
+
+def _question(name: str, info: FieldInfo, model: type[BaseRun]) -> Question:
+    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    kind, choices = _kind(name, info)
+    return Question(
+        name=name,
+        label=info.title or name,
+        help=info.description or "",
+        unit=str(extra.get("unit", "")),
+        kind=kind,
+        basic=is_basic(name, model),
+        default=info.default,
+        choices=choices,
+        limits=_limits(kind, info),
+    )
+
+
+def _kind(name: str, info: FieldInfo) -> tuple[Kind, tuple[str, ...]]:
+    if name in RUN_STAGES:
+        return "run", ()
+    if name == "dataset":
+        return "dataset", ()
+    if name == "model":
+        return "model", ()
+    wanted = info.annotation
+    if get_origin(wanted) in (Union, types.UnionType):
+        wanted = next(part for part in get_args(wanted) if part is not type(None))
+    if get_origin(wanted) is Literal:
+        return "choice", tuple(get_args(wanted))
+    kinds: dict[Any, Kind] = {bool: "switch", int: "whole", float: "real"}
+    return kinds.get(wanted, "text"), ()
+
+
+def _limits(kind: Kind, info: FieldInfo) -> str:
+    if kind not in ("whole", "real"):
+        return ""
+    noun = "a whole number" if kind == "whole" else "a number"
+    bounds = {type(bound): bound for bound in info.metadata}
+    if Ge in bounds and Le in bounds:
+        return f"{noun} from {_bound(bounds[Ge].ge)} to {_bound(bounds[Le].le)}"
+    words = [
+        f"{phrase} {_bound(getattr(bounds[kind], kind.__name__.lower()))}"
+        for kind, phrase in ((Ge, "at least"), (Gt, "above"), (Le, "at most"), (Lt, "below"))
+        if kind in bounds
+    ]
+    return f"{noun} {' and '.join(words)}" if words else noun
+
+
+def _bound(value: Any) -> str:
+    return f"{value:,.0f}" if float(value).is_integer() else shown(float(value))
+
+
+def _typed(question: Question, answer: Any) -> Any:
+    """Text from a field as the number that was meant, where it is one."""
+    if not isinstance(answer, str) or question.kind not in ("whole", "real"):
+        return answer
+    text = answer.strip().replace(",", "").replace("−", "-")
+    try:
+        number = float(text)
+    except ValueError:
+        return answer
+    return int(number) if question.kind == "whole" and number.is_integer() else number
+
+
+def _sentence(question: Question | None, message: str) -> str:
+    if question is not None and question.limits:
+        return f"Enter {question.limits}."
+    words = message.removeprefix("Value error, ")
+    return words if words.endswith(".") else f"{words}."

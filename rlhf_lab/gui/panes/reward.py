@@ -1,0 +1,70 @@
+"""The Reward pane: learn from pairs which answer people prefer, and see whether it generalises."""
+
+from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.models.plot_spec import PlotSpec
+from rlhf_lab.gui.panes.sft import GRADIENT, LEARNING_RATE, MEMORY, STEP_TIME, THROUGHPUT
+from rlhf_lab.gui.panes.training import StageView, TrainingPane
+from rlhf_lab.gui.plots.board import PlotBoard
+from rlhf_lab.gui.plots.card import Card, CurveCard, HistogramCard
+from rlhf_lab.gui.widgets.sample_viewer import SampleViewer
+from rlhf_lab.gui.widgets.tiles import TileSpec, since_start
+
+ACCURACY = PlotSpec(
+    "Accuracy",
+    {"reward/accuracy": "Training", "eval/accuracy": "Held-out", "eval/accuracy_clean": "Held-out, clean labels"},
+    note="0.5 is guessing. Above 0.85 on human data suspect a leak or a length artefact.",
+    dashed=frozenset({"eval/accuracy", "eval/accuracy_clean"}),
+)
+LOSS = PlotSpec(
+    "Loss",
+    {"reward/loss": "Training", "eval/reward_loss": "Held-out"},
+    dashed=frozenset({"eval/reward_loss"}),
+)
+MARGIN = PlotSpec(
+    "Margin",
+    {"reward/margin": "Training", "eval/margin": "Held-out"},
+    dashed=frozenset({"eval/margin"}),
+)
+HISTOGRAMS = {"eval/scores_chosen": "Chosen", "eval/scores_rejected": "Rejected"}
+HISTOGRAM_HELP = (
+    "How the reward model scores the chosen and the rejected answers of held-out pairs. The further apart the two "
+    "hills, the more the model has understood; where they overlap it cannot tell which answer people prefer."
+)
+
+
+def _learning() -> list[Card]:
+    histogram = HistogramCard("Scores of held-out answers", HISTOGRAM_HELP, HISTOGRAMS)
+    return [*(CurveCard(spec) for spec in (ACCURACY, LOSS, MARGIN)), histogram]
+
+
+def _fill(board: PlotBoard, samples: SampleViewer) -> None:
+    board.add_plots("Learning", _learning)
+    board.addTab(samples, "Samples")
+    board.add_plots("Optimiser", lambda: [CurveCard(spec) for spec in (GRADIENT, LEARNING_RATE)])
+    board.add_plots("Time", lambda: [CurveCard(spec) for spec in (STEP_TIME, THROUGHPUT, MEMORY)])
+
+
+REWARD = StageView(
+    stage="reward",
+    title="Reward model",
+    lead="The second stage learns from pairs which of two answers people prefer. Its score is what PPO will maximise, "
+    "so its held-out accuracy is worth a look before going on.\n\nChoose pairs and the SFT run to start from on the "
+    "left, and press Start.",
+    tiles=(
+        TileSpec(("eval/accuracy",), detail=since_start),
+        TileSpec(("eval/accuracy_clean",), "Clean labels", since_start),
+        TileSpec(("reward/accuracy",), "Training accuracy", since_start),
+        TileSpec(("eval/margin", "reward/margin"), detail=since_start),
+        TileSpec(("reward/loss",), "Training loss", since_start),
+    ),
+    fill_board=_fill,
+    no_samples="No answers yet. At the end the start model answers prompts, and the reward model scores the answers to "
+    "set its zero and its unit; they appear here, the best and the worst too.",
+)
+
+
+class RewardPane(TrainingPane):
+    """See `TrainingPane`."""
+
+    def __init__(self, lab: Lab):
+        super().__init__(lab, REWARD)

@@ -1,0 +1,189 @@
+"""The left side of a training pane: presets, the form, and Start with the reason why it cannot."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
+
+from rlhf_lab.core.config import RunConfig, Stage
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.models.form import check_answers, presets, questions
+from rlhf_lab.gui.models.offers import dataset_options, known_models, run_options, suggested_runs
+from rlhf_lab.gui.theme import theme
+from rlhf_lab.gui.widgets.command_dialog import CommandDialog
+from rlhf_lab.gui.widgets.config_form import ConfigForm
+from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip
+
+CHECK_AFTER_MS = 150
+"""After the last key: looking into the project at every one would be felt."""
+
+OWN = "Your own settings"
+
+
+class Launcher(QWidget):
+    """Says `started` with the id of a run that was put in the queue."""
+
+    started = Signal(str)
+
+    def __init__(self, lab: Lab, stage: Stage):
+        super().__init__()
+        self._lab, self._stage = lab, stage
+        self._presets = presets(stage)
+        self._suggested: dict[str, Any] = {}
+        self.form = ConfigForm(stage)
+        self.preset = QComboBox()
+        self.preset.setAccessibleName("Preset")
+        self.preset.addItems([*self._presets, OWN])
+        self.preset.setToolTip("Fill the form with settings that are known to work; runs that are named stay")
+        self.preset.activated.connect(self._take_preset)
+        self.start = QPushButton("Start")
+        self.start.setProperty("look", "primary")
+        theme().keep_icon(self.start, "play")
+        self.start.clicked.connect(self._start)
+        self.command = QPushButton("Show command")
+        self.command.setToolTip("The same run from a terminal: the command line and its config file")
+        self.command.clicked.connect(self._show_command)
+        self.reason = PlainLabel(role="warn", wrap=True)
+        self._timer = QTimer(self, singleShot=True, interval=CHECK_AFTER_MS)
+        self._timer.timeout.connect(self.check)
+        self._lay_out()
+        self.form.changed.connect(self._timer.start)
+        lab.datasets_changed.connect(self.refresh)
+        lab.runs_changed.connect(self.refresh)
+        self.form.fill(self._presets["Bundled world (guided)"])
+        self.refresh()
+
+    def fill(self, answers: Mapping[str, Any]) -> None:
+        """Enter these settings."""
+        self.form.fill(answers)
+        self.check()
+
+    @Slot()
+    def refresh(self) -> None:
+        """Look into the project anew: data sets, finished runs, models."""
+        self.form.set_options("dataset", dataset_options(self._lab.project, self._stage))
+        for question in questions(self._stage):
+            if question.kind == "run":
+                self.form.set_options(question.name, run_options(self._lab.project, question.name))
+        self.form.set_models(known_models(self._lab.project))
+        answers = self.form.answers()
+        suggested = suggested_runs(self._lab.project, self._stage)
+        # What the person chose stays; what was suggested before, or empty, follows the newest runs.
+        untouched = [n for n in suggested if answers[n] in (None, self._suggested.get(n))]
+        self.form.fill({name: suggested[name] for name in untouched})
+        self._suggested = suggested
+        self.check()
+
+    @Slot()
+    def check(self) -> None:
+        """Show what is wrong, and allow Start when nothing is."""
+        self._timer.stop()
+        config, problems = self.form.config()
+        reasons = [f"{self.form.label(name)}: {text}" if name else text for name, text in problems.items()]
+        if config is not None:
+            for reason in self._lab.project.check(config):
+                name, _, words = reason.partition(": ")
+                known = words and name in self.form.answers()
+                reasons.append(words[:1].upper() + words[1:] if known else reason)
+                if known:
+                    problems.setdefault(name, words[:1].upper() + words[1:])
+        self.form.show_problems(problems)
+        more = f" ({len(reasons) - 1} more, marked above.)" if len(reasons) > 1 else ""
+        self.reason.setText(f"Cannot start yet. {reasons[0]}{more}" if reasons else "")
+        self.reason.setVisible(bool(reasons))
+        self.start.setEnabled(not reasons)
+        self.start.setToolTip(plain_tip("\n".join(reasons)))
+        self.start.setText("Add to the queue" if self._lab.live() else "Start")
+        self.start.setAccessibleDescription(" ".join(reasons))
+        self.command.setEnabled(config is not None)
+        self._name_preset()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """A pane that comes into view shows the project as it is now."""
+        super().showEvent(event)
+        self.refresh()
+
+    def _config(self) -> RunConfig | None:
+        return self.form.config()[0]
+
+    @Slot()
+    def _start(self) -> None:
+        self.check()
+        config = self._config()
+        if config is None or not self.start.isEnabled():
+            return
+        try:
+            run = self._lab.start(config)
+        except LabError as error:
+            self.reason.setText(str(error))
+            self.reason.show()
+            return
+        self.started.emit(run)
+
+    @Slot()
+    def _show_command(self) -> None:
+        config = self._config()
+        if config is not None:
+            dialog = CommandDialog(config, self._lab.project.folder, self.window())
+            dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            dialog.open()
+
+    @Slot(int)
+    def _take_preset(self, index: int) -> None:
+        values = self._presets.get(self.preset.itemText(index))
+        if values is not None:
+            self.fill(values)
+
+    def _name_preset(self) -> None:
+        answers = self.form.answers()
+        names = [name for name, values in self._presets.items() if self._same(answers, values)]
+        self.preset.setCurrentText(names[0] if names else OWN)
+
+    def _same(self, answers: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+        entered, _ = check_answers(self._stage, {name: answers[name] for name in values})
+        wanted, _ = check_answers(self._stage, values)
+        return entered is not None and entered == wanted
+
+    def _lay_out(self) -> None:
+        self.setMinimumWidth(self.fontMetrics().horizontalAdvance("m") * 26)
+        self.setMaximumWidth(self.minimumWidth())
+        top = QHBoxLayout()
+        top.setSpacing(8)
+        caption = PlainLabel("Preset")
+        caption.setBuddy(self.preset)
+        top.addWidget(caption)
+        top.addWidget(self.preset, 1)
+        inside = QWidget()
+        column = QVBoxLayout(inside)
+        column.setContentsMargins(12, 4, 12, 8)
+        column.addWidget(self.form)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        scroll.setWidget(inside)
+        scroll.viewport().setAutoFillBackground(False)
+        inside.setAutoFillBackground(False)
+        foot = QVBoxLayout()
+        foot.setSpacing(8)
+        foot.addWidget(self.reason)
+        row = QHBoxLayout()
+        row.addWidget(self.start, 1)
+        row.addWidget(self.command)
+        foot.addLayout(row)
+        card = QFrame()
+        card.setProperty("surface", "card")
+        whole = QVBoxLayout(card)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.setSpacing(0)
+        top.setContentsMargins(12, 12, 12, 4)
+        foot.setContentsMargins(12, 8, 12, 12)
+        whole.addLayout(top)
+        whole.addWidget(scroll, 1)
+        whole.addLayout(foot)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(card)

@@ -1,0 +1,211 @@
+"""Which run a pane shows, how it stands, and what can be done with it now."""
+
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+
+from rlhf_lab.core.config import Stage
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.models.offers import run_title
+from rlhf_lab.gui.models.plot_spec import number
+from rlhf_lab.gui.run_state import RunState, in_words
+from rlhf_lab.gui.theme import theme
+from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip
+
+LIVE_FIELDS = {
+    "learning_rate": ("Learning rate", "Of AdamW, from the next step on. The change is marked on the curves."),
+    "kl_coef": ("β", "The KL penalty, from the next update on. The change is marked on the curves."),
+}
+
+
+class LiveField(QWidget):
+    """A setting that may change while the run goes on."""
+
+    asked = Signal(str, float)
+
+    def __init__(self, field: str):
+        super().__init__()
+        self._field = field
+        title, help = LIVE_FIELDS[field]
+        self.edit = QLineEdit()
+        self.edit.setAccessibleName(f"New {title}")
+        self.edit.setFixedWidth(self.edit.fontMetrics().horizontalAdvance("0.000000") + 24)
+        self.edit.setToolTip(plain_tip(help))
+        self.button = QPushButton("Set")
+        self.button.setProperty("look", "small")
+        self.button.setAccessibleName(f"Set {title}")
+        self.button.setToolTip(plain_tip(help))
+        label = PlainLabel(title, role="muted")
+        label.setToolTip(plain_tip(help))
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(6)
+        for widget in (label, self.edit, self.button):
+            row.addWidget(widget)
+        self.button.clicked.connect(self._ask)
+        self.edit.returnPressed.connect(self._ask)
+        self.edit.textChanged.connect(self._judge)
+        self._judge()
+
+    def show_value(self, value: float | None) -> None:
+        """The value in force, as a hint in the empty field."""
+        self.edit.setPlaceholderText(number(value) if value is not None else "")
+
+    def value(self) -> float | None:
+        """The number that is typed in, where it is one that a run takes."""
+        try:
+            value = float(self.edit.text().replace(",", ""))
+        except ValueError:
+            return None
+        most = 1.0 if self._field == "learning_rate" else 100.0
+        return value if 0 <= value <= most else None
+
+    @Slot()
+    def _judge(self) -> None:
+        self.button.setEnabled(self.value() is not None)
+
+    @Slot()
+    def _ask(self) -> None:
+        value = self.value()
+        if value is not None:
+            self.asked.emit(self._field, value)
+            self.edit.clear()
+
+
+class RunHeader(QWidget):
+    """Says `chosen` with the id of the run that the person picked."""
+
+    chosen = Signal(str)
+
+    def __init__(self, lab: Lab, stage: Stage, live_fields: tuple[str, ...]):
+        super().__init__()
+        self._lab, self._stage = lab, stage
+        self._run: str | None = None
+        self.picker = QComboBox()
+        self.picker.setAccessibleName("Run")
+        self.picker.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+        self.picker.activated.connect(self._picked)
+        self.standing = PlainLabel(role="muted")
+        self.standing.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.live = {field: LiveField(field) for field in live_fields}
+        self.pause, self.stop, self.resume = QPushButton(), QPushButton("Stop and save"), QPushButton("Resume")
+        self.pause.setAccessibleName("Pause or go on with this run")
+        self.stop.setToolTip("Save the last whole step and end the run; it can be resumed")
+        self.resume.setToolTip("Go on from the last save, as if it had never ended")
+        theme().keep_icon(self.stop, "stop")
+        theme().keep_icon(self.resume, "resume")
+        self.message = PlainLabel(role="muted", wrap=True)
+        self.warning = PlainLabel(role="warn", wrap=True)
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        row.addWidget(self.picker)
+        row.addWidget(self.standing, 1)
+        for live in self.live.values():
+            row.addWidget(live)
+            live.asked.connect(self._set)
+        for button in (self.pause, self.stop, self.resume):
+            row.addWidget(button)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addLayout(row)
+        column.addWidget(self.message)
+        column.addWidget(self.warning)
+        self.pause.clicked.connect(self._pause)
+        self.stop.clicked.connect(self._stop)
+        self.resume.clicked.connect(self._resume)
+
+    def show_run(self, run: str | None) -> None:
+        """Speak of this run from now on."""
+        self._run = run
+        self.list_runs()
+        self.refresh()
+
+    def list_runs(self) -> None:
+        """Read which runs there are."""
+        rows = [row for row in reversed(self._lab.project.store.runs()) if row.stage == self._stage]
+        self.picker.blockSignals(True)
+        self.picker.clear()
+        for row in rows:
+            self.picker.addItem(f"{run_title(row.run)} · {self._lab.state(row.run).outcome}", row.run)
+        self.picker.setCurrentIndex(self.picker.findData(self._run))
+        self.picker.blockSignals(False)
+
+    @Slot()
+    def refresh(self) -> None:
+        """Show how the run stands now."""
+        if self._run is None:
+            return
+        state, follows = self._lab.state(self._run), self._run in self._lab.live()
+        waits = self._run in self._lab.queued()
+        self.standing.setText(standing_in_words(state))
+        self.standing.setToolTip(plain_tip(self.standing.text()))
+        self._keep_title(state)
+        self.message.setText(state.message)
+        self.message.setVisible(bool(state.message) and state.outcome != "done")
+        self.message.set_role("bad" if state.outcome == "failed" else "muted")
+        self.warning.setText(state.warnings[-1] if state.warnings else "")
+        self.warning.setVisible(bool(state.warnings))
+        for field, live in self.live.items():
+            live.setVisible(follows and state.live)
+            live.show_value(state.values.get({"kl_coef": "objective/kl_coef"}.get(field, "optim/learning_rate")))
+        self.pause.setVisible(follows)
+        self.pause.setEnabled(state.outcome in ("running", "paused") and not state.stopping)
+        if self.pause.property("goes_on") != state.paused:
+            self.pause.setProperty("goes_on", state.paused)
+            self.pause.setText("Go on" if state.paused else "Pause")
+            theme().keep_icon(self.pause, "play" if state.paused else "pause")
+        self.stop.setVisible(follows or waits)
+        self.stop.setEnabled(not state.stopping)
+        self.stop.setText("Cancel" if waits and not follows else "Stopping…" if state.stopping else "Stop and save")
+        self.resume.setVisible(not follows and not waits and state.outcome in ("stopped", "failed", "interrupted"))
+
+    def _keep_title(self, state: RunState) -> None:
+        at, text = self.picker.findData(self._run), f"{state.title} · {state.outcome}"
+        if at >= 0 and self.picker.itemText(at) != text:
+            self.picker.setItemText(at, text)
+
+    @Slot(int)
+    def _picked(self, index: int) -> None:
+        self.chosen.emit(self.picker.itemData(index))
+
+    @Slot(str, float)
+    def _set(self, field: str, value: float) -> None:
+        if self._run is not None:
+            self._lab.set(self._run, field, value)
+
+    @Slot()
+    def _pause(self) -> None:
+        if self._run is not None and self._lab.state(self._run).paused:
+            self._lab.go_on(self._run)
+        elif self._run is not None:
+            self._lab.pause(self._run)
+
+    @Slot()
+    def _stop(self) -> None:
+        if self._run is not None:
+            self._lab.stop(self._run)
+
+    @Slot()
+    def _resume(self) -> None:
+        if self._run is None:
+            return
+        try:
+            self._lab.resume(self._run)
+        except LabError as error:
+            self._lab.message.emit(str(error))
+
+
+def standing_in_words(state: RunState) -> str:
+    """ "step 12 of 20, sampling, 8 s left"."""
+    parts = []
+    if state.total:
+        parts.append(f"step {state.step:,} of {state.total:,}")
+    if state.stopping:
+        parts.append("stopping: the last whole step is being saved")
+    elif state.phase and state.live:
+        parts.append(state.phase)
+    left = state.seconds_left()
+    if left is not None and not state.stopping:
+        parts.append(f"{in_words(left)} left")
+    return " · ".join(parts)
