@@ -40,6 +40,8 @@ class Lab(QObject):
     """Show this pane ("sft", "reward", ...) with these fields of its form filled in."""
     run_asked = Signal(str)
     """Show this run in the pane of its stage."""
+    closing = Signal()
+    """The window closes: end what is not a run."""
 
     def __init__(self, project: "Project", begin: Begin, parent: QObject | None = None):
         super().__init__(parent)
@@ -144,6 +146,7 @@ class Lab(QObject):
     def let_go(self) -> None:
         """Before the window closes: leave living runs to themselves and wait for the threads."""
         self._held = True
+        self.closing.emit()
         for task in self._tasks:
             task.cancel()
         for trainer in self._trainers.values():
