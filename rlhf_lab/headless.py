@@ -1,10 +1,13 @@
 """What the command line does with the rooms: train and watch, import, run the guided experiment."""
 
+import shlex
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from rlhf_lab.core.config import Stage
 from rlhf_lab.core.control import Set
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import Finished
@@ -13,6 +16,7 @@ from rlhf_lab.runs.follow import follow
 from rlhf_lab.runs.project import Project
 from rlhf_lab.runs.recorder import Recorder
 from rlhf_lab.runs.source import ProcessRun
+from rlhf_lab.runs.warm import Standby
 from rlhf_lab.terminal import Terminal
 
 _LIVE_SETTINGS = ("learning_rate", "kl_coef")
@@ -25,6 +29,7 @@ def train(
     *,
     resume: bool = False,
     changes: Mapping[str, Any] | None = None,
+    standby: Standby | None = None,
 ) -> Finished:
     """Train in a child process and watch it to its end; Ctrl+C stops and saves it."""
     if unknown := [name for name in changes or {} if name not in _LIVE_SETTINGS]:
@@ -32,7 +37,7 @@ def train(
             f"--set {unknown[0]}: a run that has begun can only change {' and '.join(_LIVE_SETTINGS)}. "
             "For anything else start a new run."
         )
-    source, recorder = ProcessRun(folder), Recorder(project.store)
+    source, recorder = ProcessRun(folder, standby=standby), Recorder(project.store)
     recorder.catch_up(folder)
     with (
         terminal.stop_on_interrupt(folder.run) as stop,
@@ -41,6 +46,8 @@ def train(
         source.start(resume)
         for name, value in (changes or {}).items():
             source.send(Set, field=name, value=value)
+        if standby is not None:
+            standby.prepare()
         try:
             finished = follow(source, recorder, on_events, should_stop=lambda: stop.asked)
         except KeyboardInterrupt:
@@ -87,17 +94,20 @@ def guided_experiment(project: Project, seed: int, terminal: Terminal) -> dict[s
 
     begun = time.monotonic()
     project.ensure_bundled()
-    runs: dict[Any, str] = {}
-    for step in GUIDED:
-        terminal.say(f"{step.title}. {step.sentence}")
-        folder = project.create_run(guided_config(step.stage, seed, runs))
-        finished = train(project, folder, terminal)
-        if finished.outcome != "done":
-            raise LabError(
-                f"The experiment ended early: {folder.run} is {finished.outcome}. {finished.message} "
-                f"Go on with: rlhf-lab resume {folder.run} --project {project.folder}"
-            )
-        runs[step.stage] = folder.run
+    runs: dict[Stage, str] = {}
+    # The next run's child imports its libraries on the core that training leaves free.
+    with closing(Standby()) as standby:
+        for step in GUIDED:
+            terminal.say(f"{step.title}. {step.sentence}")
+            folder = project.create_run(guided_config(step.stage, seed, runs))
+            standby.enabled = step is not GUIDED[-1]
+            finished = train(project, folder, terminal, standby=standby)
+            if finished.outcome != "done":
+                raise LabError(
+                    f"The experiment ended early: {folder.run} is {finished.outcome}. {finished.message} "
+                    f"Go on with: rlhf-lab resume {folder.run} --project {shlex.quote(str(project.folder))}"
+                )
+            runs[step.stage] = folder.run
     terminal.say("Knowledge quiz. RLHF should change manner and leave knowledge where it was.")
     with terminal.bar("Quiz") as progress:
         quiz = take_quiz(project, runs, progress)
