@@ -14,8 +14,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from rlhf_lab.core.control import Control
-from rlhf_lab.core.events import Event, Finished, Phase, Progress
+from rlhf_lab.core.control import Control, StopRequested
+from rlhf_lab.core.events import Event, Finished, Phase, Progress, Resumed, Started
 from rlhf_lab.runs import host
 from rlhf_lab.runs.control_file import FileControl
 from rlhf_lab.runs.folder import RunFolder
@@ -24,6 +24,8 @@ from rlhf_lab.runs.outcome import DISK_FULL, to_the_end
 
 if TYPE_CHECKING:
     from rlhf_lab.engine.parts import Parts
+
+_SPACE_LOOK_S = 0.5
 
 Work = Callable[[RunFolder, Control, bool], Iterable[Event]]
 """What is done for a run: its folder, control, and whether to resume, to events."""
@@ -68,12 +70,14 @@ def main(arguments: Sequence[str], work: Work = stage_of, prepare: Callable[[], 
 
 def train(folder: RunFolder, attempt: int, *, resume: bool, work: Work) -> int:
     """One attempt, from its first event to its `Finished`."""
-    folder.write_process(os.getpid(), attempt)
     with EventLog(folder.events_path, attempt) as log:
+        folder.write_process(os.getpid(), attempt)
         voice = Voice(log, folder, attempt)
 
         def end(signum: int, frame: FrameType | None) -> None:
             voice.control.stop()
+            if not voice.begun:  # nothing to save, and imports and loading never tick
+                raise StopRequested
 
         signal.signal(signal.SIGTERM, end)
         voice.say(Phase(name="loading the libraries"))
@@ -88,6 +92,8 @@ class Voice:
 
     def __init__(self, log: EventLog, folder: RunFolder, attempt: int) -> None:
         self._log = log
+        self.begun = False
+        """Whether the stage has said that it is loaded."""
         self.control = FileControl(folder, attempt, self.say)
 
     def say(self, event: Event) -> None:
@@ -100,7 +106,8 @@ class Voice:
                 if error.errno not in DISK_FULL or (self.control.stop_requested and not isinstance(event, Finished)):
                     raise
                 self.control.beat(f"waiting: the disk of {self._log.path} is full, free some space")
-                self.control.wait(1.0)
+                self.control.wait(_SPACE_LOOK_S)
+        self.begun = self.begun or isinstance(event, Started | Resumed | Finished)
         if isinstance(event, Phase):
             self.control.beat(event.name)
         elif isinstance(event, Progress):

@@ -14,6 +14,7 @@ from rlhf_lab.core.config_toml import parse_config
 from rlhf_lab.core.errors import LabError
 
 _BEING_STARTED_S = 10.0
+_CLOCK_CHANGES_S = 60.0
 
 
 class Manifest(BaseModel):
@@ -52,7 +53,9 @@ class Process(NamedTuple):
         """Whether it still runs; a zombie is dead, and so is another process with its pid."""
         try:
             found = psutil.Process(self.pid)
-            return abs(found.create_time() - self.create_time) < 1.0 and found.status() != psutil.STATUS_ZOMBIE
+            # The start time is reckoned from the boot time, which moves when the clock is set.
+            same = abs(found.create_time() - self.create_time) < _CLOCK_CHANGES_S
+            return same and found.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return False
 

@@ -7,11 +7,12 @@ from enum import Enum
 
 from rlhf_lab.core.control import Stop
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.core.events import AnyEvent, Finished, Metrics, Outcome
+from rlhf_lab.core.events import AnyEvent, Finished, Metrics, Outcome, Phase
 from rlhf_lab.runs.recorder import Recorder
 from rlhf_lab.runs.source import RunSource
 
 _AWAY_S = 5.0
+_LOADING_GRACE_S = 0.5  # a child that loads hears a signal at once, a message only when it has loaded
 
 Batch = list[tuple[AnyEvent, int]]
 
@@ -59,12 +60,12 @@ class Follower:
         self._unrecorded: Batch = []
         self._step = 0
         self._beat = source.beat()
-        self._working = False
+        self._begun = self._working = False
         self._last_look = self._last_sign = now()
         self._longest_silence = 0.0
         self._stop_wanted = False
         self._stopping = _Stopping.NO
-        self._deadline = 0.0
+        self._deadline = self._last_deadline = 0.0
         if recorder is not None:
             source.seek(recorder.offset(source.run))
 
@@ -83,7 +84,7 @@ class Follower:
         alive = self.source.alive()  # asked before reading: what a dying process said last is read after
         batch = self.source.poll()
         if not batch and not alive:
-            batch = self._end("failed", self.source.exit_words())
+            batch = self._dead()
         elif not batch:
             batch = self._watch()
         else:
@@ -101,11 +102,17 @@ class Follower:
                     continue  # an earlier attempt's
                 self.finished = event
             self._step = event.step
+            self._begun = self._begun or not isinstance(event, Phase)
             self._working = self._working or isinstance(event, Metrics)
             events.append(event)
             if self.finished is not None:
                 break
         return events
+
+    def _dead(self) -> Batch:
+        if self._stopping is _Stopping.NO:
+            return self._end("failed", self.source.exit_words())
+        return self._end("stopped", "It ended before it could save. Resume goes on from the last save.")
 
     def _watch(self) -> Batch:
         """Nothing was said: is the heart beating?"""
@@ -139,14 +146,16 @@ class Follower:
         now = self._now()
         if self._stopping is _Stopping.NO:
             self._stopping = _Stopping.ASKED
-            self._deadline = now + max(self._limits.stop, 3 * self._longest_silence)
+            grace = max(self._limits.stop, 3 * self._longest_silence)
+            self._deadline = now + (grace if self._begun else _LOADING_GRACE_S)
+            self._last_deadline = now + grace + self._limits.terminate
             try:
                 self.source.send(Stop)
             except OSError:  # a full disk: the signal needs no space
                 self._deadline = now
         elif now >= self._deadline and self._stopping is _Stopping.ASKED:
             self._stopping = _Stopping.TOLD
-            self._deadline = now + self._limits.terminate
+            self._deadline = self._last_deadline
             self.source.ask_to_end()
         elif now >= self._deadline:
             self.source.kill()

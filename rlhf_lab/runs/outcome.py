@@ -25,7 +25,7 @@ def to_the_end(make_events: Callable[[], Iterable[Event]]) -> Iterator[Event]:
                 return
         yield Finished(step=step, outcome="failed", message="The stage ended without saying how.")
     except StopRequested:
-        yield Finished(step=step, outcome="stopped", message="Stopped before anything was trained.")
+        yield Finished(step=step, outcome="stopped", message="Stopped while it was being loaded.")
     except Exception as error:
         traceback.print_exc()
         yield Finished(step=step, outcome="failed", message=error_in_words(error))

@@ -15,6 +15,8 @@ from rlhf_lab.runs.folder import RunFolder
 def work(folder: RunFolder, control: Control, resume: bool) -> Iterator[Event]:
     steps = folder.config.max_steps
     first = 3 if resume else 0
+    if folder.config.note == "load for ever":
+        wait_for_ever()
     device = f"attempt with note {folder.config.note}"
     yield Resumed(step=first, device=device) if resume else Started(device=device, total_steps=steps)
     for step in range(first + 1, steps + 1):

@@ -52,6 +52,16 @@ def test_stopped(new_run: NewRun, project: Project) -> None:
     assert project.run(source.run).has_result()
 
 
+def test_loading_is_stopped_at_once(new_run: NewRun) -> None:
+    source = start(new_run("load for ever"))
+    follow_on(source, until=lambda events: bool(events))
+    began = time.monotonic()
+    _, finished = follow_on(source, stop=lambda _: True)
+    assert finished is not None
+    assert (finished.outcome, finished.message) == ("stopped", "Stopped while it was being loaded.")
+    assert time.monotonic() - began < 5
+
+
 def test_a_signal_asks_to_stop(new_run: NewRun) -> None:
     folder = new_run("until stopped")
     source = start(folder)

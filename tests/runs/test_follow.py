@@ -182,6 +182,17 @@ def test_what_the_database_cannot_take_now_it_gets_later(
     assert project.store.curves(folder.run)["train/loss"] == ([1, 2], [1.0, 0.5])
 
 
+def test_dying_of_a_stop_is_a_stop(clock: Clock) -> None:
+    run = FakeRun(obedient=False)
+    follower = Follower(run, now=clock)
+    follower.stop()
+    follower.step()
+    run.die()
+    follower.step()
+    assert follower.finished is not None
+    assert follower.finished.outcome == "stopped"
+
+
 def test_following_leaves_without_an_end() -> None:
     run = FakeRun()
     run.feed(Started(device="fake"))

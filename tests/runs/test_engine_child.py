@@ -1,0 +1,69 @@
+"""The real child with the real engine on the bundled model: train, stop, resume, and ask the result."""
+
+from pathlib import Path
+
+import pytest
+
+from rlhf_lab.core.config import SftConfig
+from rlhf_lab.core.events import AnyEvent, Checkpointed, Metrics, Resumed, Started
+from rlhf_lab.runs.experiment import GUIDED, guided_config
+from rlhf_lab.runs.project import Project
+from rlhf_lab.runs.recorder import Recorder
+from rlhf_lab.runs.source import ProcessRun
+
+from .conftest import follow_on
+
+
+@pytest.fixture
+def bundled(tmp_path: Path) -> Project:
+    project = Project.open(tmp_path / "project")
+    project.ensure_bundled()
+    return project
+
+
+def test_sft_stops_and_resumes(bundled: Project) -> None:
+    config = SftConfig(
+        dataset="lab world demonstrations",
+        max_steps=12,
+        batch_size=4,
+        eval_size=4,
+        lora_r=2,
+        max_prompt_tokens=48,
+        max_new_tokens=8,
+        threads=1,
+    )
+    with bundled as project:
+        folder = project.create_run(config)
+        assert folder.manifest.gold
+
+        def first_step_done(events: list[AnyEvent]) -> bool:
+            return any(isinstance(e, Metrics) and e.step == 1 for e in events)
+
+        recorder = Recorder(project.store)
+        source = ProcessRun(folder)
+        source.start()
+        events, stopped = follow_on(source, recorder, stop=first_step_done)
+        assert stopped is not None
+        assert stopped.outcome == "stopped", folder.child_log_path.read_text()
+        assert any(isinstance(e, Started) for e in events)
+        assert any(isinstance(e, Checkpointed) for e in events)
+        assert folder.has_result()
+
+        source = ProcessRun(folder)
+        source.start(resume=True)
+        events, finished = follow_on(source, recorder)
+        assert finished is not None
+        assert finished.outcome == "done", folder.child_log_path.read_text()
+        assert any(isinstance(e, Resumed) and e.step == stopped.step for e in events)
+        assert project.store.curves(folder.run)["train/loss"][0] == list(range(1, 13))
+        assert folder.path.joinpath("adapter").stat().st_mode & 0o777 == 0o700
+
+
+def test_the_guided_experiment_chains_its_runs() -> None:
+    runs = {"sft": "sft-4", "reward": "reward-2"}
+    configs = {step.stage: guided_config(step.stage, 3, runs) for step in GUIDED}
+    assert list(configs) == ["sft", "reward", "ppo"]
+    assert {config.seed for config in configs.values()} == {3}
+    assert configs["sft"].start_from is None
+    assert configs["reward"].start_from == configs["ppo"].start_from == "sft-4"
+    assert configs["ppo"].reward_model == "reward-2"
