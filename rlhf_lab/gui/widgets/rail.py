@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QKeySequence
+from PySide6.QtGui import QKeyEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QButtonGroup, QFrame, QToolButton, QVBoxLayout, QWidget
 
 from rlhf_lab.gui.theme import theme
@@ -42,7 +42,8 @@ class Rail(QFrame):
             button = self._entry(place.title, place.name)
             keys = QKeySequence(f"Ctrl+{number}")
             button.setToolTip(f"{place.tip} ({keys.toString(QKeySequence.SequenceFormat.NativeText)})")
-            button.setShortcut(keys)
+            # Not the button's own shortcut, which acts 100 ms later, after showing itself pressed.
+            QShortcut(keys, self, button.click)
             button.setCheckable(True)
             button.clicked.connect(lambda _=False, n=place.name: self.chosen.emit(n))
             self._group.addButton(button)
@@ -50,7 +51,7 @@ class Rail(QFrame):
             column.addWidget(button)
         column.addStretch(1)
         settings = self._entry("Settings", "settings")
-        settings.setShortcut(QKeySequence("Ctrl+,"))
+        QShortcut(QKeySequence("Ctrl+,"), self, settings.click)
         settings.setToolTip("Theme and training settings (Ctrl+,)")
         settings.clicked.connect(self.settings_asked)
         column.addWidget(settings)

@@ -1,0 +1,218 @@
+"""The window: panes by key, the strip, messages, closing, errors, one window a project."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractItemView,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QLineEdit,
+    QPlainTextEdit,
+    QPushButton,
+    QWidget,
+)
+from pytestqt.qtbot import QtBot
+
+from rlhf_lab.core.config import SftConfig
+from rlhf_lab.core.events import Finished, Metrics, Paused, Phase, Progress, Started
+from rlhf_lab.gui.app import Failures
+from rlhf_lab.gui.closing import CloseDialog
+from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.main_window import PLACES, MainWindow
+from rlhf_lab.gui.settings import Settings, SettingsDialog
+from rlhf_lab.gui.single import SingleWindow
+from rlhf_lab.gui.theme import DARK, theme
+from tests.gui.conftest import FakeRuns
+
+CTRL = Qt.KeyboardModifier.ControlModifier
+
+
+def press(button: QWidget, qtbot: QtBot) -> None:
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def test_every_pane_has_its_key(qtbot: QtBot, window: MainWindow) -> None:
+    for number, place in reversed(list(enumerate(PLACES, 1))):
+        qtbot.keyClick(window, getattr(Qt.Key, f"Key_{number}"), CTRL)
+        assert window.stack.currentWidget() is window.pane(place.name)
+        assert window.rail._buttons[place.name].isChecked()
+
+
+def test_arrows_walk_the_rail(qtbot: QtBot, window: MainWindow) -> None:
+    first = window.rail._buttons["data"]
+    first.setFocus()
+    qtbot.keyClick(first, Qt.Key.Key_Down)
+    assert window.rail._buttons["sft"].isChecked()
+
+
+@pytest.mark.parametrize("name", [place.name for place in PLACES])
+def test_every_control_has_a_name(window: MainWindow, name: str) -> None:
+    window.show_pane(name)
+    kinds = (QAbstractButton, QLineEdit, QComboBox, QAbstractSpinBox, QAbstractItemView, QPlainTextEdit)
+    controls = [found for kind in kinds for found in window.findChildren(kind) if found.isVisible()]
+    nameless = [
+        control
+        for control in controls
+        if control.focusPolicy() & Qt.FocusPolicy.TabFocus and not (control.accessibleName() or text_of(control))
+    ]
+    assert len(controls) >= len(PLACES)
+    assert nameless == []
+
+
+def text_of(control: QWidget) -> str:
+    return control.text().strip() if isinstance(control, QAbstractButton) else ""
+
+
+def test_the_strip_follows_a_run(
+    qtbot: QtBot, window: MainWindow, fakes: FakeRuns, begun_run: Callable[..., str], lab: Lab, model: str
+) -> None:
+    strip = window.strip
+    assert strip.doing.text() == "Nothing is training."
+    run = begun_run()
+    lab.start(SftConfig(dataset="talks", model=model))
+    fake = fakes.runs[run]
+    fake.feed(Started(device="cpu", total_steps=10), Phase(name="loading the model"))
+    qtbot.waitUntil(lambda: strip.doing.text() == "Loading the model…")
+    fake.feed(Metrics(step=5, values={"train/loss": 1.25}), Progress(step=4, done=4, total=10))
+    fake.feed(Progress(step=5, done=5, total=10))
+    qtbot.waitUntil(lambda: strip.share.text() == "50%")
+    assert strip.title.text() == "SFT 1"
+    assert strip.numbers[0].text() == "Loss 1.25"
+    assert "left" in strip.left.text()
+    assert strip.queue.text() == "1 queued"
+    press(strip.pause, qtbot)
+    fake.feed(Paused(paused=True))
+    qtbot.waitUntil(lambda: strip.doing.text() == "Paused")
+    assert strip.pause.accessibleName() == "Go on"
+    press(strip.pause, qtbot)
+    assert [command.kind for command in fake.sent] == ["pause", "go_on"]
+
+
+def test_stopping_is_shown_at_once_and_the_end_offers_to_resume(
+    qtbot: QtBot, window: MainWindow, fakes: FakeRuns, begun_run: Callable[..., str]
+) -> None:
+    run = begun_run()
+    fakes.runs[run].obedient = False
+    press(window.strip.stop, qtbot)
+    assert window.strip.doing.text().startswith("Stopping…")
+    assert not window.strip.stop.isEnabled()
+    fakes.runs[run].feed(Finished(outcome="stopped", message="Saved at step 3."))
+    qtbot.waitUntil(lambda: window.strip.resume.isVisible())
+    assert window.strip.doing.text() == "Stopped and saved. Saved at step 3."
+    press(window.strip.resume, qtbot)
+    qtbot.waitUntil(lambda: fakes.begun[-1] == (run, "resume"))
+
+
+def test_a_dead_run_is_told_in_words_with_a_way_on(
+    qtbot: QtBot, window: MainWindow, fakes: FakeRuns, begun_run: Callable[..., str]
+) -> None:
+    run = begun_run()
+    fakes.runs[run].die()
+    qtbot.waitUntil(lambda: window.messages.messages() != [])
+    message = window.messages.messages()[0]
+    assert message.text == "SFT 1 failed. The fake died."
+    resume = next(b for b in message.findChildren(QPushButton) if b.text() == "Resume")
+    press(resume, qtbot)
+    qtbot.waitUntil(lambda: fakes.begun[-1] == (run, "resume"))
+    assert window.messages.messages() == []
+
+
+def test_messages_do_not_pile_up(window: MainWindow) -> None:
+    for text in ("one", "two", "two", "three", "four"):
+        window.show_note(text)
+    assert [message.text for message in window.messages.messages()] == ["two", "three", "four"]
+
+
+def test_closing_asks_and_escape_stays(qtbot: QtBot, window: MainWindow, begun_run: Callable[..., str]) -> None:
+    begun_run()
+    window.close()
+    dialog = window.findChild(CloseDialog)
+    assert "SFT 1 still trains" in [label.text() for label in dialog.findChildren(type(window.strip.doing))]
+    qtbot.keyClick(dialog, Qt.Key.Key_Escape)
+    assert window.isVisible()
+
+
+def test_closing_can_keep_training(
+    qtbot: QtBot, window: MainWindow, fakes: FakeRuns, begun_run: Callable[..., str]
+) -> None:
+    run = begun_run()
+    window.close()
+    with qtbot.waitSignal(window.closed):
+        press(window.findChild(CloseDialog).keep, qtbot)
+    assert fakes.runs[run].alive()
+    assert fakes.runs[run].sent == []
+
+
+def test_closing_can_stop_and_save(
+    qtbot: QtBot, window: MainWindow, fakes: FakeRuns, begun_run: Callable[..., str], lab: Lab, model: str
+) -> None:
+    run = begun_run()
+    waiting = lab.start(SftConfig(dataset="talks", model=model))
+    window.close()
+    with qtbot.waitSignal(window.closed):
+        press(window.findChild(CloseDialog).stop, qtbot)
+    assert lab.state(run).outcome == "stopped"
+    assert [begun for begun, _ in fakes.begun] == [run], "nothing new starts while the window closes"
+    assert lab.project.run_row(waiting).outcome == "queued"
+
+
+def test_an_error_nobody_caught_is_told_and_the_window_lives(
+    qtbot: QtBot, window: MainWindow, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    failures = Failures()
+    failures.happened.connect(window.show_problem)
+    try:
+        raise ZeroDivisionError("<b>oops</b>")
+    except ZeroDivisionError as error:
+        sys.excepthook(type(error), error, error.__traceback__)
+    failures.close()
+    assert "ZeroDivisionError: <b>oops</b>" in window.messages.messages()[0].text
+    assert "Traceback" in capsys.readouterr().err
+    assert window.isVisible()
+
+
+def test_the_colours_can_be_chosen(qtbot: QtBot, window: MainWindow, settings: Settings, tmp_path: Path) -> None:
+    qtbot.keyClick(window, Qt.Key.Key_Comma, CTRL)
+    dialog = window.findChild(SettingsDialog)
+    dialog.theme.setFocus()
+    qtbot.keyClick(dialog.theme, Qt.Key.Key_End)
+    assert theme().colours is DARK
+    assert Settings(tmp_path / "settings.ini").theme == "dark"
+    theme().choose("system")
+
+
+def test_threads_of_the_settings_reach_the_run(qtbot: QtBot, lab: Lab, begun_run: Callable[..., str]) -> None:
+    lab.default_threads = 3
+    assert lab.project.run(begun_run()).config.threads == 3
+
+
+def test_a_second_window_raises_the_first(qtbot: QtBot, tmp_path: Path) -> None:
+    first, second = SingleWindow(tmp_path), SingleWindow(tmp_path)
+    assert first.claim()
+    first.listen()
+    assert not second.claim()
+    with qtbot.waitSignal(first.raise_asked):
+        assert second.raise_first()
+    first.close()
+    assert second.claim()
+    second.close()
+
+
+def test_a_project_folder_that_cannot_be_used_is_said(
+    qtbot: QtBot, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from PySide6.QtCore import QTimer
+
+    from rlhf_lab.gui import app
+
+    (tmp_path / "file").write_text("")
+    QTimer.singleShot(0, lambda: QApplication.activeModalWidget().close())
+    assert app.main(tmp_path / "file" / "project") == 1
+    assert "--project" in capsys.readouterr().err
