@@ -1,4 +1,4 @@
-"""AdamW over one adapter, as the SFT and reward stages use it: clipped, finite, saved exactly."""
+"""AdamW over one adapter: clipped, finite, saved exactly."""
 
 import torch
 from torch import Tensor, nn
@@ -11,11 +11,14 @@ _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 class Optimiser:
     """Moments are fp32 like the weights. No weight decay: LoRA's start, the base, is what is decayed to anyway."""
 
-    def __init__(self, parameters: dict[str, nn.Parameter], max_grad_norm: float) -> None:
+    def __init__(
+        self, parameters: dict[str, nn.Parameter], max_grad_norm: float, *, eps: float = 1e-8, name: str = ""
+    ) -> None:
         self._parameters = parameters
         self._max_grad_norm = max_grad_norm
+        self._term = f"the gradient of the {name} adapter" if name else "the gradient"
         # Fused: one pass over the memory; a loop over dozens of small tensors is mostly Python.
-        self._adam = torch.optim.AdamW(parameters.values(), eps=1e-8, weight_decay=0.0, fused=True)
+        self._adam = torch.optim.AdamW(parameters.values(), eps=eps, weight_decay=0.0, fused=True)
 
     def step(self, learning_rate: float) -> float:
         """Use and forget the gradients; their norm before clipping.
@@ -24,7 +27,7 @@ class Optimiser:
         """
         gradients = [p.grad for p in self._parameters.values() if p.grad is not None]
         norm = nn.utils.get_total_norm(gradients)
-        require_finite({"the gradient": norm})
+        require_finite({self._term: norm})
         nn.utils.clip_grads_with_norm_(self._parameters.values(), self._max_grad_norm, norm)
         for group in self._adam.param_groups:
             group["lr"] = learning_rate
@@ -48,6 +51,7 @@ class Optimiser:
     @torch.no_grad()
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Put back what `tensors` gave, exactly."""
+        self._adam.state.clear()
         for name, parameter in self._parameters.items():
             parameter.copy_(tensors[f"weight/{name}"])
             if f"step/{name}" in tensors:

@@ -29,6 +29,7 @@ def train(config: PpoConfig, parts: Parts, rewards: Sequence[RewardSource] | Non
     """The whole run. ``rewards`` are summed; without any given, the score is that of the run's reward model."""
     # 1. One base, its adapters, and where the scores come from.
     yield Phase(name="loading the model")
+    machine.use_threads(config.threads)
     backbone = Backbone.load(parts.model, start_adapters=parts.start_adapters, dtype=config.dtype, device=config.device)
     backbone.check_length(config.max_prompt_tokens + config.max_new_tokens)
     rewards = [load_reward_model(backbone, config, parts)] if rewards is None else rewards
@@ -42,16 +43,23 @@ def train(config: PpoConfig, parts: Parts, rewards: Sequence[RewardSource] | Non
     heldout, _ = encode(backbone.tokenizer, kept_out, chosen, config.max_prompt_tokens)
     # 3. Where the run stands.
     run = Run(config, parts, backbone, Trainable(backbone, config), rewards, pool, heldout)
-    found = checkpoint.newest(parts.folder / "checkpoints") if parts.resume else None
+    damaged: list[str] = []
+    found = None
+    if parts.resume:
+        found = checkpoint.newest(parts.folder / "checkpoints", lambda path, why: damaged.append(f"{path.name}: {why}"))
     device, versions = machine.describe(backbone.device, backbone.dtype), machine.versions()
     if found:
         run.go_back_to(*found)
         yield Resumed(step=run.step, device=device, versions=versions, total_steps=config.updates)
     else:
-        counts = run.parameter_counts()
+        counts = backbone.parameter_counts
         yield Started(device=device, versions=versions, parameters=counts, total_steps=config.updates)
+    for text in damaged:
+        yield Warned(step=run.step, code="checkpoint_damaged", text=f"Passed over a damaged checkpoint, {text}.")
     if not heldout:
-        yield Warned(code="no_heldout", text="The data set has no held-out prompts: nothing is evaluated.")
+        yield Warned(
+            step=run.step, code="no_heldout", text="The data set has no held-out prompts: nothing is evaluated."
+        )
     yield Progress(step=run.step, done=run.step, total=config.updates)
     # 4. Updates, until all are done, a person stops the run, or a number stops being one.
     try:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from rlhf_lab.core.config import PpoConfig
+from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import (
     AnyEvent,
     Changed,
@@ -64,12 +65,10 @@ class Run:
         self.learning_rate = self.config.learning_rate
         self.whole = self.trainable.snapshot()
 
-    def parameter_counts(self) -> dict[str, int]:
-        return self.backbone.parameter_counts | self.trainable.counts()
-
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds beside tensors; random numbers and data order follow from the step."""
         return {
+            "base_hash": self.backbone.base_hash,
             "step": self.step,
             "kl_coef": self.kl_coef,
             "learning_rate": self.learning_rate,
@@ -78,6 +77,8 @@ class Run:
         }
 
     def go_back_to(self, step: int, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        if state["base_hash"] != self.backbone.base_hash:
+            raise LabError("The model's files were changed since this run began, so it cannot go on. Start a new run.")
         self.trainable.restore(tensors)
         self.whole, self.saved = tensors, state
         self.step = step
@@ -102,7 +103,7 @@ class Run:
     def look(self) -> Iterator[AnyEvent]:
         """Evaluate when it is due and was not done yet."""
         every = self.config.eval_every
-        due = self.step == self.config.updates or (every and self.step % every == 0)
+        due = self.step in (0, self.config.updates) or (every and self.step % every == 0)
         if not due or self.evaluated == self.step or not self.heldout:
             return
         self.doing = f"the evaluation after update {self.step}"
@@ -121,8 +122,8 @@ class Run:
             setattr(self, name, value)
             yield Changed(step=self.step, field=name, value=value)
         step = self.step + 1
-        warm = min(1.0, step / config.warmup_steps) if config.warmup_steps else 1.0
-        self.trainable.set_learning_rates(self.learning_rate * warm, config.value_learning_rate * warm)
+        warm = min(1.0, step / (config.warmup_steps + 1))
+        self.trainable.learning_rates = (self.learning_rate * warm, config.value_learning_rate * warm)
 
         self.doing = f"update {step}"
         yield Phase(step=step, name="sampling")
@@ -131,7 +132,7 @@ class Run:
         asked, cut = encode(backbone.tokenizer, self.pool, places, config.max_prompt_tokens)
         if cut and not self.shortened:
             self.shortened = True
-            yield Warned(step=step, code="prompts_shortened", text=_shortened(cut, len(asked), config))
+            yield Warned(step=step, code="cut", text=_shortened(cut, len(asked), config))
         generator = generator_for(config.seed, "answers", step)
         episodes = sample_episodes(backbone, asked, config, generator=generator, tick=tick)
         sampled = time.perf_counter()

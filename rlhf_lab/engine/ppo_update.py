@@ -55,7 +55,7 @@ def learn(
     for _ in range(config.epochs):
         for rows in minibatches(len(rollout.episodes), config.minibatches, generator):
             seen.begin()
-            _accumulate(backbone, trainable, rollout, targets, config, rows, seen, tick)
+            _accumulate(backbone, rollout, targets, config, rows, seen, tick)
             seen.finish(*trainable.step())
     return seen.metrics()
 
@@ -68,7 +68,6 @@ def minibatches(episodes: int, count: int, generator: torch.Generator) -> list[l
 
 def _accumulate(
     backbone: Backbone,
-    trainable: Trainable,
     rollout: Rollout,
     targets: Targets,
     config: PpoConfig,
@@ -77,7 +76,6 @@ def _accumulate(
     tick: Callable[[], None],
 ) -> None:
     """Gradients of one minibatch, micro-batch by micro-batch."""
-    trainable.zero_grad()
     tokens = int(rollout.mask[rows].sum())
     for part in rollout.episodes.micro_batches(config.micro_batch_size, rows):
         tick()

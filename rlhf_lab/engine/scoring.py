@@ -20,9 +20,6 @@ from rlhf_lab.engine.prompts import Asked
 LOGITS_AT_ONCE = 2**24
 """Logits held at one time (64 MB in fp32), whatever the vocabulary and the micro-batch."""
 
-NO_GRAD_FACTOR = 4
-"""Without a backward pass so many more micro-batches fit at once."""
-
 
 @dataclass(frozen=True)
 class Episodes:
@@ -137,7 +134,7 @@ def score_answers(
 ) -> Tensor:
     """The raw score of each whole answer, read at its last valid token (its end token, unless it was cut): [B]."""
     scores = torch.empty(len(episodes), device=backbone.device)
-    for rows in episodes.micro_batches(micro_batch_size * NO_GRAD_FACTOR):
+    for rows in episodes.micro_batches(micro_batch_size):
         tick()
         batch = pack(backbone, episodes, rows)
         hidden = backbone.hidden(batch.ids, batch.mask, adapter)
@@ -157,7 +154,7 @@ def _at_answer_tokens(
     """``measure(states [n, D], targets [n]) -> [n, K]`` at every answer token: [B, R, K], 0 at padding."""
     mask = episodes.answer_mask(backbone.device)
     out: Tensor | None = None
-    for rows in episodes.micro_batches(micro_batch_size * NO_GRAD_FACTOR):
+    for rows in episodes.micro_batches(micro_batch_size):
         tick()
         batch = pack(backbone, episodes, rows)
         found = measure(states_before(backbone, batch, adapter), batch.targets)

@@ -31,9 +31,7 @@ def quiet() -> None:
 
 def test_logprobs_and_entropy_are_those_of_a_plain_full_softmax(backbone: Backbone):
     trained(backbone)
-    logprobs, entropy = score_tokens(
-        backbone, episodes(), "policy", temperature=0.7, micro_batch_size=2, tick=quiet
-    )
+    logprobs, entropy = score_tokens(backbone, episodes(), "policy", temperature=0.7, micro_batch_size=2, tick=quiet)
     for row, (asked, answer) in enumerate(zip(PROMPTS, ANSWERS, strict=True)):
         ids, mask = pad([asked + answer], backbone.pad_id)
         with torch.no_grad():

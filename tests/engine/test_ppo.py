@@ -1,0 +1,381 @@
+"""The PPO stage as a run drives it: the bandit's optimum, resume, stop, live changes, what is written."""
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import WORDS, make_tokenizer, perturb, prompt, save_model, tiny_llama
+from stage_runs import StopAfterTicks, curves, last, metric, of, parts
+
+from rlhf_lab.core.config import PpoConfig
+from rlhf_lab.core.control import NoControl
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.events import (
+    Changed,
+    Checkpointed,
+    Event,
+    Metrics,
+    Phase,
+    Progress,
+    Resumed,
+    Samples,
+    Started,
+    Warned,
+)
+from rlhf_lab.core.metrics import METRICS
+from rlhf_lab.core.records import Prompt, PromptOnly
+from rlhf_lab.engine import ppo
+from rlhf_lab.engine.backbone import Backbone
+from rlhf_lab.engine.batches import pad
+from rlhf_lab.engine.chat import encode_prompt
+from rlhf_lab.engine.parts import Parts
+from rlhf_lab.engine.scoring import Episodes
+
+SETTINGS = {
+    "batch_size": 8,
+    "micro_batch_size": 4,
+    "max_prompt_tokens": 48,
+    "max_new_tokens": 10,
+    "updates": 4,
+    "epochs": 2,
+    "minibatches": 2,
+    "learning_rate": 3e-3,
+    "value_learning_rate": 3e-3,
+    "lora_r": 4,
+    "lora_alpha": 8,
+    "eval_every": 2,
+    "eval_size": 6,
+    "checkpoint_every": 2,
+    "threads": 1,
+    "device": "cpu",
+}
+
+
+def config(**changes: object) -> PpoConfig:
+    return PpoConfig(**(SETTINGS | changes))
+
+
+def questions(count: int = 30) -> list[PromptOnly]:
+    """Every fifth is held out."""
+    return [
+        PromptOnly(
+            prompt=Prompt(
+                messages=prompt(f"What is {WORDS[i % 10]} {WORDS[i // 10 % 10]}?").messages, tags={"number": i}
+            ),
+            split="heldout" if i % 5 == 4 else "train",
+        )
+        for i in range(count)
+    ]
+
+
+@pytest.fixture
+def reward_run(load: Callable[..., Backbone], tmp_path: Path) -> Path:
+    """The adapter of a reward run on the tiny model."""
+    backbone = load()
+    backbone.add_adapter("reward", r=3, alpha=6, seed=5, head=True)
+    perturb(backbone, "reward", 5)
+    folder = tmp_path / "reward"
+    backbone.save_adapter("reward", folder, {"stage": "reward", "score_mean": 0.4, "score_std": 2.5})
+    return folder
+
+
+@pytest.fixture
+def given(tiny_model: Path, reward_run: Path, tmp_path: Path) -> Callable[..., Parts]:
+    """``given("name", **changes)``: parts of a PPO run in a folder of that name."""
+    return lambda name="run", **changes: parts(
+        tmp_path / name, tiny_model, questions(), **({"reward_adapter": reward_run} | changes)
+    )
+
+
+def run(settings: PpoConfig, with_parts: Parts) -> list[Event]:
+    return list(ppo.train(settings, with_parts))
+
+
+class Person(NoControl):
+    """Changes settings at given updates."""
+
+    def __init__(self, wishes: dict[int, dict[str, float]]) -> None:
+        self._wishes = wishes
+        self._updates = 0
+
+    def changes(self) -> dict[str, float]:
+        self._updates += 1
+        return self._wishes.get(self._updates, {})
+
+
+def test_the_bandit_reaches_its_optimum(tiny_model: Path, tmp_path: Path, load: Callable[..., Backbone]):
+    """One prompt, answers of one token, known rewards: π* ∝ π_ref·exp(r/β) and β·log E_ref[exp(r/β)].
+
+    The reward is β·(log of how the reference answers another prompt − its answer to this one), so that π* is
+    a distribution that the model's head can express.
+    """
+    beta = 0.5
+    backbone = load()
+    here, there = (encode_prompt(backbone.tokenizer, prompt(text), 48)[0] for text in ("tea", "What is blue moon?"))
+
+    def distribution(of: Backbone, asked: list[int], adapter: str | None) -> torch.Tensor:
+        ids, mask = pad([asked], of.pad_id)
+        with torch.no_grad():
+            return of.logits(of.hidden(ids, mask, adapter))[0, -1].double().log_softmax(-1)
+
+    reference = distribution(backbone, here, None)
+    reward = beta * (distribution(backbone, there, None) - reference) + 3.0
+    optimum = (reference + reward / beta).log_softmax(-1)
+    best = beta * (reference + reward / beta).logsumexp(-1).item()
+
+    def known(episodes: Episodes, tick: Callable[[], None]) -> torch.Tensor:
+        return reward[[answer[0] for answer in episodes.answer_ids]].float()
+
+    settings = config(
+        kl_coef=beta,
+        max_new_tokens=1,
+        batch_size=96,
+        micro_batch_size=96,
+        minibatches=1,
+        epochs=2,
+        updates=36,
+        learning_rate=0.02,
+        value_learning_rate=0.02,
+        lora_r=8,
+        eval_every=0,
+        checkpoint_every=0,
+    )
+    one = [PromptOnly(prompt=prompt("tea"))]
+    calmer = Person({20: {"learning_rate": 6e-3}, 29: {"learning_rate": 2e-3}})
+    events = list(ppo.train(settings, parts(tmp_path / "bandit", tiny_model, one, control=calmer), [known]))
+    assert last(events).outcome == "done"
+    backbone.load_adapter("policy", tmp_path / "bandit" / "adapter")
+    found = distribution(backbone, here, "policy")
+
+    def kl(p: torch.Tensor, q: torch.Tensor) -> float:
+        return (p.exp() * (p - q)).sum().item()
+
+    value = (found.exp() * reward).sum().item() - beta * kl(found, reference)
+    assert kl(reference, optimum) > 0.3, "the task is not trivial"
+    assert kl(found, optimum) < 0.02 * kl(reference, optimum)
+    # The shortfall of the objective is exactly β·KL(π‖π*).
+    assert best - value == pytest.approx(beta * kl(found, optimum), abs=1e-6)
+
+
+def test_a_run_says_what_it_should(given: Callable[..., Parts]):
+    def judge(asked: Prompt, text: str) -> dict[str, float]:
+        number = asked.tags["number"]
+        return {"gold": float(len(text)), **({"odd": 1.0} if number % 2 else {})}
+
+    events = run(config(adaptive_kl=True), given(judge=judge))
+    assert [e.kind for e in events[:3]] == ["phase", "started", "progress"]
+    assert last(events).outcome == "done"
+    assert [(e.done, e.total) for e in of(events, Progress)] == [(i, 4) for i in range(5)]
+    steps = [e for e in of(events, Metrics) if "objective/kl" in e.values]
+    assert [e.step for e in steps] == [1, 2, 3, 4]
+    wanted = {name for name in METRICS if name.startswith(("objective/", "policy/", "val/", "loss/", "time/"))}
+    wanted |= {"episodes", "optim/grad_norm", "optim/grad_norm_value", "optim/learning_rate"}
+    wanted |= {"perf/tokens_per_second", "perf/memory"}
+    for event in steps:
+        assert set(event.values) == wanted
+        assert all(math.isfinite(value) for value in event.values.values())
+    assert metric(events, "episodes") == [8, 16, 24, 32]
+    # The first update, before anything was learned.
+    assert steps[0].values["objective/kl"] == 0
+    assert steps[0].values["policy/ratio_first_dev"] < 1e-5
+    # Adaptive β falls while KL is under its target.
+    assert metric(events, "objective/kl_coef") == sorted(metric(events, "objective/kl_coef"), reverse=True)
+
+    looks = [e for e in of(events, Metrics) if "eval/score" in e.values]
+    assert [e.step for e in looks] == [0, 2, 4]
+    assert looks[0].values["eval/kl"] == 0
+    shown = list(of(events, Samples))
+    assert [e.step for e in shown] == [0, 2, 4]
+    for look, samples in zip(looks, shown, strict=True):
+        assert samples.name == "heldout"
+        assert len(samples.rows) == 6
+        assert [r.tags["number"] for r in samples.rows] == [4, 9, 14, 19, 24, 29]
+        for name, key in (("eval/score", "score"), ("eval/kl", "kl"), ("eval/length", "tokens"), ("eval/gold", "gold")):
+            numbers = [row.values[key] for row in samples.rows]
+            assert look.values[name] == pytest.approx(sum(numbers) / 6, abs=1e-6)
+        assert look.values["eval/odd"] == 1.0
+        assert [("odd" in r.values) for r in samples.rows] == [False, True, False, True, False, True]
+
+
+def test_score_is_the_reward_adapters_on_its_stored_scale(
+    given: Callable[..., Parts], load: Callable[..., Backbone], reward_run: Path
+):
+    found = given()
+    events = run(config(updates=1), found)
+    backbone = load()
+    backbone.load_adapter("reward", reward_run, head=True)
+    row = next(of(events, Samples)).rows[0]
+    asked, _ = encode_prompt(backbone.tokenizer, questions()[4].prompt, 48)
+    assert row.values["tokens"] == 10, "cut, so its text has all its tokens"
+    answer = backbone.tokenizer.encode(row.completion, add_special_tokens=False)
+    ids, mask = pad([asked + answer], backbone.pad_id)
+    raw = backbone.head("reward", backbone.hidden(ids, mask, "reward"))[0, -1].item()
+    if len(answer) == 10:
+        assert row.values["score"] == pytest.approx((raw - 0.4) / 2.5, abs=1e-4)
+
+
+class Counter(NoControl):
+    """Counts how often it was polled."""
+
+    ticks = 0
+
+    def tick(self) -> None:
+        self.ticks += 1
+
+
+def polled_at(events: Iterator[Event], counter: Counter) -> tuple[list[Event], dict[tuple[int, str], int]]:
+    """The events, and how many polls lay before each phase: {(step, phase): polls}."""
+    seen, polls = [], {}
+    for event in events:
+        seen.append(event)
+        if isinstance(event, Phase):
+            polls[event.step, event.name] = counter.ticks
+    return seen, polls
+
+
+def test_stopped_in_mid_update_and_resumed_is_uninterrupted(given: Callable[..., Parts]):
+    settings = config(warmup_steps=2, adaptive_kl=True, checkpoint_every=3, eval_every=2)
+    counter = Counter()
+    whole, polls = polled_at(ppo.train(settings, given("whole", control=counter)), counter)
+    # Two optimiser steps into update 2; while looking after update 2; while sampling in update 4.
+    stops = {2: polls[2, "learning"] + 3, 3: polls[2, "evaluating"] + 2, 4: polls[4, "sampling"] + 5}
+    assert polls[2, "learning"] + 4 == polls[2, "evaluating"]
+    for kept, (update, ticks) in zip((1, 2, 3), stops.items(), strict=True):
+        name = f"broken-{update}"
+        first = run(settings, given(name, control=StopAfterTicks(ticks)))
+        assert (last(first).outcome, last(first).step) == ("stopped", kept)
+        assert list(of(first, Checkpointed))[-1].path == f"checkpoints/step-{kept}"
+        assert (given(name).folder / "adapter" / "adapter_model.safetensors").exists()
+        again = run(settings, given(name, resume=True))
+        assert next(of(again, Resumed)).step == kept
+        assert not list(of(again, Started))
+        assert last(again).outcome == "done"
+        assert curves(first, again) == curves(whole)
+        one, other = (given(n).folder / "adapter" / "adapter_model.safetensors" for n in ("whole", name))
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_stop_saves_the_policy_of_the_last_whole_update(given: Callable[..., Parts], load: Callable[..., Backbone]):
+    settings = config(eval_every=0)
+    counter = Counter()
+    _, polls = polled_at(ppo.train(settings, given("whole", control=counter)), counter)
+    run(config(eval_every=0, updates=1), given("one"))
+    run(settings, given("stopped", control=StopAfterTicks(polls[2, "learning"] + 3)))
+    one, stopped = (given(n).folder / "adapter" / "adapter_model.safetensors" for n in ("one", "stopped"))
+    assert one.read_bytes() == stopped.read_bytes()
+
+
+def test_a_person_changes_beta_and_the_learning_rate(given: Callable[..., Parts]):
+    person = Person({2: {"kl_coef": 0.7}, 4: {"learning_rate": 1e-5, "kl_coef": 0.0}})
+    events = run(config(kl_coef=0.05), given(control=person))
+    assert metric(events, "objective/kl_coef") == [0.05, 0.7, 0.7, 0.0]
+    assert metric(events, "optim/learning_rate") == [3e-3, 3e-3, 3e-3, 1e-5]
+    said = [(e.step, e.field, e.value) for e in of(events, Changed)]
+    assert said == [(1, "kl_coef", 0.7), (3, "learning_rate", 1e-5), (3, "kl_coef", 0.0)]
+
+
+def test_a_change_outlives_a_resume(given: Callable[..., Parts]):
+    run(config(updates=2), given(control=Person({2: {"kl_coef": 0.7, "learning_rate": 1e-4}})))
+    events = run(config(updates=3), given(resume=True))
+    assert metric(events, "objective/kl_coef") == [0.7]
+    assert metric(events, "optim/learning_rate") == [1e-4]
+
+
+def test_a_finished_run_that_is_resumed_says_so_and_does_nothing_twice(given: Callable[..., Parts]):
+    run(config(), given())
+    events = run(config(), given(resume=True))
+    assert [e.kind for e in events] == ["phase", "resumed", "progress", "finished"]
+    assert last(events).outcome == "done"
+
+
+def test_nan_stops_the_run_names_the_term_and_keeps_the_last_good_update(given: Callable[..., Parts]):
+    run(config(updates=2, eval_every=0, checkpoint_every=0), given("good"))
+    calls = []
+
+    def breaks(episodes: Episodes, tick: Callable[[], None]) -> torch.Tensor:
+        calls.append(len(episodes))
+        bad = len(calls) == 4  # a look, two good updates, then this one
+        return torch.tensor([float("nan") if bad else float(len(a)) for a in episodes.answer_ids])
+
+    events = list(ppo.train(config(eval_every=0, checkpoint_every=0), given("bad"), [breaks]))
+    end = last(events)
+    assert (end.outcome, end.step) == ("failed", 2)
+    assert "update 3" in end.message
+    assert "scores" in end.message
+    assert list(of(events, Checkpointed))[-1].path == "checkpoints/step-2"
+    assert all(math.isfinite(v) for e in of(events, Metrics) for v in e.values.values())
+
+
+def test_an_exploding_learning_rate_ends_in_words(given: Callable[..., Parts]):
+    person = Person({2: {"learning_rate": 100.0}})
+    events = run(config(updates=8, max_grad_norm=1e6, eval_every=0), given(control=person))
+    assert last(events).outcome in ("failed", "done")
+    assert all(math.isfinite(v) for e in of(events, Metrics) for v in e.values.values())
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_the_critic_begins_as_the_reward_model_or_at_zero(
+    warm: bool, given: Callable[..., Parts], load: Callable[..., Backbone]
+):
+    backbone = load()
+    settings = config(value_warm_start=warm)
+    found = given()
+    ppo.add_critic(backbone, settings, found)
+    assert found.reward_adapter is not None
+    backbone.load_adapter("reward", found.reward_adapter, head=True)
+    ids, mask = pad([[5, 20, 33, 41, 1]], backbone.pad_id)
+    value = backbone.head("value", backbone.hidden(ids, mask, "value"))
+    raw = backbone.head("reward", backbone.hidden(ids, mask, "reward"))
+    torch.testing.assert_close(value, (raw - 0.4) / 2.5 if warm else torch.zeros_like(raw))
+    assert all(p.requires_grad for p in backbone.parameters_of("value").values())
+    assert not any(p.requires_grad for p in backbone.parameters_of("reward").values())
+
+
+def test_a_reward_model_on_other_weights_scores_from_a_base_of_its_own(
+    given: Callable[..., Parts], load: Callable[..., Backbone], tiny_model: Path, tmp_path: Path
+):
+    """The policy starts from an SFT adapter, the reward model was trained on the bare base."""
+    maker = load()
+    maker.add_adapter("sft", r=2, alpha=4, seed=1)
+    perturb(maker, "sft", 1)
+    maker.save_adapter("sft", tmp_path / "sft", {"stage": "sft"})
+    found = given(start_adapters=(tmp_path / "sft",), reward_model=tiny_model)
+    events = run(config(updates=1), found)
+    assert last(events).outcome == "done"
+    assert next(of(events, Metrics)).values["eval/kl"] == 0
+    with pytest.raises(LabError, match="other weights"):
+        run(config(), given("no-base", start_adapters=(tmp_path / "sft",)))
+
+
+def test_a_reward_model_with_another_tokenizer_is_refused(given: Callable[..., Parts], tmp_path: Path):
+    tokenizer = make_tokenizer(size=290)
+    other = save_model(tmp_path / "other", tiny_llama(len(tokenizer)), tokenizer)
+    backbone = Backbone.load(other, device="cpu")
+    backbone.add_adapter("reward", r=2, alpha=4, seed=0, head=True)
+    backbone.save_adapter("reward", tmp_path / "foreign", {"stage": "reward"})
+    with pytest.raises(LabError, match="another tokenizer"):
+        run(config(), given(reward_adapter=tmp_path / "foreign", reward_model=other))
+
+
+def test_what_cannot_work_is_refused_in_words(given: Callable[..., Parts]):
+    with pytest.raises(LabError, match="needs a reward model"):
+        run(config(), given(reward_adapter=None))
+    heldout_only = [r.model_copy(update={"split": "heldout"}) for r in questions()]
+    with pytest.raises(LabError, match="no prompts to train on"):
+        run(config(), Parts(**{**vars(given()), "records": heldout_only}))
+
+
+def test_without_held_out_prompts_it_says_that_nothing_is_evaluated(given: Callable[..., Parts]):
+    trained_only = [r.model_copy(update={"split": "train"}) for r in questions(6)]
+    events = run(config(updates=1), Parts(**{**vars(given()), "records": trained_only}))
+    assert [e.code for e in of(events, Warned)] == ["no_heldout"]
+    assert not list(of(events, Samples))
+    assert last(events).outcome == "done"
+
+
+def test_shortened_prompts_are_said_once(given: Callable[..., Parts]):
+    long = [PromptOnly(prompt=prompt("What is red? " * 20 + word)) for word in WORDS]
+    events = run(config(eval_every=0, updates=3), Parts(**{**vars(given()), "records": long}))
+    assert [e.code for e in of(events, Warned)] == ["no_heldout", "cut"]
