@@ -16,7 +16,7 @@ from rlhf_lab.world.grammar import running_text
 CONTEXT = 512
 ROW = 192
 BATCH_ROWS = 12
-TOKENS = 4_200_000
+TOKENS = 5_000_000
 LEARNING_RATE = 2e-3
 _TOKENIZER_DOCUMENTS = 20_000
 

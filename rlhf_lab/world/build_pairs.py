@@ -38,7 +38,7 @@ def build_pairs(model: Path, *, seed: int, say: Callable[[str], None]) -> list[P
 
 def _train_policy(model: Path, folder: Path, seed: int, say: Callable[[str], None]) -> Path:
     recipe = tomllib.loads(resource("recipes/guided.toml").read_text(encoding="utf-8"))["sft"]
-    config = SftConfig(**recipe, seed=seed)
+    config = SftConfig(**recipe, seed=seed, threads=torch.get_num_threads())
     parts = Parts(
         folder=folder,
         records=demonstrations(seed),
@@ -50,8 +50,8 @@ def _train_policy(model: Path, folder: Path, seed: int, say: Callable[[str], Non
         control=NoControl(),
     )
     for event in sft.train(config, parts):
-        if isinstance(event, Metrics) and event.step % 20 == 0 and "loss/train" in event.values:
-            say(f"SFT policy: step {event.step}/{config.max_steps}, loss {event.values['loss/train']:.3f}")
+        if isinstance(event, Metrics) and event.step % 20 == 0 and "train/loss" in event.values:
+            say(f"SFT policy: step {event.step}/{config.max_steps}, loss {event.values['train/loss']:.3f}")
         if isinstance(event, Finished) and event.outcome != "done":
             raise RuntimeError(f"the SFT policy was not trained: {event.message}")
     return folder / "adapter"
