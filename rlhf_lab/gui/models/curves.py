@@ -94,11 +94,9 @@ def min_max(steps: Floats, values: Floats, pyramid: Pyramid, first: int, last: i
         return steps[first:last], values[first:last]
     level = pyramid.coarsest(count, bins)
     length, low, high = level if level is not None else (1, values, values)
-    begin, end = first // length, min(last // length, len(low))
-    per_bin = -(-(end - begin) // bins)
+    begin, end = first // length, min((last - 1) // length, len(low))
+    per_bin = max(1, -(-(end - begin) // bins))
     cuts = np.arange(begin, end, per_bin)
-    if length == 1 and per_bin == 1:
-        return steps[first:last], values[first:last]
     lows = np.fmin.reduceat(low[:end], cuts)
     highs = np.fmax.reduceat(high[:end], cuts)
     tail = max(end * length, first)

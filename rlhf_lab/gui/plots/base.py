@@ -19,9 +19,9 @@ ZOOM = 1.5
 class StepAxis(pg.AxisItem):
     """An axis of whole numbers: no tick at step 2.5."""
 
-    def tickSpacing(self, minVal: float, maxVal: float, size: float) -> list[tuple[float, float]]:
+    def tickSpacing(self, low: float, high: float, size: float) -> list[tuple[float, float]]:
         """pyqtgraph's levels without those below one."""
-        levels = [level for level in super().tickSpacing(minVal, maxVal, size) if level[0] >= 1]
+        levels = [level for level in super().tickSpacing(low, high, size) if level[0] >= 1]
         return levels or [(1.0, 0.0)]
 
 

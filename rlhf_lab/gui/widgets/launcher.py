@@ -53,6 +53,7 @@ class Launcher(QWidget):
         self.form.changed.connect(self._timer.start)
         lab.datasets_changed.connect(self.refresh)
         lab.runs_changed.connect(self.refresh)
+        lab.run_changed.connect(self._name_start)
         self.form.fill(self._presets["Bundled world (guided)"])
         self.refresh()
 
@@ -96,10 +97,16 @@ class Launcher(QWidget):
         self.reason.setVisible(bool(reasons))
         self.start.setEnabled(not reasons)
         self.start.setToolTip(plain_tip("\n".join(reasons)))
-        self.start.setText("Add to the queue" if self._lab.live() else "Start")
+        self._name_start()
         self.start.setAccessibleDescription(" ".join(reasons))
         self.command.setEnabled(config is not None)
         self._name_preset()
+
+    @Slot()
+    def _name_start(self) -> None:
+        words = "Add to queue" if self._lab.live() else "Start"
+        if self.start.text() != words:
+            self.start.setText(words)
 
     def showEvent(self, event: QShowEvent) -> None:
         """A pane that comes into view shows the project as it is now."""

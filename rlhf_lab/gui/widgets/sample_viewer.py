@@ -22,6 +22,9 @@ from rlhf_lab.gui.widgets.plain_text import PlainLabel, PlainView, one_line, pla
 SOURCES = {"heldout": "Held-out prompts", "rollout": "Sampled while training"}
 """Kinds of samples, by the name of their event."""
 
+PROMPT_LINES = 4
+"""Lines of the prompt in view; longer ones scroll."""
+
 
 class SampleViewer(QWidget):
     """Left the prompts, right the answer at the start and at the chosen step."""
@@ -51,6 +54,7 @@ class SampleViewer(QWidget):
         self.list.setUniformItemSizes(True)
         self.prompt = PlainView()
         self.prompt.setAccessibleName("Prompt")
+        self.prompt.setFixedHeight(PROMPT_LINES * self.prompt.fontMetrics().lineSpacing() + 20)
         self.before, self.after = PlainView(), PlainView()
         self.before.setAccessibleName("Answer at the start")
         self.after.setAccessibleName("Answer at the chosen step")
@@ -169,7 +173,8 @@ class SampleViewer(QWidget):
         answers = QWidget()
         grid = QGridLayout(answers)
         grid.setContentsMargins(0, 0, 0, 0)
-        grid.setSpacing(4)
+        grid.setHorizontalSpacing(8)
+        grid.setVerticalSpacing(3)
         for column, parts in enumerate(
             ((self._before_head, self._before_values, self.before), (self._after_head, self._after_values, self.after))
         ):
@@ -181,12 +186,12 @@ class SampleViewer(QWidget):
         column.setContentsMargins(8, 0, 0, 0)
         column.setSpacing(6)
         column.addWidget(PlainLabel("Prompt", role="strong"))
-        column.addWidget(self.prompt, 1)
-        column.addWidget(answers, 3)
+        column.addWidget(self.prompt)
+        column.addWidget(answers, 1)
         split = QSplitter()
         split.addWidget(self.list)
         split.addWidget(right)
-        split.setSizes([240, 560])
+        split.setSizes([270, 530])
         split.setChildrenCollapsible(False)
         self._body = QWidget()
         inside = QVBoxLayout(self._body)

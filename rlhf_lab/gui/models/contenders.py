@@ -1,0 +1,85 @@
+"""Models that can be compared, and where a model and a mode of asking do not fit. No Qt."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from rlhf_lab.core.records import PromptOnly
+from rlhf_lab.gui.models.offers import finished_runs, known_models, run_title
+from rlhf_lab.runs.ask import ModelSpec
+from rlhf_lab.runs.project import Project
+
+Mode = Literal["chat", "raw"]
+BUNDLED = "bundled"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A base without adapters (``run`` is None), or what a run left."""
+
+    model: str
+    run: str | None = None
+    stage: str = ""
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        if self.run is not None:
+            return run_title(self.run)
+        return "Base model" if self.model == BUNDLED else f"Base {self.model}"
+
+    def spec(self, project: Project) -> ModelSpec:
+        """How to ask for it; raises `LabError` when its run is gone."""
+        return project.model_spec(self.run, model=self.model)
+
+
+def contenders(project: Project) -> list[Contender]:
+    """All models of the project: bases first, then runs, the newest first."""
+    bases = list(dict.fromkeys([BUNDLED, *known_models(project)]))
+    runs = finished_runs(project, ("sft", "ppo"))
+    return [Contender(model) for model in bases] + [Contender("", row.run, row.stage) for row in runs]
+
+
+def opening_pair(known: list[Contender]) -> tuple[Contender, Contender]:
+    """What to compare first: where the newest policy came from, and that policy; else the base and the newest run."""
+    by_stage = {stage: next((c for c in known if c.stage == stage), None) for stage in ("sft", "ppo")}
+    right = by_stage["ppo"] or by_stage["sft"] or known[0]
+    left = by_stage["sft"] if by_stage["ppo"] and by_stage["sft"] else known[0]
+    return left, right
+
+
+def mismatch(contender: Contender, mode: Mode) -> str:
+    """Why the answer will not show what the model can do; "" where they fit."""
+    if contender.run is None and mode == "chat":
+        certain = contender.model == BUNDLED
+        return (
+            "A base model only continues text: in chat it rambles and does not end. Ask it in raw completion."
+            if certain
+            else "If this base was never tuned for chat, it will ramble. Ask such a one in raw completion."
+        )
+    if contender.run is not None and mode == "raw":
+        return "This model was trained as an assistant. Raw completion shows it outside of what it learned: use chat."
+    return ""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A prompt to try, in both forms."""
+
+    record: PromptOnly
+    chat: str
+    raw: str
+
+
+def examples(project: Project, most: int = 12) -> list[Example]:
+    """Some prompts of the project's prompt data sets, spread over each; questions with a raw form show it."""
+    found: dict[str, Example] = {}
+    rows = [row for row in project.store.datasets() if row.kind == "prompt" and row.records]
+    for row in rows:
+        share = max(1, most // len(rows))
+        for part in range(share):
+            page = project.store.page_at(row.name, part * row.records // share, 1)
+            for record in (entry.record for entry in page):
+                text = record.prompt.messages[-1].content
+                raw = str(record.prompt.tags.get("raw", f"Question: {text}\nAnswer:"))
+                found.setdefault(text, Example(record, text, raw))
+    return list(found.values())
