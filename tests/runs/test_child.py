@@ -48,7 +48,7 @@ def test_stopped(new_run: NewRun, project: Project) -> None:
     _, finished = follow_on(source, stop=lambda events: reached(3)(events) and not began.append(time.monotonic()))
     assert finished is not None
     assert (finished.outcome, finished.step, finished.message) == ("stopped", 3, "Saved step 3.")
-    assert time.monotonic() - began[0] < 5
+    assert time.monotonic() - began[0] < 10
     assert project.run(source.run).has_result()
 
 
@@ -59,7 +59,7 @@ def test_loading_is_stopped_at_once(new_run: NewRun) -> None:
     _, finished = follow_on(source, stop=lambda _: True)
     assert finished is not None
     assert (finished.outcome, finished.message) == ("stopped", "Stopped while it was being loaded.")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 10
 
 
 def test_a_signal_asks_to_stop(new_run: NewRun) -> None:
@@ -74,11 +74,11 @@ def test_a_signal_asks_to_stop(new_run: NewRun) -> None:
 
 def test_hung_step_is_killed_and_said(new_run: NewRun) -> None:
     source = start(new_run("hang"))
-    limits = Limits(look=0.02, silence=0.5, silence_factor=0)
+    limits = Limits(look=0.02, silence=2, silence_factor=0)
     _, finished = follow_on(source, limits=limits)
     assert finished is not None
     assert finished.outcome == "failed"
-    assert "Hung while 'step 3 of 200'" in finished.message
+    assert finished.message.startswith("Hung while 'step ")
     assert not source.alive()
 
 

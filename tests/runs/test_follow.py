@@ -4,7 +4,6 @@ import sqlite3
 from collections.abc import Callable
 
 import pytest
-from fakes import FakeRun
 
 from rlhf_lab.core.control import Set, Stop
 from rlhf_lab.core.events import AnyEvent, Finished, Metrics, Phase, Progress, Resumed, Started
@@ -13,6 +12,7 @@ from rlhf_lab.runs.follow import Follower, Limits, follow
 from rlhf_lab.runs.project import Project
 from rlhf_lab.runs.recorder import Recorder
 from rlhf_lab.store import Store
+from tests.fakes import FakeRun
 
 
 class Clock:
