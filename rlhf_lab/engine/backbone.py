@@ -178,6 +178,27 @@ class Backbone:
             found = self._decoder(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False)
         return found.last_hidden_state
 
+    def can_branch(self, width: int) -> bool:
+        """Whether `hidden_of_branches` is exact for rows so wide: not under attention that sees a window only."""
+        window = getattr(self.model.config, "sliding_window", None)
+        fused = self.model.config._attn_implementation == "sdpa"
+        return fused and (window is None or width <= window)
+
+    def hidden_of_branches(self, ids: Tensor, sees: Tensor, positions: Tensor, adapter: str | None) -> Tensor:
+        """Last hidden state [B, T, D] of rows in which several answers follow one prompt.
+
+        ``sees`` [B, T, T] is true where the token of the second axis may look at that of the third;
+        ``positions`` [B, T] count along each branch.
+        """
+        self._select(adapter)
+        found = self._decoder(
+            input_ids=ids.to(self.device),
+            attention_mask=sees.unsqueeze(1).to(self.device),
+            position_ids=positions.to(self.device),
+            use_cache=False,
+        )
+        return found.last_hidden_state
+
     def decode(self, ids: Tensor, mask: Tensor, cache: DynamicCache, adapter: str | None) -> Tensor:
         """Last hidden state [B, D] of the newest token, for sampling.
 

@@ -12,6 +12,9 @@ from torch import Tensor
 
 from rlhf_lab.engine.seeds import generator_for
 
+PRICE_OF_A_GROUP = 64
+"""Tokens that cost as much time as starting a forward and backward pass: measured on one core, 2M parameters."""
+
 
 @lru_cache(maxsize=4)
 def epoch_order(count: int, seed: int, epoch: int) -> tuple[int, ...]:
@@ -45,8 +48,16 @@ def pad(rows: Sequence[Sequence[int]], pad_id: int, side: Literal["left", "right
 def micro_batches(lengths: Sequence[int], size: int) -> list[list[int]]:
     """Split ``range(len(lengths))`` into groups of at most ``size``, alike in length, longest first.
 
-    Longest first: what does not fit into memory fails at once. Grouping changes no result, because losses
-    are sums over the whole batch.
+    A group also ends when its padding would cost more than the fixed price of one more group. Longest
+    first: what does not fit into memory fails at once. Grouping changes no result, because losses are sums
+    over the whole batch.
     """
-    by_length = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-    return [by_length[start : start + size] for start in range(0, len(by_length), size)]
+    groups: list[list[int]] = []
+    longest = waste = 0
+    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        waste += longest - lengths[i]
+        if not groups or len(groups[-1]) == size or waste > PRICE_OF_A_GROUP:
+            groups.append([])
+            longest, waste = lengths[i], 0
+        groups[-1].append(i)
+    return groups

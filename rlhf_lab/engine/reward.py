@@ -1,7 +1,7 @@
 """The reward model: a LoRA adapter and a scalar head learn which of two answers people prefer.
 
 Bradley-Terry: P(chosen beats rejected) = σ(r_chosen − r_rejected). Chosen and rejected go through the model
-in one forward. The score is read at the last valid token of the answer (its EOS, unless it was cut), in
+in one forward, as two branches behind one prompt that is computed once. The score is read at the last valid token of the answer (its EOS, unless it was cut), in
 training and in serving alike. It trains on the base with the start adapters merged, so that PPO, which
 starts there too, can share its backbone. Afterwards answers *sampled* from that start give the zero and
 the unit of the score: without them β would mean something else for each reward model.
@@ -40,8 +40,9 @@ _RAW = {"score_mean": 0.0, "score_std": 1.0, "normalised": False}
 
 @dataclass(frozen=True)
 class Compared:
-    """Pairs as the model reads them: two rows of ids each."""
+    """Pairs as ids: a prompt and two answers each."""
 
+    prompts: list[list[int]]
     chosen: list[list[int]]
     rejected: list[list[int]]
     margin: Tensor
@@ -50,6 +51,11 @@ class Compared:
     """[B], bool"""
     flipped: Tensor
     """[B], bool: the label is known to be noise"""
+
+    def lengths(self) -> list[int]:
+        """Tokens of each pair."""
+        parts = zip(self.prompts, self.chosen, self.rejected, strict=True)
+        return [len(prompt) + len(chosen) + len(rejected) for prompt, chosen, rejected in parts]
 
 
 def train(config: RewardConfig, parts: Parts) -> Iterator[Event]:
@@ -86,7 +92,7 @@ def train(config: RewardConfig, parts: Parts) -> Iterator[Event]:
             batch = encode(encoder, data.batch(config.batch_size, training.step, config.seed), config)
             differences = torch.empty(config.batch_size)
             loss = 0.0
-            for rows in micro_batches(_lengths(batch), pairs_at_once):
+            for rows in micro_batches(batch.lengths(), pairs_at_once):
                 tick()
                 chosen, rejected = scores(backbone, batch, rows)
                 terms = bradley_terry(
@@ -102,7 +108,7 @@ def train(config: RewardConfig, parts: Parts) -> Iterator[Event]:
                 "reward/accuracy": accuracy(differences, batch.tie),
                 "reward/margin": differences.mean().item(),
             }
-            yield from training.learn(values, sum(map(len, batch.chosen + batch.rejected)))
+            yield from training.learn(values, sum(batch.lengths()))
         # 5. The zero and the unit of the score.
         lab: dict[str, Any] = _RAW
         if config.normalise:
@@ -137,9 +143,32 @@ def accuracy(differences: Tensor, tie: Tensor) -> float:
 
 def scores(backbone: Backbone, batch: Compared, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Raw scores of chosen and rejected [n], both from one forward."""
-    found = score_rows(backbone, ADAPTER, [batch.chosen[i] for i in rows] + [batch.rejected[i] for i in rows])
-    chosen, rejected = found.split(len(rows))
-    return chosen, rejected
+    if backbone.can_branch(max(batch.lengths()[i] for i in rows)):
+        ids, sees, positions, ends = branches(batch, rows, backbone.pad_id)
+        hidden = backbone.hidden_of_branches(ids, sees, positions, ADAPTER)
+        found = backbone.head(ADAPTER, hidden[torch.arange(len(rows)).unsqueeze(1), ends])
+        return found[:, 0], found[:, 1]
+    chosen = [batch.prompts[i] + batch.chosen[i] for i in rows]
+    rejected = [batch.prompts[i] + batch.rejected[i] for i in rows]
+    both = score_rows(backbone, ADAPTER, chosen + rejected)
+    return both[: len(rows)], both[len(rows) :]
+
+
+def branches(batch: Compared, rows: Sequence[int], pad_id: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Rows of prompt, chosen, rejected: ids [n, T], who sees whom [n, T, T], positions [n, T], last tokens [n, 2].
+
+    Rejected stands after chosen but does not see it, and counts its positions from the prompt's end too.
+    """
+    ids, _ = pad([batch.prompts[i] + batch.chosen[i] + batch.rejected[i] for i in rows], pad_id)
+    prompt = torch.tensor([[len(batch.prompts[i])] for i in rows])
+    chosen = prompt + torch.tensor([[len(batch.chosen[i])] for i in rows])
+    rejected = chosen + torch.tensor([[len(batch.rejected[i])] for i in rows])
+    places = torch.arange(ids.shape[1]).unsqueeze(0)
+    second = places >= chosen
+    first = (places >= prompt) & ~second
+    sees = (places.unsqueeze(2) >= places.unsqueeze(1)) & ~(second.unsqueeze(2) & first.unsqueeze(1))
+    positions = torch.where(second, places - chosen + prompt, places)
+    return ids, sees, positions, torch.cat([chosen, rejected], 1) - 1
 
 
 def score_rows(backbone: Backbone, adapter: str, rows: Sequence[list[int]]) -> Tensor:
@@ -152,22 +181,14 @@ def score_rows(backbone: Backbone, adapter: str, rows: Sequence[list[int]]) -> T
 
 def encode(encoder: Encoder, records: Sequence[Any], config: RewardConfig) -> Compared:
     """Pairs to ids; both answers follow the same prompt ids."""
-    chosen, rejected = [], []
-    for pair in records:
-        prompt = encoder.prompt(pair.prompt)
-        chosen.append(prompt + encoder.answer(pair.chosen.text))
-        rejected.append(prompt + encoder.answer(pair.rejected.text))
     return Compared(
-        chosen,
-        rejected,
+        prompts=[encoder.prompt(pair.prompt) for pair in records],
+        chosen=[encoder.answer(pair.chosen.text) for pair in records],
+        rejected=[encoder.answer(pair.rejected.text) for pair in records],
         margin=torch.tensor([(pair.margin or 0.0) if config.use_margins else 0.0 for pair in records]),
         tie=torch.tensor([pair.tie for pair in records]),
         flipped=torch.tensor([bool(pair.tags.get("flipped")) for pair in records]),
     )
-
-
-def _lengths(batch: Compared) -> list[int]:
-    return [max(len(c), len(r)) for c, r in zip(batch.chosen, batch.rejected, strict=True)]
 
 
 @torch.no_grad()
@@ -179,7 +200,7 @@ def _evaluate(
     records = data.heldout_records(config.eval_size, config.seed)
     batch = encode(encoder, records, config)
     chosen, rejected = torch.empty(len(records)), torch.empty(len(records))
-    for rows in micro_batches(_lengths(batch), 2 * config.micro_batch_size):
+    for rows in micro_batches(batch.lengths(), 2 * config.micro_batch_size):
         parts.control.tick()
         found = scores(backbone, batch, rows)
         chosen[rows], rejected[rows] = found[0].cpu(), found[1].cpu()

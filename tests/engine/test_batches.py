@@ -2,14 +2,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import pairs
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.records import dump_record
-from rlhf_lab.engine.batches import batch_indices, choose, micro_batches, pad
+from rlhf_lab.engine.batches import PRICE_OF_A_GROUP, batch_indices, choose, micro_batches, pad
 from rlhf_lab.engine.record_file import RecordFile
+from tests.engine.conftest import pairs
 
 
 @given(st.integers(1, 40), st.integers(1, 60), st.integers(0, 5))
@@ -39,9 +39,14 @@ def test_padding_goes_by_length_even_when_a_token_is_the_pad_id() -> None:
     assert pad([[1], [2, 3]], 9)[0].tolist() == [[1, 9], [2, 3]]
 
 
-def test_micro_batches_hold_each_row_once_and_alike_lengths_together() -> None:
-    groups = micro_batches([3, 9, 1, 9, 2], 2)
-    assert groups == [[1, 3], [0, 4], [2]]
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=60), st.integers(1, 20))
+def test_micro_batches_hold_each_row_once_with_little_padding(lengths: list[int], size: int) -> None:
+    groups = micro_batches(lengths, size)
+    assert sorted(i for group in groups for i in group) == list(range(len(lengths)))
+    for group in groups:
+        assert 1 <= len(group) <= size
+        assert sum(lengths[group[0]] - lengths[i] for i in group) <= PRICE_OF_A_GROUP
+    assert lengths[groups[0][0]] == max(lengths)
 
 
 def test_a_record_file_is_read_in_any_order(tmp_path: Path) -> None:

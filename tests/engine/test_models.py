@@ -7,14 +7,15 @@ import gguf
 import numpy as np
 import pytest
 import torch
-from conftest import make_tokenizer, perturb, save_model, tiny_llama
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.engine import models
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.batches import pad
+from rlhf_lab.engine.reward import Compared, score_rows, scores
 from rlhf_lab.engine.sampler import sample
+from tests.engine.conftest import make_tokenizer, perturb, save_model, tiny_llama
 
 ROWS = [[5, 20, 33, 47, 60, 71], [9, 100, 12], [7, 8, 150, 200]]
 COMMON = {
@@ -69,6 +70,13 @@ def test_each_model_type_keeps_the_engine_s_promises(kind: str, tmp_path: Path, 
     policy = backbone.logits(backbone.hidden(*pad([ROWS[0]], 0), "policy"))[0]
     assert not torch.allclose(policy, alone[0], atol=1e-2)
     assert backbone.head("reward", backbone.hidden(*pad(ROWS, 0), "reward")).shape == (3, 6)
+
+    batch = Compared(ROWS, [[30, 31, 1]] * 3, [[40, 41, 42, 43, 1]] * 3, *[torch.zeros(3)] * 3)
+    with torch.no_grad():
+        together = torch.cat(scores(backbone, batch, [0, 1, 2]))
+        rows = [prompt + answer for answer in (batch.chosen[0], batch.rejected[0]) for prompt in ROWS]
+        apart = torch.cat([score_rows(backbone, "reward", [row]) for row in rows])
+    assert torch.allclose(together, apart, atol=2e-4)
 
     answers = sample(
         backbone,

@@ -5,10 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import demonstrations, pairs, perturb
 from hypothesis import given
 from hypothesis import strategies as st
-from stage_runs import StopAfterTicks, curves, last, metric, of, parts, run
 
 from rlhf_lab.core.config import RewardConfig
 from rlhf_lab.core.errors import LabError
@@ -18,6 +16,8 @@ from rlhf_lab.engine.adapters import read_lab
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.batches import pad
 from rlhf_lab.engine.examples import Encoder
+from tests.engine.conftest import demonstrations, pairs, perturb
+from tests.engine.stage_runs import StopAfterTicks, curves, last, metric, of, parts, run
 
 CONFIG = RewardConfig(
     batch_size=6,
@@ -102,13 +102,27 @@ def test_the_score_is_read_at_the_last_valid_token(backbone: Backbone) -> None:
         assert torch.allclose(backbone.head("reward", hidden[0, -1]), score, atol=1e-5)
 
 
-def test_chosen_and_rejected_in_one_forward_score_as_apart(backbone: Backbone) -> None:
-    backbone.add_adapter("reward", r=4, alpha=8, seed=0, head=True)
-    perturb(backbone, "reward")
-    batch = reward.encode(Encoder(backbone.tokenizer, 64, 12), pairs(5), CONFIG)
-    chosen, rejected = reward.scores(backbone, batch, [0, 1, 2, 3, 4])
-    assert torch.allclose(chosen, reward.score_rows(backbone, "reward", batch.chosen), atol=1e-5)
-    assert torch.allclose(rejected, reward.score_rows(backbone, "reward", batch.rejected), atol=1e-5)
+def test_two_branches_behind_one_prompt_score_as_two_rows(
+    load: Callable[..., Backbone], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for branched in (True, False):
+        backbone = load()
+        backbone.add_adapter("reward", r=4, alpha=8, seed=0, head=True)
+        perturb(backbone, "reward")
+        assert backbone.can_branch(100)
+        monkeypatch.setattr(backbone, "can_branch", lambda width, branched=branched: branched)
+        batch = reward.encode(Encoder(backbone.tokenizer, 64, 12), pairs(5), CONFIG)
+        chosen, rejected = reward.scores(backbone, batch, [0, 1, 2, 3, 4])
+        (chosen - 2 * rejected).sum().backward()
+        gradients = [p.grad for p in backbone.parameters_of("reward").values()]
+        found.append([chosen.detach(), rejected.detach(), *gradients])
+        alone = [
+            reward.score_rows(backbone, "reward", [p + r])[0]
+            for p, r in zip(batch.prompts, batch.rejected, strict=True)
+        ]
+        assert torch.allclose(rejected, torch.stack(alone), atol=1e-5)
+    assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(*found, strict=True))
 
 
 def test_it_learns_and_stores_how_to_read_its_scores(
