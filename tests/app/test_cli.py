@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from app.conftest import Lab, last_object
 from rlhf_lab import __version__
 from rlhf_lab.core.config import STAGES
 from rlhf_lab.core.config_toml import default_toml
 from rlhf_lab.core.reference import config_reference
 from rlhf_lab.runs.project import Project
+from tests.app.conftest import Lab, last_object
 
 PAIR = {"prompt": "Say hello.", "chosen": "Hello.", "rejected": "No."}
 COMMANDS = ("demo", "run", "resume", "import", "export", "runs", "reindex", "config", "doctor")

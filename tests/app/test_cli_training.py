@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from app.conftest import CHECKOUT, Lab, last_object
+from tests.app.conftest import CHECKOUT, Lab, last_object
 
 CONFIG = """
 stage = "sft"

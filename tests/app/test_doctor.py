@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from app.conftest import Lab, last_object
 from rlhf_lab import doctor, system_libraries
 from rlhf_lab.system_libraries import OFFSCREEN, install_commands
+from tests.app.conftest import Lab, last_object
 
 
 def test_a_machine_with_qt_can_run_the_tests_and_open_a_window_offscreen(lab: Lab) -> None:

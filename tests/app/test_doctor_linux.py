@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QLibraryInfo
 
-from app.conftest import Lab, last_object
 from rlhf_lab.system_libraries import OFFSCREEN, X11, Library
+from tests.app.conftest import Lab, last_object
 
 NO_DISPLAY = {"DISPLAY": None, "WAYLAND_DISPLAY": None, "QT_QPA_PLATFORM": None}
 

@@ -3,13 +3,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import make_tokenizer, perturb, save_model, tiny_llama
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.batches import pad
+from tests.engine.conftest import make_tokenizer, perturb, save_model, tiny_llama
 
 ROWS = [[5, 20, 33, 47, 60, 71], [9, 100, 12], [7, 8, 150, 200]]
 

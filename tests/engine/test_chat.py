@@ -1,11 +1,11 @@
 from pathlib import Path
 
 import pytest
-from conftest import make_tokenizer, prompt
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.records import Message, Prompt
 from rlhf_lab.engine import chat
+from tests.engine.conftest import make_tokenizer, prompt
 
 TOKENIZER = make_tokenizer()
 PLAIN = make_tokenizer(template=False)

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import WORDS, make_tokenizer, perturb, prompt, save_model, tiny_llama
-from stage_runs import StopAfterTicks, curves, last, metric, of, parts
 
 from rlhf_lab.core.config import PpoConfig
 from rlhf_lab.core.control import NoControl
@@ -32,6 +30,8 @@ from rlhf_lab.engine.batches import pad
 from rlhf_lab.engine.chat import encode_prompt
 from rlhf_lab.engine.parts import Parts
 from rlhf_lab.engine.scoring import Episodes
+from tests.engine.conftest import WORDS, make_tokenizer, perturb, prompt, save_model, tiny_llama
+from tests.engine.stage_runs import StopAfterTicks, curves, last, metric, of, parts
 
 SETTINGS = {
     "batch_size": 8,

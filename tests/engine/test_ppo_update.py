@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import perturb, prompt
 
 from rlhf_lab.core.config import PpoConfig
 from rlhf_lab.engine import maths
@@ -18,6 +17,7 @@ from rlhf_lab.engine.prompts import Asked
 from rlhf_lab.engine.rewards import RewardModel, RewardSource
 from rlhf_lab.engine.rollout import Rollout, sample_episodes, score_episodes
 from rlhf_lab.engine.scoring import Episodes
+from tests.engine.conftest import perturb, prompt
 
 ASKED = Asked([prompt("?")] * 6, [[5, 20, 33, 41], [9], [7, 8, 9, 10, 11, 12, 13], [3, 90], [70, 71, 72], [200] * 5])
 SETTINGS = {

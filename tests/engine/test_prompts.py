@@ -1,7 +1,6 @@
-from conftest import prompt
-
 from rlhf_lab.core.records import Completion, Message, Pair, Prompt, PromptOnly
 from rlhf_lab.engine.prompts import unique_prompts
+from tests.engine.conftest import prompt
 
 
 def test_each_question_once_and_held_out_ones_are_never_trained_on() -> None:

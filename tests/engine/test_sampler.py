@@ -1,11 +1,11 @@
 import pytest
 import torch
-from conftest import perturb
 
 from rlhf_lab.core.control import StopRequested
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.batches import pad
 from rlhf_lab.engine.sampler import draw, sample
+from tests.engine.conftest import perturb
 
 PROMPTS = [[5, 20, 33], [9, 100, 12, 44, 61, 70], [7], [3, 90, 30]]
 

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from conftest import perturb, prompt
 
 from rlhf_lab.engine import scoring
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.batches import pad
 from rlhf_lab.engine.prompts import Asked
 from rlhf_lab.engine.scoring import Episodes, pack, score_answers, score_tokens, score_values, token_logprobs
+from tests.engine.conftest import perturb, prompt
 
 PROMPTS = [[5, 20, 33, 41], [9], [7, 8, 9, 10, 11, 12, 13], [3, 90]]
 ANSWERS = [[30, 31, 1], [44, 45, 46, 47, 48, 49], [1], [60, 1]]

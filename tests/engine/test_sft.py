@@ -4,8 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import demonstrations, pairs, perturb, prompt
-from stage_runs import StopAfterTicks, curves, last, metric, of, parts, run
 
 from rlhf_lab.core.config import SftConfig
 from rlhf_lab.core.control import NoControl
@@ -14,6 +12,8 @@ from rlhf_lab.core.events import Changed, Checkpointed, Progress, Resumed, Sampl
 from rlhf_lab.engine import sft
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.examples import Example
+from tests.engine.conftest import demonstrations, pairs, perturb, prompt
+from tests.engine.stage_runs import StopAfterTicks, curves, last, metric, of, parts, run
 
 CONFIG = SftConfig(
     batch_size=6,
