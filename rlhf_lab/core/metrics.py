@@ -215,7 +215,9 @@ def describe(name: str) -> str:
     if metric is None:
         return name
     bounds = [
-        f"{words} {bound:g}" for words, bound in (("at least", metric.low), ("at most", metric.high)) if bound is not None
+        f"{words} {bound:g}"
+        for words, bound in (("at least", metric.low), ("at most", metric.high))
+        if bound is not None
     ]
     healthy = f" Healthy: {' and '.join(bounds)}." if bounds else ""
     return f"{metric.label} ({name}). {metric.meaning}{healthy} {metric.advice}".strip()
