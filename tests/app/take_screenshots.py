@@ -1,0 +1,142 @@
+"""Pictures of every pane, light and dark, at 1280 × 800, from a project in which the guided experiment has run.
+
+    python tests/app/take_screenshots.py PROJECT [--to docs/screenshots] [--live]
+
+A project without its runs gets them first, which takes some minutes. With --live a further PPO run
+trains while the Policy pane is taken, and is stopped afterwards. Drives the real window, offscreen.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+from PySide6.QtCore import QElapsedTimer, QEventLoop, QTimer
+from PySide6.QtWidgets import QApplication
+
+from rlhf_lab.core.config import Stage
+from rlhf_lab.gui.app import BUSY_MS, Session
+from rlhf_lab.gui.settings import Settings
+from rlhf_lab.gui.single import SingleWindow
+from rlhf_lab.gui.theme import theme
+from rlhf_lab.headless import guided_experiment
+from rlhf_lab.runs.experiment import guided_config
+from rlhf_lab.runs.project import Project
+from rlhf_lab.terminal import Terminal
+
+STAGE_PANES: dict[Stage, str] = {"sft": "sft", "reward": "reward", "ppo": "policy"}
+LIVE_UPDATES = 8
+PATIENCE_MS = 300_000
+SETTLE_MS = 600
+"""Longer than a redraw of the plots and the fading of a message."""
+
+
+def main() -> int:
+    """Take them all; the paths go to standard output."""
+    wishes = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    wishes.add_argument("project", type=Path)
+    wishes.add_argument("--to", type=Path, default=Path(__file__).parents[2] / "docs" / "screenshots")
+    wishes.add_argument("--live", action="store_true")
+    asked = wishes.parse_args()
+    asked.to.mkdir(parents=True, exist_ok=True)
+    runs = _runs(asked.project)
+    app = QApplication(sys.argv[:1])
+    project = Project.open(asked.project, busy_ms=BUSY_MS)
+    single = SingleWindow(project.folder)
+    single.claim()
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(Path(folder) / "settings.ini")
+        settings.put("warm", False)
+        session = Session(project, settings, single)
+        session.window.resize(1280, 800)
+        session.window.show()
+        _until(lambda: session.window.pane("data").list.count() > 0)
+        _take_all(session, runs, asked.to)
+        if asked.live:
+            _take_live(session, runs, asked.to)
+        session.window.close()
+        session.close()
+    del app
+    return 0
+
+
+def _runs(folder: Path) -> dict[Stage, str]:
+    """The newest finished run of each stage; the guided experiment is run where one is missing."""
+    with Project.open(folder) as project:
+        found = _done(project)
+        if set(found) != set(STAGE_PANES):
+            guided_experiment(project, 0, Terminal())
+            found = _done(project)
+    return found
+
+
+def _done(project: Project) -> dict[Stage, str]:
+    return {project.run(row.run).manifest.stage: row.run for row in project.store.runs() if row.outcome == "done"}
+
+
+def _take_all(session: Session, runs: dict[Stage, str], to: Path) -> None:
+    window = session.window
+    window.show_pane("compare")
+    _ask_both(session)
+    for choice in ("light", "dark"):
+        theme().choose(choice)
+        window.show_pane("data")
+        window.pane("data").select("lab world pairs")
+        _shoot(session, to / f"data-{choice}.png")
+        for stage, pane in STAGE_PANES.items():
+            window.show_run(runs[stage])
+            _shoot(session, to / f"{pane}-{choice}.png")
+        for pane in ("compare", "runs"):
+            window.show_pane(pane)
+            _shoot(session, to / f"{pane}-{choice}.png")
+
+
+def _take_live(session: Session, runs: dict[Stage, str], to: Path) -> None:
+    """The Policy pane while PPO trains, once light and once dark."""
+    lab, window = session.lab, session.window
+    run = lab.start(guided_config("ppo", 1, {"sft": runs["sft"], "reward": runs["reward"]}))
+    window.show_run(run)
+    _until(lambda: lab.state(run).step >= LIVE_UPDATES)
+    for choice in ("light", "dark"):
+        theme().choose(choice)
+        _shoot(session, to / f"policy-live-{choice}.png")
+    lab.stop(run)
+    _until(lambda: not lab.live())
+
+
+def _ask_both(session: Session) -> None:
+    """Let both models answer the example that the Compare pane offers first."""
+    pane = session.window.pane("compare")
+    pane.ask.click()
+    _until(pane.ask.isEnabled)
+
+
+def _shoot(session: Session, path: Path) -> None:
+    _wait(SETTLE_MS)
+    if not session.window.grab().save(str(path)):
+        raise SystemExit(f"{path} cannot be written.")
+    sys.stdout.write(f"{path}\n")
+
+
+def _until(reached: Callable[[], bool]) -> None:
+    clock = QElapsedTimer()
+    clock.start()
+    while not reached():
+        if clock.elapsed() > PATIENCE_MS:
+            raise SystemExit("The window did not get there in time.")
+        _wait(50)
+
+
+def _wait(ms: int) -> None:
+    """Let the window live for a while."""
+    loop = QEventLoop()
+    QTimer.singleShot(ms, loop.quit)
+    loop.exec()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
