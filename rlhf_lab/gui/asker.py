@@ -29,6 +29,7 @@ class Asker(QObject):
         # Replies arrive in a thread of the client; a signal to a bound method is what brings them here.
         self._arrived.connect(self._take)
         self._inference = make(models_folder, self._arrived.emit)
+        self.destroyed.connect(self._inference.close)
 
     def ask(self, model: ModelSpec, prompt: Prompt, **wishes: Any) -> int:
         """Ask for one answer, streamed; the id under which it comes. ``wishes``: see `rlhf_lab.runs.ask.Generate`."""

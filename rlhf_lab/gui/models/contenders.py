@@ -1,6 +1,7 @@
 """Models that can be compared, and where a model and a mode of asking do not fit. No Qt."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from rlhf_lab.core.records import PromptOnly
@@ -25,7 +26,12 @@ class Contender:
         """What people call it."""
         if self.run is not None:
             return run_title(self.run)
-        return "Base model" if self.model == BUNDLED else f"Base {self.model}"
+        return "Base model" if self.model == BUNDLED else f"Base {Path(self.model).name or self.model}"
+
+    @property
+    def tip(self) -> str:
+        """The title, with all of a long path."""
+        return self.title if self.run is not None else f"The base model {self.model}, as it is"
 
     def spec(self, project: Project) -> ModelSpec:
         """How to ask for it; raises `LabError` when its run is gone."""

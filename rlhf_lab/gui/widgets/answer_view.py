@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from PySide6.QtCore import QTimer, Signal, Slot
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QVBoxLayout
 
 from rlhf_lab.gui.models.contenders import Contender, Mode, mismatch
@@ -27,6 +27,8 @@ class AnswerView(QFrame):
         self._text = ""
         self.model = QComboBox()
         self.model.setAccessibleName(f"Model {name}")
+        self.model.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.model.setMinimumContentsLength(12)
         self.warning = PlainLabel(role="warn", wrap=True)
         self.status = PlainLabel(role="muted")
         self.answer = PlainView()
@@ -63,6 +65,7 @@ class AnswerView(QFrame):
         self.model.clear()
         for contender in known:
             self.model.addItem(one_line(contender.title, 80), contender)
+            self.model.setItemData(self.model.count() - 1, plain_tip(contender.tip), Qt.ItemDataRole.ToolTipRole)
         wanted = before if before in known else first
         self.model.setCurrentIndex(list(known).index(wanted))
         self.model.blockSignals(False)

@@ -1,0 +1,73 @@
+"""What holds for every pane: it fits a small screen, and every control has a name and can be reached."""
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QComboBox,
+    QLabel,
+    QLineEdit,
+    QPlainTextEdit,
+    QSlider,
+    QTabWidget,
+    QWidget,
+)
+
+from rlhf_lab.gui.plots.base import LabPlot
+
+PANES = ("sft", "reward", "policy", "compare", "runs")
+CONTROLS = (QAbstractButton, QComboBox, QLineEdit, QPlainTextEdit, QSlider, LabPlot)
+
+
+def shown_parts(pane: QWidget) -> list[QWidget]:
+    return [w for w in pane.findChildren(QWidget) if w.isVisible()]
+
+
+def every_tab(pane: QWidget):
+    """Show each tab in turn; the pane as it is without tabs."""
+    boards = [b for b in pane.findChildren(QTabWidget) if b.count()]
+    for board in boards:
+        for index in range(board.count()):
+            board.setCurrentIndex(index)
+            yield
+    if not boards:
+        yield
+
+
+@pytest.mark.parametrize("name", PANES)
+def test_it_fits_1280_by_800_with_a_run_that_lives(qtbot, window, lab, fakes, begun_run, name) -> None:
+    run = begun_run()
+    window.show_pane(name)
+    if name == "sft":
+        window.show_run(run)
+    for _ in every_tab(window.pane(name)):
+        assert window.minimumSizeHint().width() <= 1280
+        assert window.minimumSizeHint().height() <= 800
+    lab.stop(run)
+    qtbot.waitUntil(lambda: not lab.live())
+
+
+@pytest.mark.parametrize("name", PANES)
+def test_controls_have_names_and_take_the_focus(qtbot, window, lab, begun_run, name) -> None:
+    run = begun_run()
+    lab.stop(run)
+    qtbot.waitUntil(lambda: not lab.live())
+    window.show_pane(name)
+    pane = window.pane(name)
+    for _ in every_tab(pane):
+        for control in (w for w in shown_parts(pane) if isinstance(w, CONTROLS)):
+            if control.parent() and isinstance(control.parent(), QComboBox | QTabWidget):
+                continue  # the list's own line, the tab bar's own scroll buttons
+            words = control.accessibleName() or (control.text() if isinstance(control, QAbstractButton) else "")
+            assert words, f"a {type(control).__name__} on {name} has no name"
+            legend_of_one = control.property("look") == "legend" and not control.isCheckable()
+            reachable = control.focusPolicy() & Qt.FocusPolicy.TabFocus or legend_of_one
+            assert reachable, f"{words} on {name} cannot be reached by Tab"
+
+
+@pytest.mark.parametrize("name", PANES)
+def test_no_label_reads_markup(window, name) -> None:
+    window.show_pane(name)
+
+    for label in window.pane(name).findChildren(QLabel):
+        assert label.textFormat() == Qt.TextFormat.PlainText, label.text()

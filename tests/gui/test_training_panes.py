@@ -1,0 +1,286 @@
+"""The training panes as a person uses them: fill in, start, watch, change, pause, stop, look back."""
+
+from collections.abc import Callable
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from rlhf_lab.core.config import PpoConfig, RewardConfig, SftConfig
+from rlhf_lab.core.config_toml import parse_toml
+from rlhf_lab.core.control import GoOn, Pause, Set
+from rlhf_lab.core.events import Finished, Metrics, Progress, Resumed, Started, Warned
+from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.panes.policy import PolicyPane
+from rlhf_lab.gui.panes.reward import RewardPane
+from rlhf_lab.gui.panes.sft import SftPane
+from rlhf_lab.gui.panes.training import TrainingPane
+from rlhf_lab.gui.widgets.command_dialog import CommandDialog
+from rlhf_lab.runs.project import Project
+from tests.gui.stories import PROMPTS, ppo_story, reward_story, sft_story
+
+NUMBERED = {"attempt": 1, "time": 1.0}
+
+
+@pytest.fixture
+def open_pane(qtbot: QtBot, lab: Lab) -> Callable[[type[TrainingPane]], TrainingPane]:
+    kept = []  # qtbot holds its widgets weakly
+
+    def show(kind: type[TrainingPane]) -> TrainingPane:
+        pane = kind(lab)
+        kept.append(pane)
+        qtbot.addWidget(pane, before_close_func=lambda widget: lab.let_go())
+        pane.resize(1120, 740)
+        with qtbot.waitExposed(pane):
+            pane.show()
+        return pane
+
+    return show
+
+
+@pytest.fixture
+def stored(project: Project, model: str) -> Callable[..., str]:
+    """A run that was trained before this window was opened."""
+
+    def store(config, story) -> str:
+        folder = project.create_run(config.model_copy(update={"model": model}))
+        events = [e.model_copy(update={"seq": n, **NUMBERED}) for n, e in enumerate(story, 1)]
+        project.store.record_events(folder.run, [(event, event.seq) for event in events])
+        folder.adapter.mkdir()
+        (folder.adapter / "adapter_config.json").write_text("{}")
+        return folder.run
+
+    return store
+
+
+def type_in(qtbot: QtBot, pane: TrainingPane, **fields: str) -> None:
+    for name, text in fields.items():
+        editor = pane.launcher.form.editor(name)
+        editor.setFocus()
+        editor.selectAll()
+        qtbot.keyClicks(editor, text)
+
+
+def choose(pane: TrainingPane, model: str, dataset: str) -> None:
+    pane.launcher.form.editor("dataset").set_answer(dataset)
+    pane.launcher.form.editor("model").set_answer(model)
+    pane.launcher.check()
+
+
+def tiles(pane: TrainingPane) -> list[str]:
+    return [tile.text for tile in pane.tiles.tiles]
+
+
+def test_start_waits_for_a_data_set_and_says_so(qtbot, open_pane, model) -> None:
+    pane = open_pane(SftPane)
+    choose(pane, model, "")
+
+    assert not pane.launcher.start.isEnabled()
+    assert pane.launcher.reason.text().startswith("Cannot start yet. No data set is chosen.")
+    assert pane.launcher.form.problem("dataset").startswith("No data set is chosen.")
+
+
+def test_a_wrong_number_is_explained_below_its_field_and_mended_there(qtbot, open_pane, model) -> None:
+    pane = open_pane(SftPane)
+    choose(pane, model, "talks")
+    assert pane.launcher.start.isEnabled()
+
+    type_in(qtbot, pane, learning_rate="fast")
+    qtbot.waitUntil(lambda: not pane.launcher.start.isEnabled())
+    assert pane.launcher.form.problem("learning_rate") == "Enter a number above 0 and at most 1."
+    assert "Learning rate" in pane.launcher.reason.text()
+
+    type_in(qtbot, pane, learning_rate="2e-4")
+    qtbot.waitUntil(pane.launcher.start.isEnabled)
+    assert pane.launcher.form.problem("learning_rate") == ""
+    assert pane.launcher.reason.isHidden()
+
+
+def test_a_wrong_advanced_setting_is_not_hidden(qtbot, open_pane, model) -> None:
+    pane = open_pane(SftPane)
+    choose(pane, model, "talks")
+
+    pane.launcher.form.editor("lora_r").setText("0")
+
+    qtbot.waitUntil(pane.launcher.form.advanced.button.isChecked)
+    assert pane.launcher.form.editor("lora_r").isVisible()
+
+
+def test_what_is_typed_is_what_the_run_gets_and_its_curves_appear(qtbot, open_pane, lab, fakes, model) -> None:
+    pane = open_pane(SftPane)
+    choose(pane, model, "talks")
+    type_in(qtbot, pane, max_steps="40", learning_rate="1e-3")
+    qtbot.waitUntil(pane.launcher.start.isEnabled)
+
+    qtbot.mouseClick(pane.launcher.start, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "sft-1" in fakes.runs)
+    config = lab.project.run("sft-1").config
+    assert (config.max_steps, config.learning_rate, config.dataset) == (40, 1e-3, "talks")
+    assert pane.launcher.start.text() == "Add to queue"
+
+    fakes.runs["sft-1"].feed(*sft_story(40))
+    qtbot.waitUntil(lambda: lab.state("sft-1").outcome == "done")
+    qtbot.waitUntil(lambda: pane.history is not None and "eval/loss" in pane.history.curves)
+    assert len(pane.history.curves["train/loss"]) == 40
+    assert tiles(pane)[0].startswith("Held-out loss 1.")
+    assert pane.header.picker.currentText() == "SFT 1 · done"
+    qtbot.waitUntil(pane.header.pause.isHidden)
+
+
+def test_events_that_come_while_the_past_is_read_are_not_lost(qtbot, open_pane, lab, fakes, begun_run) -> None:
+    run = begun_run()
+    fakes.runs[run].feed(*sft_story(60)[:40])
+    pane = open_pane(SftPane)
+    fakes.runs[run].feed(*sft_story(60)[40:])
+
+    qtbot.waitUntil(lambda: lab.state(run).outcome == "done" and pane.history is not None)
+    qtbot.waitUntil(lambda: len(pane.history.curves.get("train/loss", ())) == 60)
+    assert pane.history.curves["train/loss"].steps.tolist() == list(range(1, 61))
+
+
+def test_a_stored_run_is_shown_in_full(qtbot, open_pane, stored) -> None:
+    run = stored(PpoConfig(dataset="talks", reward_model=stored_reward(stored), updates=18), ppo_story())
+    pane = open_pane(PolicyPane)
+
+    qtbot.waitUntil(lambda: pane.history is not None)
+    assert pane.run == run
+    assert tiles(pane)[0] == "Held-out score 1.34 +1.39 SD"
+    assert tiles(pane)[2] == "Gold score 0.65 from 0.10"
+    assert pane.history.sample_steps("heldout") == [0, 6, 12, 18]
+
+
+def stored_reward(stored) -> str:
+    return stored(RewardConfig(dataset="pairs"), reward_story())
+
+
+def test_the_newest_reward_model_and_what_it_stands_on_are_suggested(qtbot, open_pane, stored) -> None:
+    sft = stored(SftConfig(dataset="talks"), sft_story())
+    reward = stored(RewardConfig(dataset="pairs", start_from=sft), reward_story())
+    pane = open_pane(PolicyPane)
+
+    answers = pane.launcher.form.answers()
+    assert (answers["start_from"], answers["reward_model"]) == (sft, reward)
+
+
+def test_ppo_without_a_reward_model_says_what_to_do(qtbot, open_pane, model) -> None:
+    pane = open_pane(PolicyPane)
+    choose(pane, model, "talks")
+
+    assert "Train one on the Reward pane first" in pane.launcher.form.problem("reward_model")
+    assert not pane.launcher.start.isEnabled()
+
+
+def test_samples_of_the_same_prompts_are_followed_over_time(qtbot, open_pane, stored) -> None:
+    stored(PpoConfig(dataset="talks", reward_model=stored_reward(stored), updates=18), ppo_story())
+    pane = open_pane(PolicyPane)
+    viewer = pane.samples
+    pane.board.setCurrentWidget(viewer)
+    qtbot.waitUntil(lambda: viewer.step() == 18)
+
+    assert viewer.prompt.toPlainText() == PROMPTS[0]
+    assert viewer.before.toPlainText().startswith("What a silly question.")
+    assert viewer.after.toPlainText() == "The capital of France is Paris."
+
+    qtbot.keyClick(viewer.slider, Qt.Key.Key_Home)
+    assert viewer.step() == 0
+    assert viewer.before.isHidden()
+    assert viewer.after.toPlainText().startswith("What a silly question.")
+
+    qtbot.keyClick(viewer.slider, Qt.Key.Key_End)
+    viewer.order.setCurrentIndex(viewer.order.findData("best"))
+    assert viewer.prompt.toPlainText() == PROMPTS[5]
+    viewer.order.setCurrentIndex(viewer.order.findData("lost"))
+    assert viewer.prompt.toPlainText() == PROMPTS[0]
+
+
+def test_pause_go_on_change_and_stop_reach_the_run(qtbot, open_pane, lab, fakes, begun_run) -> None:
+    run = begun_run()
+    pane = open_pane(SftPane)
+    fakes.runs[run].feed(Started(device="cpu", total_steps=9), Progress(step=1, done=1, total=9))
+    qtbot.waitUntil(lambda: lab.state(run).outcome == "running" and pane.header.pause.isVisible())
+
+    qtbot.mouseClick(pane.header.pause, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: any(isinstance(c, Pause) for c in fakes.runs[run].sent))
+
+    rate = pane.header.live["learning_rate"]
+    assert not rate.button.isEnabled()
+    qtbot.keyClicks(rate.edit, "5e-4")
+    qtbot.keyClick(rate.edit, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: any(isinstance(c, Set) for c in fakes.runs[run].sent))
+    change = next(c for c in fakes.runs[run].sent if isinstance(c, Set))
+    assert (change.field, change.value) == ("learning_rate", 5e-4)
+
+    qtbot.mouseClick(pane.header.stop, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: lab.state(run).outcome == "stopped")
+    qtbot.waitUntil(pane.header.resume.isVisible)
+    assert not any(isinstance(c, GoOn) for c in fakes.runs[run].sent)
+
+
+def test_a_resumed_run_goes_on_from_its_last_save(qtbot, open_pane, lab, fakes, stored) -> None:
+    story = [*sft_story(30)[:-1], Finished(step=30, outcome="failed", message="The loss was NaN at step 30.")]
+    run = stored(SftConfig(dataset="talks", max_steps=60), story)
+    pane = open_pane(SftPane)
+    qtbot.waitUntil(lambda: pane.history is not None)
+    assert pane.header.message.text() == "The loss was NaN at step 30."
+    assert pane.header.message.isVisible()
+
+    qtbot.mouseClick(pane.header.resume, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: run in fakes.runs)
+    fakes.runs[run].attempt = 2
+    fakes.runs[run].feed(Resumed(step=20, device="cpu", total_steps=60), Metrics(step=21, values={"train/loss": 9.0}))
+
+    qtbot.waitUntil(lambda: pane.history.newest("train/loss") == 9.0)
+    assert pane.history.curves["train/loss"].steps[-2:].tolist() == [20, 21]
+    fakes.runs[run].feed(Finished(outcome="done"))
+    qtbot.waitUntil(lambda: lab.state(run).outcome == "done")
+
+
+def test_what_a_run_warns_of_is_shown_as_plain_text(qtbot, open_pane, lab, fakes, begun_run) -> None:
+    run = begun_run()
+    pane = open_pane(SftPane)
+    fakes.runs[run].feed(Started(device="cpu"), Warned(code="x", text="<b>5 prompts</b> were cut"))
+
+    qtbot.waitUntil(pane.header.warning.isVisible)
+    assert pane.header.warning.text() == "<b>5 prompts</b> were cut"
+    assert pane.header.warning.textFormat() == Qt.TextFormat.PlainText
+
+
+def test_presets_fill_the_form_and_own_settings_are_called_so(qtbot, open_pane) -> None:
+    launcher = open_pane(RewardPane).launcher
+    assert launcher.preset.currentText() == "Bundled world (guided)"
+
+    launcher.form.editor("batch_size").setText("7")
+    qtbot.waitUntil(lambda: launcher.preset.currentText() == "Your own settings")
+
+    launcher.preset.setFocus()
+    qtbot.keyClick(launcher.preset, Qt.Key.Key_Home)
+    qtbot.waitUntil(lambda: launcher.form.answers()["batch_size"] == "32")
+
+
+def test_the_command_shown_reads_back_to_the_same_config(qtbot, open_pane, lab, model) -> None:
+    pane = open_pane(SftPane)
+    choose(pane, model, "talks")
+
+    qtbot.mouseClick(pane.launcher.command, Qt.MouseButton.LeftButton)
+    dialog = next(w for w in QApplication.topLevelWidgets() if isinstance(w, CommandDialog))
+
+    assert parse_toml(dialog.toml.toPlainText()) == pane.launcher.form.config()[0]
+    assert dialog.line.toPlainText() == f"rlhf-lab run sft.toml --project {lab.project.folder}"
+    with qtbot.waitSignal(dialog.destroyed):
+        dialog.reject()
+
+
+def test_settings_can_be_filled_in_from_elsewhere(open_pane) -> None:
+    pane = open_pane(SftPane)
+
+    pane.fill_in({"dataset": "pairs"})
+
+    assert pane.launcher.form.answers()["dataset"] == "pairs"
+
+
+def test_a_data_set_that_is_not_there_yet_stays_chosen(open_pane) -> None:
+    pane = open_pane(SftPane)
+
+    assert pane.launcher.form.answers()["dataset"] == "lab world demonstrations"
+    assert "there is no data set" in pane.launcher.form.problem("dataset").lower()
