@@ -35,7 +35,7 @@ class Growing:
         """Add at the end."""
         needed = self._size + len(values)
         if needed > len(self._room):
-            bigger = np.empty(max(needed, 2 * len(self._room)))
+            bigger = np.empty(needed + needed // 2 + 64)  # memory that is not touched costs nothing
             bigger[: self._size] = self.array
             self._room = bigger
         self._room[self._size : needed] = values

@@ -45,7 +45,10 @@ class LabPlot(pg.PlotWidget):
             axis = item.getAxis(side)
             axis.enableAutoSIPrefix(False)
             axis.setStyle(tickFont=font, tickLength=-4, autoExpandTextSpace=True)
-        item.showGrid(x=False, y=True, alpha=0.12)
+        # pyqtgraph draws its grid as long ticks, line by line, which costs more than all curves together.
+        self._grid = pg.PlotCurveItem(connect="pairs")
+        self._grid.setZValue(-20)
+        item.addItem(self._grid, ignoreBounds=True)
         theme().changed.connect(self._themed)
         self._themed()
 
@@ -65,6 +68,14 @@ class LabPlot(pg.PlotWidget):
             low, high = 0.0, 1.0
         room = (high - low) * MARGIN if high > low else max(abs(high) * 0.1, 1e-6)
         self.getPlotItem().getViewBox().setYRange(low - room, high + room, padding=0)
+
+    def draw_grid(self) -> None:
+        """Lines at the main ticks of the y axis, across what is in view."""
+        box, axis = self.getPlotItem().getViewBox(), self.getPlotItem().getAxis("left")
+        (left, right), (low, high) = box.viewRange()
+        levels = axis.tickValues(low, high, box.height())
+        heights = np.asarray(levels[0][1] if levels else [], dtype=np.float64)
+        self._grid.setData(np.tile([left, right], len(heights)), np.repeat(heights, 2))
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         """Show everything again."""
@@ -95,6 +106,7 @@ class LabPlot(pg.PlotWidget):
     def _themed(self) -> None:
         colours = theme().colours
         self.setBackground(colours.surface)
+        self._grid.setPen(pen(colours.raised))
         for side in ("left", "bottom"):
             axis = self.getPlotItem().getAxis(side)
             axis.setPen(pen(colours.border))

@@ -148,6 +148,7 @@ class CurvePlot(LabPlot):
                 lows.append(float(known.min()))
                 highs.append(float(known.max()))
         self.set_y_range(min(lows, default=0.0), max(highs, default=1.0))
+        self.draw_grid()
         self._place_region()
         self._place_marks()
         self.values_changed.emit()
@@ -203,21 +204,23 @@ class CurvePlot(LabPlot):
         curve = self._history.curves.get(name) if self._history is not None else None
         if curve is None or not line.shown:
             for item in (line.raw, line.smooth, line.dots):
-                item.setData([], [])
+                item.setVisible(False)
             return np.empty(0)
         x, raw = curve.drawn(low, high, bins)
         raw = self._scaled(raw)
         self._pen_raw(name, line, len(x))
         line.raw.setData(x, raw)
+        line.raw.setVisible(True)
         top_x, top = x, raw
         if self._smoothing:
             top_x, top = curve.drawn(low, high, bins, self._smoothing)
             top = self._scaled(top)
             line.smooth.setData(top_x, top)
-        else:
-            line.smooth.setData([], [])
+        line.smooth.setVisible(bool(self._smoothing))
         few = np.isfinite(top) if len(top) <= DOTTED_UP_TO else np.zeros(len(top), dtype=bool)
-        line.dots.setData(top_x[few], top[few])
+        line.dots.setVisible(bool(few.any()))
+        if few.any():
+            line.dots.setData(top_x[few], top[few])
         return raw
 
     def _scaled(self, values: Floats) -> Floats:

@@ -63,6 +63,7 @@ class HistogramPlot(LabPlot):
         box = self.getPlotItem().getViewBox()
         box.setXRange(min(edges, default=-1.0), max(edges, default=1.0), padding=0.02)
         box.setYRange(0, most * 1.08, padding=0)
+        self.draw_grid()
 
     def recolour(self) -> None:
         """Take the theme's colours."""

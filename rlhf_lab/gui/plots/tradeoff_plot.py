@@ -69,6 +69,7 @@ class TradeoffPlot(LabPlot):
                 high.append(float(y.max()))
         self.getPlotItem().getViewBox().setXRange(0, right, padding=0.04)
         self.set_y_range(min(low, default=0.0), max(high, default=1.0))
+        self.draw_grid()
 
     def recolour(self) -> None:
         """Take the theme's colours."""
