@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rlhf_lab.runs.folder import RunFolder
     from rlhf_lab.runs.project import Project
     from rlhf_lab.runs.source import RunSource
+    from rlhf_lab.store import Store
 
 Begin = Callable[["RunFolder", str], "RunSource"]
 """Makes the source of a run and begins it: "start", "resume" or "attach". Called in the trainer thread."""
@@ -53,23 +54,33 @@ class Lab(QObject):
         self._queue = RunQueue()
         self._hows: dict[str, str] = {}
         self._held = False
+        self._freezing: list[str] = []
         self._trainers: dict[str, TrainerThread] = {}
         self._tasks: set[Background] = set()
         self._collector = Collector(self)
 
     def start(self, config: RunConfig) -> str:
-        """Make the run and put it in the queue; raises `LabError` that says why it cannot start."""
+        """Make the run and put it in the queue; raises `LabError` that says why it cannot start.
+
+        Its data is copied beside the window first; until then it counts as waiting.
+        """
         if config.threads == 0 and self.default_threads:
             config = config.model_copy(update={"threads": self.default_threads})
-        folder = self.project.create_run(config)
-        self._enqueue(folder, "start")
+        folder = self.project.reserve_run(config)
+        self._states[folder.run] = RunState(run=folder.run, stage=config.stage)
+        self._freeze(folder)
+        self.runs_changed.emit()
+        self.run_changed.emit(folder.run)
         return folder.run
 
     def resume(self, run: str) -> None:
         """Go on from the last save of a run that ended; raises `LabError` when it lives."""
         if self.state(run).live or run in self.queued():
             raise LabError(f"{self.state(run).title} is running or waiting already.")
-        self._enqueue(self.project.run(run), "resume")
+        folder, row = self.project.run(run), self.project.run_row(run)
+        self._states[run] = RunState(run=run, stage=folder.config.stage, step=row.step, total=row.total)
+        self.project.store.set_run_state(run, "queued", "")
+        self._enqueue(folder, "resume")
 
     def stop(self, run: str) -> None:
         """Save the last whole step and end; a run that waits is cancelled."""
@@ -77,6 +88,9 @@ class Lab(QObject):
         if run in self._trainers:
             state.stopping = True
             self._trainers[run].stop()
+        elif run in self._freezing:
+            state.stopping = True
+            self._freezing.remove(run)
         elif self._queue.cancel(run):
             if self._hows.pop(run) == "start":
                 self.project.cancel(run)
@@ -113,7 +127,7 @@ class Lab(QObject):
 
     def queued(self) -> list[str]:
         """Runs that wait for their turn, the next one first."""
-        return self._queue.waiting()
+        return self._queue.waiting() + self._freezing
 
     def find_runs(self) -> None:
         """At start: follow the runs that live, queue those that never began, tell of those that died."""
@@ -124,12 +138,10 @@ class Lab(QObject):
             self._queue.occupy(folder.run, folder.config.device)
             self._follow(folder.run, "attach")
         for folder in found.waiting:
-            self._hows[folder.run] = "start"
-            self._queue.add(folder.run, folder.config.device)
+            self._freeze(folder)
         self.runs_changed.emit()
         for folder in found.interrupted:
             self.run_changed.emit(folder.run)
-        self._next()
 
     def in_background(self, work: Work) -> Background:
         """Do the work in a thread of its own; connect to what is returned before the next turn of the loop."""
@@ -157,16 +169,41 @@ class Lab(QObject):
         QCoreApplication.sendPostedEvents(None, QEvent.Type.MetaCall)
         self._collector.close()
 
+    def _freeze(self, folder: "RunFolder") -> None:
+        run, project = folder.run, self.project.folder
+
+        def work(store: "Store", task: Background) -> tuple[str, str]:
+            from rlhf_lab.runs.project import Project
+
+            try:
+                with Project.open(project) as opened:
+                    opened.freeze(folder)
+            except LabError as error:
+                return run, str(error)
+            return run, ""
+
+        self._freezing.append(run)
+        self.in_background(work).done.connect(self._frozen)
+
+    @Slot(object)
+    def _frozen(self, result: tuple[str, str]) -> None:
+        run, reason = result
+        if reason:
+            self._states[run].take([Finished(outcome="failed", message=reason)])
+        elif run not in self._freezing:  # cancelled meanwhile
+            self.project.cancel(run)
+            self._states.pop(run)
+        else:
+            self._freezing.remove(run)
+            self._enqueue(self.project.run(run), "start")
+            return
+        self._freezing = [other for other in self._freezing if other != run]
+        self.runs_changed.emit()
+        self.run_changed.emit(run)
+
     def _enqueue(self, folder: "RunFolder", how: str) -> None:
-        config = folder.config
-        state = RunState(run=folder.run, stage=config.stage)
-        if how == "resume":
-            row = self.project.run_row(folder.run)
-            state.step, state.total = row.step, row.total
-            self.project.store.set_run_state(folder.run, "queued", "")
-        self._states[folder.run] = state
         self._hows[folder.run] = how
-        self._queue.add(folder.run, config.device)
+        self._queue.add(folder.run, folder.config.device)
         self.runs_changed.emit()
         self.run_changed.emit(folder.run)
         self._next()
@@ -198,6 +235,10 @@ class Lab(QObject):
     def _take(self, run: str, events: list[AnyEvent]) -> None:
         state = self.state(run)
         state.take(events)
+        for event in events:
+            # One that no log holds: the run could not begin. The others are recorded already.
+            if isinstance(event, Finished) and not event.attempt:
+                self.project.store.set_run_state(run, event.outcome, event.message)
         self.events_arrived.emit(run, events)
         self.run_changed.emit(run)
         if any(isinstance(event, Finished) for event in events):

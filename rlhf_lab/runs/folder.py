@@ -89,10 +89,17 @@ class RunFolder:
         """What was true when the run was made."""
         return Manifest.model_validate_json(self._read("manifest.json"))
 
-    def write_plan(self, config: RunConfig, manifest: Manifest) -> None:
-        """Fill a new run's folder; the manifest comes last, so that a folder with one is complete."""
+    def write_config(self, config: RunConfig) -> None:
+        """The first file of a new run."""
         write_private(self.path / "config.json", config.model_dump_json(indent=1))
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """The last file of a new run: a folder with one is complete."""
         write_private(self.path / "manifest.json", manifest.model_dump_json(indent=1))
+
+    def is_complete(self) -> bool:
+        """Whether all is there that the run needs to start."""
+        return (self.path / "manifest.json").is_file()
 
     def has_result(self) -> bool:
         """Whether the run left an adapter that others can use."""

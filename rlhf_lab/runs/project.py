@@ -100,22 +100,48 @@ class Project:
 
     def create_run(self, config: RunConfig) -> RunFolder:
         """Make the run's folder with its frozen data and note it as waiting; raises `LabError` as `check` says."""
+        folder = self.reserve_run(config)
+        self.freeze(folder)
+        return folder
+
+    def reserve_run(self, config: RunConfig) -> RunFolder:
+        """The quick half of `create_run`: the run is noted as waiting, `freeze` has to follow."""
         config = config.model_copy(update={"model": absolute_model(config.model)})
-        plan = self._plan(config)
-        if plan.reasons:
-            raise LabError(" ".join(plan.reasons))
+        reasons = self.check(config)
+        if reasons:
+            raise LabError(" ".join(reasons))
         folder = self._new_folder(config.stage)
-        manifest = self._snapshot(folder, config, plan)
-        folder.write_plan(config, manifest)
+        folder.write_config(config)
         self.store.add_run(
-            folder.run, config.stage, f"runs/{folder.run}", config.model_dump_json(), created=manifest.created
+            folder.run, config.stage, f"runs/{folder.run}", config.model_dump_json(), created=time.time()
         )
         return folder
+
+    def freeze(self, folder: RunFolder) -> None:
+        """The slow half: copy the run's data into its folder, unless that was done; a million records take seconds.
+
+        Raises `LabError` where that cannot be done any more; the run then failed.
+        """
+        if folder.is_complete():
+            return
+        config = folder.config
+        try:
+            plan = self._plan(config)
+            if plan.reasons:
+                raise LabError(" ".join(plan.reasons))
+            folder.write_manifest(self._snapshot(folder, config, plan))
+        except OSError as error:
+            reason = f"The data of {folder.run} cannot be copied to {folder.path}: {error.strerror or error}."
+            self.store.set_run_state(folder.run, "failed", reason)
+            raise LabError(reason) from None
+        except LabError as error:
+            self.store.set_run_state(folder.run, "failed", str(error))
+            raise
 
     def run(self, run: str) -> RunFolder:
         """The folder of a run by its id; raises `LabError` when there is none."""
         folder = RunFolder(self.runs_folder / run)
-        if Path(run).name != run or not (folder.path / "manifest.json").is_file():
+        if Path(run).name != run or not folder.is_complete():
             raise LabError(f"There is no run {run!r} in {self.folder}. List them with: rlhf-lab runs")
         return folder
 
@@ -197,7 +223,7 @@ class Project:
 
     def _snapshot(self, folder: RunFolder, config: RunConfig, plan: Plan) -> Manifest:
         digest, counts, gold = hashlib.sha256(), {"train": 0, "heldout": 0}, False
-        with open(os.open(folder.data_path, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:  # noqa: PTH123 - private mode
+        with open(os.open(folder.data_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123 - private mode
             for record in self.store.records(config.dataset):
                 line = dump_record(record) + b"\n"
                 digest.update(line)

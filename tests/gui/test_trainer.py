@@ -74,9 +74,33 @@ def test_one_run_trains_and_the_next_one_follows(
 def test_a_waiting_run_can_be_cancelled(qtbot: QtBot, lab: Lab, begun_run: Callable[..., str], model: str) -> None:
     begun_run()
     second = lab.start(SftConfig(dataset="talks", model=model))
+    qtbot.waitUntil(lambda: lab.project.run_row(second).outcome == "queued" and second in lab._queue.waiting())
     lab.stop(second)
     assert lab.queued() == []
     assert lab.state(second).outcome == "stopped"
+
+
+def test_a_run_can_be_cancelled_while_its_data_is_copied(qtbot: QtBot, lab: Lab, fakes: FakeRuns, model: str) -> None:
+    run = lab.start(SftConfig(dataset="talks", model=model))
+    lab.stop(run)
+    qtbot.waitUntil(lambda: lab.state(run).outcome == "stopped")
+    assert fakes.begun == []
+
+
+def test_data_that_cannot_be_copied_any_more_fails_the_run(qtbot: QtBot, lab: Lab, model: str) -> None:
+    run = lab.start(SftConfig(dataset="talks", model=model))
+    lab.project.store.delete_dataset("talks")
+    qtbot.waitUntil(lambda: lab.state(run).outcome == "failed")
+    assert "no data set 'talks'" in lab.state(run).message
+    assert lab.project.run_row(run).outcome == "failed"
+
+
+def test_a_run_whose_data_was_not_copied_before_a_crash_is_found_again(
+    qtbot: QtBot, lab: Lab, fakes: FakeRuns, model: str
+) -> None:
+    run = lab.project.reserve_run(SftConfig(dataset="talks", model=model)).run
+    lab.find_runs()
+    qtbot.waitUntil(lambda: fakes.begun == [(run, "start")])
 
 
 def test_commands_reach_the_run(qtbot: QtBot, lab: Lab, fakes: FakeRuns, begun_run: Callable[..., str]) -> None:
@@ -104,8 +128,8 @@ def test_a_run_that_cannot_begin_ends_in_words(qtbot: QtBot, project: Project, m
 
     lab = Lab(project, begin)
     run = lab.start(SftConfig(dataset="talks", model=model))
-    qtbot.waitUntil(lambda: not lab.live())
-    assert (lab.state(run).outcome, lab.state(run).message) == ("failed", "The trainer cannot start.")
+    qtbot.waitUntil(lambda: lab.state(run).outcome == "failed")
+    assert lab.state(run).message == lab.project.run_row(run).message == "The trainer cannot start."
     lab.let_go()
 
 

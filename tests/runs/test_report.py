@@ -192,7 +192,8 @@ def _run(project: Project, run: str, config: RunConfig, events: Iterable[Event])
     folder.path.mkdir()
     counts = {"records": 100, "train": 60, "heldout": 40}
     manifest = Manifest(run=run, stage=config.stage, created=time.time(), dataset="d", data_sha256="", **counts)
-    folder.write_plan(config, manifest)
+    folder.write_config(config)
+    folder.write_manifest(manifest)
     with EventLog(folder.events_path, 1) as log:
         for event in events:
             log.append(event)
