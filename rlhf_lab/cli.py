@@ -79,7 +79,7 @@ def window(
 ) -> None:
     """Open the window, unless a command is given."""
     if context.invoked_subcommand is None:
-        from rlhf_lab.doctor import window_problem
+        from rlhf_lab.system_libraries import window_problem
 
         if problem := window_problem():
             raise LabError(f"No window can open: {problem}. In the terminal: rlhf-lab demo --headless")
@@ -102,7 +102,7 @@ def demo(
     as_json: JsonOption = False,
 ) -> None:
     """Run the guided experiment: SFT, a reward model, PPO, and a report of what changed."""
-    from rlhf_lab.doctor import window_problem
+    from rlhf_lab.system_libraries import window_problem
     from rlhf_lab.terminal import Terminal
 
     terminal = Terminal(machine=as_json)

@@ -33,7 +33,6 @@ from rlhf_lab.system_libraries import (
     is_root,
     missing,
     probe_qt,
-    x11_answers,
 )
 
 Grade = Literal["ok", "note", "problem"]
@@ -163,19 +162,6 @@ def fix(checkup: Checkup, say: Say) -> bool:
             say(f"That ended with status {ended.returncode}.")
             return False
     return True
-
-
-def window_problem() -> str | None:
-    """Why no window can open here, in a sentence; None when one can. Takes milliseconds, unlike `examine`."""
-    env = os.environ
-    if not has_display(env):
-        return "there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)"
-    if lacking := missing((*OFFSCREEN, *display_libraries(env))):
-        return f"Qt lacks {', '.join(library.soname for library in lacking)} (rlhf-lab doctor says how to install that)"
-    asks_x11 = env.get("DISPLAY") and not env.get("WAYLAND_DISPLAY") and not env.get("QT_QPA_PLATFORM")
-    if sys.platform.startswith("linux") and asks_x11 and not x11_answers():
-        return f"the display {env['DISPLAY']} does not answer"
-    return None
 
 
 def _qt(offscreen: QtProbe) -> tuple[list[Library], list[Finding], bool, bool]:

@@ -69,6 +69,9 @@ WAYLAND = (
 FONT = Library("a font", "fonts-dejavu-core", "dejavu-sans-fonts")
 """No library, but without any font Qt warns at every text it draws."""
 
+_ON_A_DISPLAY = ("", "xcb", "wayland")
+"""Values of ``QT_QPA_PLATFORM`` that show windows to a person; "" lets Qt choose."""
+
 _OPEN_QT = """
 from PySide6.QtGui import QFontDatabase
 from PySide6.QtWidgets import QApplication
@@ -141,7 +144,7 @@ def _opens(soname: str) -> bool:
 
 def display_libraries(env: Mapping[str, str]) -> tuple[Library, ...]:
     """What the display that ``env`` names would need; nothing where there is no display."""
-    if env.get("QT_QPA_PLATFORM") == "offscreen":
+    if _platform(env) not in _ON_A_DISPLAY:
         return ()
     return (X11 if env.get("DISPLAY") else ()) + (WAYLAND if env.get("WAYLAND_DISPLAY") else ())
 
@@ -150,7 +153,25 @@ def has_display(env: Mapping[str, str]) -> bool:
     """Whether a window could be shown, as far as the environment says."""
     if not sys.platform.startswith("linux"):
         return True
-    return bool(env.get("DISPLAY") or env.get("WAYLAND_DISPLAY") or env.get("QT_QPA_PLATFORM"))
+    return bool(env.get("DISPLAY") or env.get("WAYLAND_DISPLAY")) or _platform(env) not in _ON_A_DISPLAY
+
+
+def _platform(env: Mapping[str, str]) -> str:
+    """The platform that Qt is told to take, "" when it may choose."""
+    return env.get("QT_QPA_PLATFORM", "").partition(":")[0]
+
+
+def window_problem() -> str | None:
+    """Why no window can open here, in a sentence; None when one can. Takes milliseconds: no Qt, no subprocess."""
+    env = os.environ
+    if not has_display(env):
+        return "there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)"
+    if lacking := missing((*OFFSCREEN, *display_libraries(env))):
+        return f"Qt lacks {', '.join(library.soname for library in lacking)} (rlhf-lab doctor says how to install that)"
+    asks_x11 = _platform(env) == "xcb" or (_platform(env) == "" and not env.get("WAYLAND_DISPLAY"))
+    if sys.platform.startswith("linux") and asks_x11 and not x11_answers():
+        return f"the display {env.get('DISPLAY')} does not answer"
+    return None
 
 
 def install_commands(libraries: Sequence[Library], *, prefix: Sequence[str] = ()) -> list[list[str]]:
