@@ -159,6 +159,11 @@ QMenu::item {{ padding: 6px 16px; border-radius: 4px; }}
 QMenu::item:selected {{ background: {c.accent_soft}; }}
 QMenu::separator {{ height: 1px; background: {c.border}; margin: 4px 8px; }}
 QCheckBox, QRadioButton {{ spacing: 8px; padding: 2px; border: 1px solid transparent; border-radius: 4px; }}
+QCheckBox::indicator {{
+    width: 14px; height: 14px; background: {c.surface}; border: 1px solid {c.muted}; border-radius: 4px;
+}}
+QCheckBox::indicator:checked {{ background: {c.accent}; border-color: {c.accent}; image: url({icons}/tick.svg); }}
+QCheckBox::indicator:disabled {{ border-color: {c.border}; }}
 QCheckBox:focus, QRadioButton:focus {{ border: 1px solid {c.accent}; }}
 """
 

@@ -11,6 +11,7 @@ from rlhf_lab.core.config import PpoConfig, RewardConfig, SftConfig
 from rlhf_lab.core.config_toml import parse_toml
 from rlhf_lab.core.control import GoOn, Pause, Set
 from rlhf_lab.core.events import Finished, Metrics, Progress, Resumed, Started, Warned
+from rlhf_lab.core.metrics import METRICS
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.panes.policy import PolicyPane
 from rlhf_lab.gui.panes.reward import RewardPane
@@ -284,3 +285,14 @@ def test_a_data_set_that_is_not_there_yet_stays_chosen(open_pane) -> None:
 
     assert pane.launcher.form.answers()["dataset"] == "lab world demonstrations"
     assert "there is no data set" in pane.launcher.form.problem("dataset").lower()
+
+
+@pytest.mark.parametrize("kind", [SftPane, RewardPane, PolicyPane])
+def test_every_plotted_number_is_explained_by_the_catalogue(open_pane, kind) -> None:
+    pane = open_pane(kind)
+    for index in range(pane.board.count()):
+        pane.board.setCurrentIndex(index)
+
+    plotted = {name for card in pane.board.curve_cards() for name in card.plot.spec.metrics}
+    headlines = {name for spec in pane._view.tiles for name in spec.metrics}
+    assert (plotted | headlines) - set(METRICS) == set()

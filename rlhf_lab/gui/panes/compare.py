@@ -13,7 +13,6 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QPlainTextEdit,
     QPushButton,
-    QRadioButton,
     QVBoxLayout,
     QWidget,
 )
@@ -44,13 +43,14 @@ class ComparePane(QWidget):
         self._sides: dict[int, AnswerView] = {}
         self._example: Example | None = None
         self.views = [AnswerView("A"), AnswerView("B")]
-        self.chat, self.raw = QRadioButton("Chat"), QRadioButton("Raw completion")
-        self.chat.setChecked(True)
+        self.chat, self.raw = QPushButton("Chat"), QPushButton("Raw completion")
         self.chat.setToolTip("The prompt in the model's chat template: how one talks to an assistant")
         self.raw.setToolTip("The model continues the text as it stands: what a base model does")
         self._modes = QButtonGroup(self)
         for button in (self.chat, self.raw):
+            button.setCheckable(True)
             self._modes.addButton(button)
+        self.chat.setChecked(True)
         self.system = QLineEdit()
         self.system.setAccessibleName("System prompt")
         self.system.setPlaceholderText("System prompt (optional)")
@@ -217,14 +217,14 @@ class ComparePane(QWidget):
             self.example.setItemData(self.example.count() - 1, plain_tip(example.chat), Qt.ItemDataRole.ToolTipRole)
         self.example.setEnabled(self.example.count() > 1)
         if self._example is None and not self.prompt.toPlainText():
-            self.example.setCurrentIndex(min(1, self.example.count() - 1))
-            self._take_example(self.example.currentIndex())
+            self._take_example(min(1, self.example.count() - 1))
 
     @Slot(int)
     def _take_example(self, index: int) -> None:
         example = self.example.itemData(index)
         if example is not None:
             self._example = example
+            self.example.setCurrentIndex(0)  # a list to take from, not a setting
             self.prompt.setPlainText(example.chat if self.mode == "chat" else example.raw)
 
     @Slot(str)

@@ -11,8 +11,7 @@ from rlhf_lab.gui.widgets.sample_viewer import SampleViewer
 from rlhf_lab.gui.widgets.tiles import TileSpec, since_start
 
 GOLD_NOTE = (
-    "Gold is the bundled world's hidden preference. PPO never sees it: it sees the reward model alone. Score up and "
-    "gold down is over-optimisation."
+    "Gold is the bundled world's hidden preference; PPO never sees it. Score up and gold down is over-optimisation."
 )
 OBJECTIVE = (
     PlotSpec(

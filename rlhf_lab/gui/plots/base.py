@@ -36,6 +36,7 @@ class LabPlot(pg.PlotWidget):
         self.setMinimumSize(160, 96)
         item = self.getPlotItem()
         item.hideButtons()
+        item.layout.setContentsMargins(0, 6, 6, 0)  # room for the halves of the outermost tick labels
         item.getViewBox().disableAutoRange()
         item.getViewBox().setMouseEnabled(x=True, y=False)
         item.getViewBox().setMouseMode(pg.ViewBox.RectMode)
