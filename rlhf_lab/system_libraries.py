@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,14 @@ def x11_answers() -> bool:
     return not refused
 
 
+def _display_answers(env: Mapping[str, str]) -> bool:
+    """Whether one of the displays that are named is there: Qt tries Wayland, then X11."""
+    wayland = env.get("WAYLAND_DISPLAY")
+    if wayland and _platform(env) != "xcb" and Path(env.get("XDG_RUNTIME_DIR", "/"), wayland).exists():
+        return True
+    return bool(env.get("DISPLAY")) and _platform(env) != "wayland" and x11_answers()
+
+
 def _opens(soname: str) -> bool:
     try:
         ctypes.CDLL(soname)
@@ -168,9 +177,8 @@ def window_problem() -> str | None:
         return "there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)"
     if lacking := missing((*OFFSCREEN, *display_libraries(env))):
         return f"Qt lacks {', '.join(library.soname for library in lacking)} (rlhf-lab doctor says how to install that)"
-    asks_x11 = _platform(env) == "xcb" or (_platform(env) == "" and not env.get("WAYLAND_DISPLAY"))
-    if sys.platform.startswith("linux") and asks_x11 and not x11_answers():
-        return f"the display {env.get('DISPLAY')} does not answer"
+    if sys.platform.startswith("linux") and _platform(env) in _ON_A_DISPLAY and not _display_answers(env):
+        return f"the display {env.get('WAYLAND_DISPLAY') or env.get('DISPLAY')} does not answer"
     return None
 
 
