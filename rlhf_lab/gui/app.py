@@ -4,6 +4,8 @@ import logging
 import os
 import sys
 import traceback
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 
@@ -11,6 +13,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from PySide6.QtWidgets import QApplication, QDialog, QDialogButtonBox, QVBoxLayout
 
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.gui.guided import put_bundled
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.main_window import MainWindow
 from rlhf_lab.gui.settings import Settings
@@ -26,6 +29,9 @@ BUSY_MS = 50
 """How long the window waits for another process's database lock; longer would be felt."""
 
 _IDLE_MS = 1500
+_BETWEEN_MS = 300
+_PRELOADED = ("numpy", "pyqtgraph", "rlhf_lab.gui.panes.policy")
+"""The plots take 0.6 s to import: better while nobody acts than at the first click on a pane."""
 
 
 def main(project: Path | str | None = None, guided: bool = False) -> int:
@@ -86,21 +92,22 @@ class Session(QObject):
     def _after_first_paint(self) -> None:
         self._single.listen()
         self.lab.find_runs()
-        task = self.lab.in_background(lambda store, task: _put_bundled(self.project.folder))
-        task.done.connect(self._bundled_there)
-        task.failed.connect(self.window.show_problem)
+        if self._guided:
+            self.window.start_guide()
+        elif not self.project.store.datasets():  # what a person deleted stays deleted
+            task = self.lab.in_background(put_bundled(self.project.folder))
+            task.done.connect(self.lab.datasets_changed)
+            task.failed.connect(self.window.show_problem)
         self._idle.start()
 
     @Slot()
-    def _bundled_there(self) -> None:
-        self.lab.datasets_changed.emit()
-        if self._guided:
-            self.window.start_guide()
-
-    @Slot()
     def _when_idle(self) -> None:
-        if not self.lab.live():
-            self.trainers.stand_by()
+        """Ready a trainer, then import what the first training pane needs, piece by piece."""
+        if self.lab.live():
+            return
+        self.trainers.stand_by()
+        for number, module in enumerate(_PRELOADED, 1):
+            QTimer.singleShot(number * _BETWEEN_MS, self, partial(import_module, module))
 
     @Slot()
     def _settings_changed(self) -> None:
@@ -139,11 +146,6 @@ class Failures(QObject):
             else f"Something went wrong inside the lab ({kind.__name__}: {error}). The terminal has the details; your "
             "data and runs are safe."
         )
-
-
-def _put_bundled(folder: Path) -> None:
-    with Project.open(folder) as project:
-        project.ensure_bundled()
 
 
 def _say(text: str) -> None:

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QMimeData
 
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.gui.background import Background
+from rlhf_lab.gui.background import Background, Work
 
 if TYPE_CHECKING:
     from rlhf_lab.data.importer import ImportResult
@@ -47,7 +47,7 @@ def has_files(data: QMimeData) -> bool:
     return any(url.isLocalFile() for url in data.urls())
 
 
-def look_at(paths: Sequence[Path], heldout: float) -> Any:
+def look_at(paths: Sequence[Path], heldout: float) -> Work:
     """Work for `Lab.in_background`: a `Looked` for each file."""
 
     def work(store: "Store", task: Background) -> list[Looked]:
@@ -66,7 +66,7 @@ def look_at(paths: Sequence[Path], heldout: float) -> Any:
     return work
 
 
-def store_files(paths: Sequence[Path], heldout: float) -> Any:
+def store_files(paths: Sequence[Path], heldout: float) -> Work:
     """Work for `Lab.in_background`: an `ImportResult` for each file; progress in bytes."""
 
     def work(store: "Store", task: Background) -> "list[ImportResult]":

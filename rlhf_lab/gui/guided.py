@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QPushButton, QV
 
 from rlhf_lab.core.config import Stage
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.gui.background import Background
+from rlhf_lab.gui.background import Background, Work
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.run_state import ENDED
 from rlhf_lab.gui.theme import theme
@@ -37,28 +37,36 @@ class GuidedWalk(QObject):
         self._lab, self._seed = lab, seed
         self._runs: dict[Stage, str] = {}
         self._run: str | None = None
-        self._quiz: Background | None = None
+        self._task: Background | None = None
         self._began = 0.0
         lab.run_changed.connect(self._run_changed)
 
     @property
     def going(self) -> bool:
         """Whether it is under way."""
-        return self._run is not None or self._quiz is not None
+        return self._run is not None or self._task is not None
 
     def begin(self) -> None:
-        """From the first stage; does nothing while it is under way."""
+        """From the first stage, once its data is there; does nothing while it is under way."""
         if not self.going:
             self._runs, self._began = {}, time.monotonic()
-            self._next()
+            self._task = self._lab.in_background(put_bundled(self._lab.project.folder))
+            self._task.done.connect(self._data_there)
+            self._task.failed.connect(self._task_failed)
 
     @Slot()
     def stop(self) -> None:
         """Stop and save the run that is under way, and start no other."""
-        if self._quiz is not None:
-            self._quiz.cancel()
+        if self._task is not None:
+            self._task.cancel()
         elif self._run is not None:
             self._lab.stop(self._run)
+
+    @Slot()
+    def _data_there(self) -> None:
+        self._task = None
+        self._lab.datasets_changed.emit()
+        self._next()
 
     def _next(self) -> None:
         from rlhf_lab.runs.experiment import GUIDED, guided_config
@@ -95,19 +103,19 @@ class GuidedWalk(QObject):
             "The base, the SFT and the PPO model answer the same quiz. RLHF should change how they answer, not what "
             "they know. Then the report is written.",
         )
-        self._quiz = self._lab.in_background(_quiz_and_report(self._lab.project.folder, dict(self._runs), self._began))
-        self._quiz.progressed.connect(self.progressed)
-        self._quiz.done.connect(self._reported)
-        self._quiz.failed.connect(self._quiz_failed)
+        self._task = self._lab.in_background(_quiz_and_report(self._lab.project.folder, dict(self._runs), self._began))
+        self._task.progressed.connect(self.progressed)
+        self._task.done.connect(self._reported)
+        self._task.failed.connect(self._task_failed)
 
     @Slot(object)
     def _reported(self, report: str) -> None:
-        self._quiz = None
+        self._task = None
         self.report_written.emit(report)
 
     @Slot(str)
-    def _quiz_failed(self, reason: str) -> None:
-        self._quiz = None
+    def _task_failed(self, reason: str) -> None:
+        self._task = None
         self._end(reason)
 
     def _end(self, reason: str) -> None:
@@ -115,7 +123,19 @@ class GuidedWalk(QObject):
         self.ended.emit(reason)
 
 
-def _quiz_and_report(folder: Path, runs: dict[Stage, str], began: float) -> object:
+def put_bundled(folder: Path) -> Work:
+    """Work for `Lab.in_background`: the data sets that come with the lab, unless they are there."""
+
+    def work(store: "Store", task: Background) -> None:
+        from rlhf_lab.runs.project import Project
+
+        with Project.open(folder) as project:
+            project.ensure_bundled()
+
+    return work
+
+
+def _quiz_and_report(folder: Path, runs: dict[Stage, str], began: float) -> Work:
     """Work for `Lab.in_background`: the path of the report."""
 
     def work(store: "Store", task: Background) -> str:

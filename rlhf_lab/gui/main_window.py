@@ -39,6 +39,8 @@ class MainWindow(QMainWindow):
         self.setWindowTitle(f"{lab.project.folder.name} – RLHF Lab")
         self.setWindowIcon(theme().icon("app", theme().colours.accent))
         self.resize(1280, 800)
+        # Without one, every label that grows makes the window ask the system for another smallest size.
+        self.setMinimumSize(960, 600)
         self.rail = Rail(PLACES)
         self.messages = MessageBar()
         self.stack = QStackedWidget()

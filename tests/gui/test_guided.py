@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
@@ -11,12 +10,6 @@ from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.main_window import MainWindow
 from rlhf_lab.runs.project import Project
 from tests.gui.conftest import FakeRuns
-
-
-@pytest.fixture
-def bundled(project: Project) -> Project:
-    project.ensure_bundled()
-    return project
 
 
 def finish(project: Project, fakes: FakeRuns, run: str) -> None:
@@ -28,13 +21,13 @@ def finish(project: Project, fakes: FakeRuns, run: str) -> None:
 
 
 def test_it_walks_the_panes_and_stops_where_told(
-    qtbot: QtBot, bundled: Project, window: MainWindow, lab: Lab, fakes: FakeRuns
+    qtbot: QtBot, project: Project, window: MainWindow, lab: Lab, fakes: FakeRuns
 ) -> None:
     qtbot.mouseClick(window.pane("data").guide.button, Qt.MouseButton.LeftButton)
-    assert window.guide.title.text().startswith("1 of 3")
+    qtbot.waitUntil(lambda: window.guide.title.text().startswith("1 of 3"))
     assert window.stack.currentWidget() is window.pane("sft")
     qtbot.waitUntil(lambda: "sft-1" in fakes.runs)
-    finish(bundled, fakes, "sft-1")
+    finish(project, fakes, "sft-1")
     qtbot.waitUntil(lambda: "reward-1" in fakes.runs)
     assert window.guide.title.text().startswith("2 of 3")
     assert window.stack.currentWidget() is window.pane("reward")

@@ -1,7 +1,7 @@
 """One data set: what it is, its records with search, one of them to read, its problems, and what to do with it."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QModelIndex, Qt, QTimer, Slot
 from PySide6.QtGui import QKeySequence, QShortcut
@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.records import AnyRecord
-from rlhf_lab.gui.background import Background
+from rlhf_lab.gui.background import Background, Work
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.records_table import PAGE, RecordsTable
 from rlhf_lab.gui.theme import theme
@@ -94,9 +94,7 @@ class DatasetView(QWidget):
         if same:
             return
         self.name.setText(one_line(row.name, 80))
-        facts = (
-            f"{row.records:,} {KIND_WORDS.get(row.kind, 'records')}, {row.heldout:,} of them held out. {row.format}."
-        )
+        facts = f"{row.records:,} {KIND_WORDS.get(row.kind, 'records')}, {row.heldout:,} of them held out. Format: {row.format}."
         self.facts.setText(f"{facts} {row.note}".strip())
         uses = _USES.get(row.kind, _USES["prompt"])
         for number, button in enumerate(self.uses):
@@ -293,7 +291,7 @@ class DatasetView(QWidget):
         column.addWidget(self.tabs, 1)
 
 
-def _search(name: str, text: str) -> Any:
+def _search(name: str, text: str) -> Work:
     """Work for `Lab.in_background`: parts of (number, record); whether there are more than are shown."""
 
     def work(store: "Store", task: Background) -> bool:
