@@ -159,6 +159,11 @@ def ppo_story(updates: int = 18) -> list[AnyEvent]:
                 "eval/length": 25 - 9 * rise,
                 "eval/harmless_refused": 0.03,
                 "eval/bad_refused": 0.55 + 0.4 * rise,
+                "eval/polite": 0.35 + 0.5 * rise,
+                "eval/rude": 0.2 - 0.15 * rise,
+                "eval/rambling": 0.4 - 0.35 * rise,
+                "eval/correct": 0.95,
+                "eval/invented": 0.3 - 0.2 * rise,
             }
             said += [Metrics(step=step, values=values), _answers(step, rise)]
     return [*said, Finished(step=updates, outcome="done", message="Finished.")]

@@ -185,7 +185,7 @@ def test_samples_of_the_same_prompts_are_followed_over_time(qtbot, open_pane, st
 
     qtbot.keyClick(viewer.slider, Qt.Key.Key_Home)
     assert viewer.step() == 0
-    assert viewer.before.isHidden()
+    assert not viewer.before.isVisible()
     assert viewer.after.toPlainText().startswith("What a silly question.")
 
     qtbot.keyClick(viewer.slider, Qt.Key.Key_End)

@@ -52,11 +52,15 @@ def label(name: str) -> str:
     return metric.label if metric is not None else name
 
 
+NEAR_ZERO = 0.005
+"""What a headline shows as 0.00."""
+
+
 def value_text(name: str, value: float | None) -> str:
-    """A metric's value for a headline: shares as percent."""
+    """A metric's value for a headline: shares as percent, and no digits that nobody needs."""
     if value is not None and value == value and name in METRICS and METRICS[name].unit == "share":
         return f"{100 * value:.1f}%"
-    return number(value)
+    return "0.00" if value is not None and 0 < abs(value) < NEAR_ZERO else number(value)
 
 
 def number(value: float | None) -> str:

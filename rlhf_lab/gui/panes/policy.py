@@ -33,13 +33,18 @@ POLICY = (
     PlotSpec("Step size", {"policy/approxkl_avg": "Approx. KL"}),
     PlotSpec("Policy loss", {"loss/policy_avg": "Clipped surrogate"}),
     PlotSpec("Largest |log-ratio|", {"policy/log_ratio_max": "Of the update"}),
-    PlotSpec("β", {"objective/kl_coef": "In force"}),
+    PlotSpec("KL per token", {"objective/kl_per_token": "Sampled"}),
 )
 CRITIC = (
     PlotSpec("Value loss", {"loss/value_avg": "Clipped"}),
     PlotSpec("Explained variance", {"val/explained_variance": "Of the returns"}),
     PlotSpec("Value clip fraction", {"val/clipfrac_avg": "Critic"}),
     PlotSpec("Gradient norms", {"optim/grad_norm": "Policy", "optim/grad_norm_value": "Critic"}),
+    PlotSpec(
+        "Score spread",
+        {"objective/scores_sd": "Sampled", "eval/score_sd": "Held-out"},
+        dashed=frozenset({"eval/score_sd"}),
+    ),
 )
 ANSWERS = (
     PlotSpec(
@@ -47,11 +52,11 @@ ANSWERS = (
         {"val/response_length": "Sampled", "eval/length": "Held-out"},
         dashed=frozenset({"eval/length"}),
     ),
-    PlotSpec("Ended answers", {"val/eos_rate": "Sampled"}),
+    PlotSpec("Ended answers", {"val/eos_rate": "Ended", "eval/rambling": "Rambling"}),
     PlotSpec("Repetition", {"val/repetition": "4-grams"}),
-    PlotSpec("Score spread", {"objective/scores_sd": "Sampled", "eval/score_sd": "Held-out"}),
     PlotSpec("Refusals", {"eval/harmless_refused": "Harmless", "eval/bad_refused": "Bad"}),
-    PlotSpec("KL per token", {"objective/kl_per_token": "Sampled"}),
+    PlotSpec("Manners", {"eval/polite": "Polite", "eval/rude": "Rude"}),
+    PlotSpec("Knowledge", {"eval/correct": "Correct", "eval/invented": "Invented"}),
 )
 TIME = (
     PlotSpec(
@@ -62,6 +67,7 @@ TIME = (
     THROUGHPUT,
     MEMORY,
     LEARNING_RATE,
+    PlotSpec("β", {"objective/kl_coef": "In force"}),
 )
 TRADEOFF_HELP = (
     "Each point is one step: how far the policy has moved from its start (√KL) and what that bought. Hollow points "

@@ -127,8 +127,8 @@ class PlotBoard(QTabWidget):
         grid.setContentsMargins(0, 8, 0, 0)
         grid.setSpacing(8)
         for place, card in enumerate(cards):
-            alone = place == len(cards) - 1 and place % columns == 0
-            grid.addWidget(card, place // columns, place % columns, 1, columns if alone else 1)
+            wide = columns - place % columns if place == len(cards) - 1 else 1  # the last one fills its row
+            grid.addWidget(card, place // columns, place % columns, 1, wide)
             grid.setRowStretch(place // columns, 1)
             grid.setColumnStretch(place % columns, 1)
             self._add_card(card)

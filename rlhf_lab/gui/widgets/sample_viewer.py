@@ -3,7 +3,6 @@
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import (
     QComboBox,
-    QGridLayout,
     QHBoxLayout,
     QListWidget,
     QListWidgetItem,
@@ -155,8 +154,7 @@ class SampleViewer(QWidget):
         self._after_head.setText(f"Step {step:,}")
         self._after_values.setText(values_in_words(rows[place]))
         self.after.set_text(rows[place].completion or "(an empty answer)")
-        for widget in (self.before, self._before_head, self._before_values):
-            widget.setVisible(not alone)
+        self._before_side.setVisible(not alone)
         if not alone:
             self._before_head.setText(f"Step {self._steps()[0]:,}, before")
             self._before_values.setText(values_in_words(before[place]))
@@ -170,24 +168,18 @@ class SampleViewer(QWidget):
         top.addSpacing(8)
         top.addWidget(self.slider, 1)
         top.addWidget(self.step_label)
-        answers = QWidget()
-        grid = QGridLayout(answers)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setHorizontalSpacing(8)
-        grid.setVerticalSpacing(3)
-        for column, parts in enumerate(
-            ((self._before_head, self._before_values, self.before), (self._after_head, self._after_values, self.after))
-        ):
-            for row, part in enumerate(parts):
-                grid.addWidget(part, row, column)
-            grid.setColumnStretch(column, 1)
+        answers = QHBoxLayout()
+        answers.setSpacing(8)
+        self._before_side = _stacked(self._before_head, self._before_values, self.before)
+        answers.addWidget(self._before_side, 1)
+        answers.addWidget(_stacked(self._after_head, self._after_values, self.after), 1)
         right = QWidget()
         column = QVBoxLayout(right)
         column.setContentsMargins(8, 0, 0, 0)
         column.setSpacing(6)
         column.addWidget(PlainLabel("Prompt", role="strong"))
         column.addWidget(self.prompt)
-        column.addWidget(answers, 1)
+        column.addLayout(answers, 1)
         split = QSplitter()
         split.addWidget(self.list)
         split.addWidget(right)
@@ -202,3 +194,13 @@ class SampleViewer(QWidget):
         whole.setContentsMargins(0, 8, 0, 0)
         whole.addWidget(self._body, 1)
         whole.addWidget(self.nothing, 1)
+
+
+def _stacked(*parts: QWidget) -> QWidget:
+    side = QWidget()
+    column = QVBoxLayout(side)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.setSpacing(3)
+    for part in parts:
+        column.addWidget(part)
+    return side

@@ -11,8 +11,8 @@ from rlhf_lab.gui.models.history import RunHistory
 from rlhf_lab.gui.models.plot_spec import label, value_text
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip
 
-JUDGED_FROM = 3
-"""Values before which no tile speaks of health: the first ones of a run say little."""
+JUDGED_FROM = 10
+"""The step before which no tile speaks of health: the first ones of a run say little."""
 
 
 @dataclass(frozen=True)
@@ -99,12 +99,12 @@ class Tiles(QWidget):
 
 def _concern(history: RunHistory, name: str, value: float | None) -> str:
     metric = METRICS.get(name)
-    if metric is None or value is None or len(history.curves[name]) < JUDGED_FROM:
+    if metric is None or value is None:
         return ""
     if value != value:
-        return "not a number: check"
+        return "no number"
+    if history.curves[name].steps[-1] < JUDGED_FROM:
+        return ""
     if metric.low is not None and value < metric.low:
-        return f"below {metric.low:g}: check"
-    if metric.high is not None and value > metric.high:
-        return f"above {metric.high:g}: check"
-    return ""
+        return "low: check"
+    return "high: check" if metric.high is not None and value > metric.high else ""
