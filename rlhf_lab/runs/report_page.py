@@ -17,6 +17,9 @@ Curves = Mapping[str, Sequence[tuple[int, float]]]
 _MOVED = 0.05
 """A share that moves by less is called unchanged."""
 
+_LOST = 0.25
+"""The share of its gain that a gold score may give back before it counts as turned over."""
+
 _STYLE = """
 :root { color-scheme: light dark; --ground: #fbfbfa; --card: #ffffff; --ink: #1d2126; --soft: #5d6670; --edge: #dfe2e6;
   --a: #0072b2; --b: #c4570a; --c: #00795c; --d: #9c4a83; --good: #00795c; --new: #eaf4ee; }
@@ -59,7 +62,7 @@ def render(
 <title>RLHF Lab: what RLHF changed</title><style>{_STYLE}</style></head><body>
 <h1>What RLHF changed, and what it did not</h1>
 <p class="soft">{_text(runs)}, {figures["seconds"]:.0f} seconds in all.</p>
-{"".join(f"<p>{sentence}</p>" for sentence in _summary(figures, changes))}
+{"".join(f"<p>{sentence}</p>" for sentence in _summary(figures, changes, curves["ppo"].get("eval/gold", ())))}
 <h2>Key figures</h2>{_key_figures(figures)}
 <h2>Behaviour on held-out prompts, before and after PPO</h2>{_changes_table(changes)}
 <h2>How it went</h2><div class="plots">{_plots(curves)}</div>
@@ -68,7 +71,9 @@ def render(
 """
 
 
-def _summary(figures: Mapping[str, Any], changes: Mapping[str, tuple[float, float]]) -> list[str]:
+def _summary(
+    figures: Mapping[str, Any], changes: Mapping[str, tuple[float, float]], gold: Sequence[tuple[int, float]]
+) -> list[str]:
     """What a person should take away, in sentences that hold for these numbers."""
     ppo, quiz = figures["ppo"], figures["quiz"]
     said = []
@@ -90,6 +95,12 @@ def _summary(figures: Mapping[str, Any], changes: Mapping[str, tuple[float, floa
         said.append(
             f"The gold score, which training never sees, changed by {low:+.2f} to {high:+.2f} (95% interval), {verdict}."
         )
+    if turned := _turning_point(gold):
+        step, best, last = turned
+        said.append(
+            f"It was highest at update {step} ({best:.2f}) and ended at {last:.2f}, while the reward model's score went "
+            "on: <b>over-optimisation</b>. An earlier checkpoint, fewer updates or a higher β would have been better."
+        )
     moved = [
         f"{_label(n).lower()} {b:.0%} → {a:.0%}" for n, (b, a) in changes.items() if _share(n) and abs(a - b) >= _MOVED
     ]
@@ -106,9 +117,21 @@ def _summary(figures: Mapping[str, Any], changes: Mapping[str, tuple[float, floa
         said.append(
             f"<b>Knowledge:</b> {base}the SFT model {quiz['sft']:.0%}, the RLHF model {quiz['ppo']:.0%} "
             f"({points:+d} point{'' if abs(points) == 1 else 's'}). RLHF shapes manner; it adds no knowledge"
-            + (", and here it left it where it was." if points >= -6 else ", and here it cost some.")
+            + (
+                ", and here it left it where it was."
+                if points >= -6
+                else f", and here it cost {-points} points: PPO went too far. Fewer updates or a higher β keep more."
+            )
         )
     return said
+
+
+def _turning_point(gold: Sequence[tuple[int, float]]) -> tuple[int, float, float] | None:
+    """Update and height of the gold score's peak, and its end, where it lost much of what it had won."""
+    if len(gold) < 3:
+        return None
+    (step, best), (last_step, last) = max(gold, key=lambda point: point[1]), gold[-1]
+    return (step, best, last) if step != last_step and best - last > _LOST * (best - gold[0][1]) else None
 
 
 def _key_figures(figures: Mapping[str, Any]) -> str:

@@ -30,7 +30,7 @@ from rlhf_lab.terminal import Terminal
 
 STAGE_PANES: dict[Stage, str] = {"sft": "sft", "reward": "reward", "ppo": "policy"}
 LIVE_UPDATES = 8
-PATIENCE_MS = 300_000
+PATIENCE_MS = 900_000
 SETTLE_MS = 600
 """Longer than a redraw of the plots and the fading of a message."""
 
@@ -52,14 +52,17 @@ def main() -> int:
         settings = Settings(Path(folder) / "settings.ini")
         settings.put("warm", False)
         session = Session(project, settings, single)
-        session.window.resize(1280, 800)
-        session.window.show()
-        _until(lambda: session.window.pane("data").list.count() > 0)
-        _take_all(session, runs, asked.to)
-        if asked.live:
-            _take_live(session, runs, asked.to)
-        session.window.close()
-        session.close()
+        try:
+            session.window.resize(1280, 800)
+            session.window.show()
+            _until(lambda: session.window.pane("data").list.count() > 0)
+            _take_all(session, runs, asked.to)
+            if asked.live:
+                _take_live(session, runs, asked.to)
+        finally:
+            session.lab.let_go()
+            session.window.close()
+            session.close()
     del app
     return 0
 

@@ -105,6 +105,17 @@ def test_the_page_says_what_changed_and_what_did_not(finished: Project) -> None:
     assert "bad requests refused 50% → 100%" in page
     assert "(-1 point)" in page
     assert "not only what the reward model likes" in page
+    assert "over-optimisation" not in page
+
+
+def test_a_gold_score_that_turned_over_is_called_by_its_name(finished: Project) -> None:
+    folder = finished.run("ppo-1")
+    with EventLog(folder.events_path, 1) as log:
+        for step, gold in ((3, 1.5), (4, 0.2)):
+            log.append(_at(step, "eval/gold", gold))
+    page = Path(build(finished, RUNS, {**QUIZ, "ppo": 0.5}, 1.0)["report"]).read_text(encoding="utf-8")
+    assert "It was highest at update 3 (1.50) and ended at 0.20" in page
+    assert "it cost 47 points" in page
 
 
 def test_runs_without_a_judge_or_a_quiz_are_reported_as_not_known(project: Project) -> None:
