@@ -27,7 +27,7 @@ from transformers.utils.logging import disable_progress_bar
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.engine import adapters, chat
 from rlhf_lab.engine.adapters import Adapter
-from rlhf_lab.engine.machine import pick_device, pick_dtype
+from rlhf_lab.engine.machine import pick_device, pick_dtype, return_freed_memory
 
 
 class Backbone:
@@ -167,7 +167,7 @@ class Backbone:
 
         ``adapter`` None is the base: the reference policy. Values at padding mean nothing.
         """
-        self._select(adapter)
+        self._prepare(adapter)
         ids, mask = ids.to(self.device), mask.to(self.device)
         if bool((mask[:, :-1] >= mask[:, 1:]).all()) and bool(mask[:, 0].all()):
             # Padded on the right: causality alone keeps real tokens from seeing padding, and attention
@@ -190,7 +190,7 @@ class Backbone:
         ``sees`` [B, T, T] is true where the token of the second axis may look at that of the third;
         ``positions`` [B, T] count along each branch.
         """
-        self._select(adapter)
+        self._prepare(adapter)
         found = self._decoder(
             input_ids=ids.to(self.device),
             attention_mask=sees.unsqueeze(1).to(self.device),
@@ -301,6 +301,11 @@ class Backbone:
         self.model.eval()
         self._active = name  # PEFT leaves some other adapter switched on: switch all off
         self._select(None)
+
+    def _prepare(self, adapter: str | None) -> None:
+        if self.device.type == "cpu" and torch.is_grad_enabled():
+            return_freed_memory()
+        self._select(adapter)
 
     def _select(self, adapter: str | None) -> None:
         if self._merged is not None:

@@ -1,5 +1,6 @@
 """What the run stands on: device, precision, threads, memory, versions."""
 
+import ctypes
 import os
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -63,6 +64,28 @@ def peak_memory_mb(device: torch.device) -> float:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def return_freed_memory() -> None:
+    """Give freed memory back to the system once the process is large.
+
+    Training frees activations in between what it keeps, and glibc holds on to the holes: 135M parameters
+    grew to 3.8 GB within three steps, 2.6 GB with this, at 2% of the time.
+    """
+    if _LIBC is not None and psutil.Process().memory_info().rss > _LARGE:
+        _LIBC.malloc_trim(0)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    try:
+        libc = ctypes.CDLL("libc.so.6") if sys.platform == "linux" else None
+        return libc if hasattr(libc, "malloc_trim") else None
+    except OSError:
+        return None
+
+
+_LIBC = _glibc()
+_LARGE = 2**30
 
 
 def _cpu_has_bf16(device: torch.device) -> bool:
