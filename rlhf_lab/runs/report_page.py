@@ -95,7 +95,8 @@ def _summary(
         said.append(
             f"The gold score, which training never sees, changed by {low:+.2f} to {high:+.2f} (95% interval), {verdict}."
         )
-    if turned := _turning_point(gold):
+    turned = _turning_point(gold)
+    if turned and ppo["score_after"] is not None and ppo["score_after"] > ppo["score_before"]:
         step, best, last = turned
         said.append(
             f"It was highest at update {step} ({best:.2f}) and ended at {last:.2f}, while the reward model's score went "
