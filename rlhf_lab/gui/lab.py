@@ -11,7 +11,7 @@ from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import AnyEvent, Finished
 from rlhf_lab.gui.background import Background, Work
 from rlhf_lab.gui.collector import Collector
-from rlhf_lab.gui.run_state import ENDED, RunState
+from rlhf_lab.gui.run_state import RunState
 from rlhf_lab.gui.trainer import TrainerThread
 from rlhf_lab.runs.queue import RunQueue
 
@@ -57,7 +57,7 @@ class Lab(QObject):
         self._freezing: list[str] = []
         self._trainers: dict[str, TrainerThread] = {}
         self._tasks: set[Background] = set()
-        self._collector = Collector(self)
+        self.collector = Collector(self)
 
     def start(self, config: RunConfig) -> str:
         """Make the run and put it in the queue; raises `LabError` that says why it cannot start.
@@ -167,7 +167,7 @@ class Lab(QObject):
             thread.wait()
         # What the threads said last is delivered now, while there is somebody to hear it.
         QCoreApplication.sendPostedEvents(None, QEvent.Type.MetaCall)
-        self._collector.close()
+        self.collector.close()
 
     def _freeze(self, folder: "RunFolder") -> None:
         run, project = folder.run, self.project.folder
@@ -249,7 +249,7 @@ class Lab(QObject):
         trainer = self._trainers.pop(run)
         trainer.wait()
         trainer.deleteLater()
-        if self.state(run).outcome not in ENDED:  # let go: the run still has its device
+        if not trainer.heard_end:  # let go: the run still has its device
             return
         self._queue.finished(run)
         self.run_changed.emit(run)

@@ -74,6 +74,7 @@ class MainWindow(QMainWindow):
         if name not in self._panes:
             self._panes[name] = _make_pane(name, self._lab)
             self.stack.addWidget(self._panes[name])
+            self._lab.collector.settle()
         return self._panes[name]
 
     @Slot(str)

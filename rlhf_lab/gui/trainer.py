@@ -47,7 +47,9 @@ class TrainerThread(QThread):
         self._early: list[tuple[Callable[..., Command], dict[str, object]]] = []
         self._lock = threading.Lock()
         self._wake = threading.Event()
-        self._stop = self._leave = self._finished = False
+        self._stop = self._leave = False
+        self.heard_end = False
+        """Whether the run has said its `Finished`; settled once ``ended`` is emitted."""
 
     def stop(self) -> None:
         """Save and end, by message first, by force if the run does not answer."""
@@ -99,11 +101,11 @@ class TrainerThread(QThread):
             self.ended.emit(self.run_id)
 
     def _pass_on(self, events: list[AnyEvent]) -> None:
-        self._finished = self._finished or any(isinstance(event, Finished) for event in events)
+        self.heard_end = self.heard_end or any(isinstance(event, Finished) for event in events)
         self.events_arrived.emit(self.run_id, events)
 
     def _fail(self, message: str) -> None:
-        if not self._finished:
+        if not self.heard_end:
             self._pass_on([Finished(outcome="failed", message=message)])
 
     def _wait(self, seconds: float) -> None:

@@ -157,3 +157,21 @@ def test_a_stopped_run_resumes(qtbot: QtBot, lab: Lab, fakes: FakeRuns, begun_ru
     qtbot.waitUntil(lambda: fakes.begun[-1] == (run, "resume"))
     with pytest.raises(LabError, match="running or waiting"):
         lab.resume(run)
+
+
+def test_resuming_in_the_very_moment_of_the_end_is_not_lost(
+    qtbot: QtBot, lab: Lab, fakes: FakeRuns, begun_run: Callable[..., str]
+) -> None:
+    run = begun_run()
+
+    class Hasty(QObject):
+        @Slot(str, list)
+        def take(self, run: str, events: list[AnyEvent]) -> None:
+            if isinstance(events[-1], Finished) and len(fakes.begun) == 1:
+                lab.resume(run)  # the trainer thread of the first start has not ended yet
+
+    hasty = Hasty(lab)
+    lab.events_arrived.connect(hasty.take)
+    fakes.runs[run].feed(Finished(outcome="stopped"))
+    qtbot.waitUntil(lambda: fakes.begun[-1] == (run, "resume"))
+    assert lab.live() == [run]

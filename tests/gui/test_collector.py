@@ -1,0 +1,31 @@
+"""Garbage is collected by the window's timer, not wherever Python allocates."""
+
+import gc
+import weakref
+
+from pytestqt.qtbot import QtBot
+
+from rlhf_lab.gui.lab import Lab
+
+
+class Cycle:
+    def __init__(self) -> None:
+        self.me = self
+
+
+def test_cycles_go_on_the_timer_and_only_there(qtbot: QtBot, lab: Lab) -> None:
+    assert not gc.isenabled()
+    gone = weakref.ref(Cycle())
+    assert gone() is not None
+    kept = [Cycle() for _ in range(gc.get_threshold()[0] + 100)]
+    qtbot.waitUntil(lambda: gone() is None)
+    assert len(kept) > 0
+
+
+def test_what_has_settled_is_not_walked_again(lab: Lab) -> None:
+    before = gc.get_freeze_count()
+    lab.collector.settle()
+    assert gc.get_freeze_count() > before + 1000
+    lab.collector.close()
+    assert gc.get_freeze_count() == 0
+    assert gc.isenabled()
