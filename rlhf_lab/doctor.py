@@ -51,7 +51,6 @@ _PACKAGES = (
     "rich",
     "platformdirs",
     "psutil",
-    "superqt",
 )
 _ROOM_NEEDED = 200 * 2**20
 _ROOM_WISHED = 2 * 2**30
