@@ -45,10 +45,10 @@ def pad(rows: Sequence[Sequence[int]], pad_id: int, side: Literal["left", "right
     return ids, mask
 
 
-def micro_batches(lengths: Sequence[int], size: int) -> list[list[int]]:
-    """Split ``range(len(lengths))`` into groups of at most ``size``, alike in length, longest first.
+def micro_batches(lengths: Sequence[int], size: int, tokens: int) -> list[list[int]]:
+    """Split ``range(len(lengths))`` into groups of at most ``size`` rows and ``tokens`` tokens, longest first.
 
-    A group also ends when its padding would cost more than the fixed price of one more group. Longest
+    A row that is longer than ``tokens`` is a group of its own. A group also ends when its padding would cost more than the fixed price of one more group. Longest
     first: what does not fit into memory fails at once. Grouping changes no result, because losses are sums
     over the whole batch.
     """
@@ -56,7 +56,8 @@ def micro_batches(lengths: Sequence[int], size: int) -> list[list[int]]:
     longest = waste = 0
     for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
         waste += longest - lengths[i]
-        if not groups or len(groups[-1]) == size or waste > PRICE_OF_A_GROUP:
+        fits = groups and len(groups[-1]) < size and (len(groups[-1]) + 1) * longest <= tokens
+        if not fits or waste > PRICE_OF_A_GROUP:
             groups.append([])
             longest, waste = lengths[i], 0
         groups[-1].append(i)

@@ -77,7 +77,7 @@ def _accumulate(
 ) -> None:
     """Gradients of one minibatch, micro-batch by micro-batch."""
     tokens = int(rollout.mask[rows].sum())
-    for part in rollout.episodes.micro_batches(config.micro_batch_size, rows):
+    for part in rollout.episodes.micro_batches(config.micro_batch_size, backbone.tokens_at_once, rows):
         tick()
         batch = pack(backbone, rollout.episodes, part)
         mask = rollout.mask[part]

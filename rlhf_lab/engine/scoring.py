@@ -40,11 +40,11 @@ class Episodes:
         lengths = torch.tensor(self.lengths(), device=device)
         return torch.arange(int(lengths.max()), device=device) < lengths.unsqueeze(1)
 
-    def micro_batches(self, size: int, rows: Sequence[int] | None = None) -> list[list[int]]:
-        """``rows`` (all, if not given) in groups of at most ``size``, alike in length, so that little is padding."""
+    def micro_batches(self, size: int, tokens: int, rows: Sequence[int] | None = None) -> list[list[int]]:
+        """``rows`` (all, if not given) in groups of at most ``size`` rows and ``tokens`` tokens, alike in length."""
         chosen = range(len(self)) if rows is None else rows
         totals = [len(self.asked.ids[row]) + len(self.answer_ids[row]) for row in chosen]
-        return [[chosen[i] for i in group] for group in micro_batches(totals, size)]
+        return [[chosen[i] for i in group] for group in micro_batches(totals, size, tokens)]
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def score_answers(
 ) -> Tensor:
     """The raw score of each whole answer, read at its last valid token (its end token, unless it was cut): [B]."""
     scores = torch.empty(len(episodes), device=backbone.device)
-    for rows in episodes.micro_batches(micro_batch_size):
+    for rows in episodes.micro_batches(micro_batch_size, backbone.tokens_at_once):
         tick()
         batch = pack(backbone, episodes, rows)
         hidden = backbone.hidden(batch.ids, batch.mask, adapter)
@@ -154,7 +154,7 @@ def _at_answer_tokens(
     """``measure(states [n, D], targets [n]) -> [n, K]`` at every answer token: [B, R, K], 0 at padding."""
     mask = episodes.answer_mask(backbone.device)
     out: Tensor | None = None
-    for rows in episodes.micro_batches(micro_batch_size):
+    for rows in episodes.micro_batches(micro_batch_size, backbone.tokens_at_once):
         tick()
         batch = pack(backbone, episodes, rows)
         found = measure(states_before(backbone, batch, adapter), batch.targets)

@@ -67,7 +67,8 @@ def train(config: SftConfig, parts: Parts) -> Iterator[Event]:
             batch = [encode(encoder, record) for record in data.batch(config.batch_size, training.step, config.seed)]
             total = sum(len(example.answer) for example in batch)
             loss = accuracy = 0.0
-            for rows in micro_batches([len(example.row) for example in batch], config.micro_batch_size):
+            lengths = [len(example.row) for example in batch]
+            for rows in micro_batches(lengths, config.micro_batch_size, backbone.tokens_at_once):
                 tick()
                 part = answer_loss(backbone, ADAPTER, [batch[i] for i in rows], total, learn=True)
                 loss += part.loss
@@ -137,8 +138,9 @@ def _evaluate(
         examples = [encode(encoder, record) for record in data.heldout_records(config.eval_size, config.seed)]
         total = sum(len(example.answer) for example in examples)
         loss = accuracy = 0.0
+        lengths = [len(example.row) for example in examples]
         # Without a backward pass four times as much fits into memory.
-        for rows in micro_batches([len(example.row) for example in examples], 4 * config.micro_batch_size):
+        for rows in micro_batches(lengths, 4 * config.micro_batch_size, 4 * backbone.tokens_at_once):
             tick()
             part = answer_loss(backbone, ADAPTER, [examples[i] for i in rows], total, learn=False)
             loss += part.loss

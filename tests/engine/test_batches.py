@@ -39,12 +39,13 @@ def test_padding_goes_by_length_even_when_a_token_is_the_pad_id() -> None:
     assert pad([[1], [2, 3]], 9)[0].tolist() == [[1, 9], [2, 3]]
 
 
-@given(st.lists(st.integers(1, 300), min_size=1, max_size=60), st.integers(1, 20))
-def test_micro_batches_hold_each_row_once_with_little_padding(lengths: list[int], size: int) -> None:
-    groups = micro_batches(lengths, size)
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=60), st.integers(1, 20), st.integers(1, 2000))
+def test_micro_batches_hold_each_row_once_with_little_padding(lengths: list[int], size: int, tokens: int) -> None:
+    groups = micro_batches(lengths, size, tokens)
     assert sorted(i for group in groups for i in group) == list(range(len(lengths)))
     for group in groups:
         assert 1 <= len(group) <= size
+        assert len(group) == 1 or len(group) * lengths[group[0]] <= tokens
         assert sum(lengths[group[0]] - lengths[i] for i in group) <= PRICE_OF_A_GROUP
     assert lengths[groups[0][0]] == max(lengths)
 

@@ -94,6 +94,6 @@ def test_scoring_without_a_wish_for_gradients_builds_no_graph(backbone: Backbone
 
 
 def test_micro_batches_hold_every_row_once_and_rows_alike_in_length():
-    found = episodes().micro_batches(2, [0, 1, 3])
+    found = episodes().micro_batches(2, 1000, [0, 1, 3])
     assert sorted(row for group in found for row in group) == [0, 1, 3]
     assert {frozenset(group) for group in found} == {frozenset({0, 1}), frozenset({3})}
