@@ -33,7 +33,9 @@ def test_a_pause_does_not_count_as_a_slow_step() -> None:
 
 def test_the_end_clears_what_was_going_on() -> None:
     state = RunState("sft-1", "sft", stopping=True)
-    state.take([Phase(name="saving"), Metrics(values={"train/loss": 2.0}), Finished(outcome="stopped", message="Saved.")])
+    state.take(
+        [Phase(name="saving"), Metrics(values={"train/loss": 2.0}), Finished(outcome="stopped", message="Saved.")]
+    )
     assert (state.outcome, state.message, state.phase, state.stopping) == ("stopped", "Saved.", "", False)
     assert state.values == {"train/loss": 2.0}
 
