@@ -8,7 +8,6 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from rlhf_lab.core.config import Stage
@@ -152,8 +151,3 @@ def _figures(stories: Mapping[str, RunStory], reward: RunFolder, quiz: Mapping[s
         },
         "quiz": {name: quiz.get(name) for name in ("base", "sft", "ppo")},
     }
-
-
-def report_path(project: Project, ppo_run: str) -> Path:
-    """Where the page of a guided experiment is, once built."""
-    return project.folder / "reports" / ppo_run / "report.html"
