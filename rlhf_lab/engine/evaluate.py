@@ -1,6 +1,6 @@
 """How a policy answers held-out prompts: the same prompts and random numbers every time."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 
@@ -30,14 +30,7 @@ def evaluate(
     kl = _kl(backbone, episodes, config, tick)
     scores = total_score(rewards, episodes, tick)
     require_finite({"the held-out KL": kl, "the held-out scores": scores})
-    rows, judgements = [], []
-    for i, prompt in enumerate(heldout.prompts):
-        answer = episodes.answer_ids[i]
-        text = chat.decode(backbone.tokenizer, answer)
-        judged = dict(judge(prompt, text)) if judge else {}
-        judgements.append(judged)
-        numbers = {"score": scores[i].item(), "kl": kl[i].item(), "tokens": float(len(answer))}
-        rows.append(SampleRow(prompt=prompt.text, completion=text, values=judged | numbers, tags=prompt.tags))
+    judgements, rows = judged_rows(backbone, episodes, range(len(episodes)), scores, kl, judge)
     metrics = {
         "eval/score": scores.mean().item(),
         "eval/score_sd": scores.std(correction=0).item(),
@@ -45,6 +38,35 @@ def evaluate(
         "eval/length": sum(episodes.lengths()) / len(episodes),
     }
     return _means(judgements) | metrics, tuple(rows)
+
+
+def judged_rows(
+    backbone: Backbone,
+    episodes: Episodes,
+    which: Iterable[int],
+    scores: torch.Tensor,
+    kl: torch.Tensor,
+    judge: Judge | None,
+) -> tuple[list[dict[str, float]], tuple[SampleRow, ...]]:
+    """What the judge says of the episodes ``which``, and a row of each with that, its score and its KL."""
+    judgements, rows = [], []
+    for i in which:
+        prompt, answer = episodes.asked.prompts[i], episodes.answer_ids[i]
+        text = chat.decode(backbone.tokenizer, answer)
+        judged = dict(judge(prompt, text)) if judge else {}
+        judgements.append(judged)
+        numbers = {"score": scores[i].item(), "kl": kl[i].item(), "tokens": float(len(answer))}
+        rows.append(SampleRow(prompt=prompt.text, completion=text, values=judged | numbers, tags=prompt.tags))
+    return judgements, tuple(rows)
+
+
+def telling(scores: torch.Tensor, each: int = 3) -> list[int]:
+    """Which of a rollout's answers to show, best first: the best, the worst, and some from between."""
+    order = scores.argsort(descending=True).tolist()
+    if len(order) <= 3 * each:
+        return order
+    middle = len(order) // 2
+    return order[:each] + order[middle : middle + each] + order[-each:]
 
 
 def _sample(backbone: Backbone, heldout: Asked, config: PpoConfig, tick: Callable[[], None]) -> Episodes:

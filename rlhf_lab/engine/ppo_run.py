@@ -24,7 +24,7 @@ from rlhf_lab.core.events import (
 from rlhf_lab.engine import checkpoint, machine, maths
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.batches import batch_indices
-from rlhf_lab.engine.evaluate import evaluate
+from rlhf_lab.engine.evaluate import evaluate, judged_rows, telling
 from rlhf_lab.engine.parts import Parts
 from rlhf_lab.engine.ppo_state import Trainable
 from rlhf_lab.engine.ppo_update import describe, learn, targets_of
@@ -164,6 +164,15 @@ class Run:
             "perf/memory": machine.peak_memory_mb(backbone.device),
         }
         yield Metrics(step=step, values=metrics)
+        _, rows = judged_rows(
+            backbone,
+            episodes,
+            telling(rollout.scores),
+            rollout.scores,
+            maths.masked_row_sum(maths.k1(rollout.logprobs, rollout.ref_logprobs), rollout.mask),
+            self.parts.judge,
+        )
+        yield Samples(step=step, name="rollout", rows=rows)
         if metrics["policy/ratio_first_dev"] > RATIO_TOLERANCE.get(backbone.dtype, 1e-2):
             yield Warned(
                 step=step,

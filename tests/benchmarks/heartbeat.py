@@ -51,7 +51,11 @@ class Heartbeat(QObject):
 
     def _start(self, stage: Stage) -> None:
         config: RunConfig = guided_config(stage, 0, self._runs)
-        short = {"updates": self._updates, "eval_every": 4} if stage == "ppo" else {"max_steps": 3, "eval_every": 0, "eval_size": 16}
+        short = (
+            {"updates": self._updates, "eval_every": 4}
+            if stage == "ppo"
+            else {"max_steps": 3, "eval_every": 0, "eval_size": 16}
+        )
         self._runs[stage] = self._session.lab.start(config.model_copy(update=short))
         if stage == "ppo":
             self._session.window.show_run(self._runs[stage])

@@ -186,10 +186,15 @@ def test_a_run_says_what_it_should(given: Callable[..., Parts]):
     looks = [e for e in of(events, Metrics) if "eval/score" in e.values]
     assert [e.step for e in looks] == [0, 2, 4]
     assert looks[0].values["eval/kl"] == 0
-    shown = list(of(events, Samples))
+    drawn = [e for e in of(events, Samples) if e.name == "rollout"]
+    assert [e.step for e in drawn] == [1, 2, 3, 4]
+    for samples in drawn:
+        scores = [row.values["score"] for row in samples.rows]
+        assert scores == sorted(scores, reverse=True)
+    assert all(row.values["kl"] == 0 for row in drawn[0].rows)
+    shown = [e for e in of(events, Samples) if e.name == "heldout"]
     assert [e.step for e in shown] == [0, 2, 4]
     for look, samples in zip(looks, shown, strict=True):
-        assert samples.name == "heldout"
         assert len(samples.rows) == 6
         assert [r.tags["number"] for r in samples.rows] == [4, 9, 14, 19, 24, 29]
         for name, key in (("eval/score", "score"), ("eval/kl", "kl"), ("eval/length", "tokens"), ("eval/gold", "gold")):
@@ -371,7 +376,7 @@ def test_without_held_out_prompts_it_says_that_nothing_is_evaluated(given: Calla
     trained_only = [r.model_copy(update={"split": "train"}) for r in questions(6)]
     events = run(config(updates=1), Parts(**{**vars(given()), "records": trained_only}))
     assert [e.code for e in of(events, Warned)] == ["no_heldout"]
-    assert not list(of(events, Samples))
+    assert [e.name for e in of(events, Samples)] == ["rollout"]
     assert last(events).outcome == "done"
 
 
