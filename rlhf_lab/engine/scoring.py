@@ -17,8 +17,8 @@ from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.batches import micro_batches, pad
 from rlhf_lab.engine.prompts import Asked
 
-LOGITS_AT_ONCE = 2**24
-"""Logits held at one time (64 MB in fp32), whatever the vocabulary and the micro-batch."""
+LOGITS_AT_ONCE = 2**22
+"""Logits held at one time (16 MB in fp32), whatever the vocabulary and the micro-batch."""
 
 
 @dataclass(frozen=True)

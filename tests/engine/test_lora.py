@@ -1,0 +1,55 @@
+import pytest
+import torch
+from peft import LoraConfig
+from peft.tuners.lora.layer import Linear
+
+from rlhf_lab.engine.lora import LoraLinear
+
+
+def layer(kind: type[Linear], *, bias: bool = True, dtype: torch.dtype = torch.float32) -> Linear:
+    """A layer with a trained adapter "a" and another one, the same for each kind."""
+    generator = torch.Generator().manual_seed(0)
+    base = torch.nn.Linear(12, 20, bias=bias, dtype=dtype).requires_grad_(False)
+    made = kind(base, "a", LoraConfig(r=3, lora_alpha=5), r=3, lora_alpha=5)
+    made.update_layer("b", 2, 2, LoraConfig(r=2, lora_alpha=2))
+    for parameter in made.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=generator).to(parameter.dtype)
+    return made
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("active", [["a"], ["b"], [], ["a", "b"]])
+def test_values_and_gradients_are_those_of_peft(bias: bool, active: list[str]) -> None:
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(4, 7, 12, generator=generator)
+    weights = torch.randn(4, 7, 20, generator=generator)
+    found = []
+    for kind in (Linear, LoraLinear):
+        made, into = layer(kind, bias=bias), x.clone().requires_grad_()
+        made.set_adapter(active)
+        out = made(into)
+        (out * weights).sum().backward()
+        named = {name: p.grad for name, p in made.named_parameters() if p.grad is not None}
+        found.append((out.detach(), into.grad, named))
+    (value, slope, named), (other_value, other_slope, other_named) = found
+    torch.testing.assert_close(other_value, value)
+    torch.testing.assert_close(other_slope, slope, atol=1e-4, rtol=1e-5)
+    assert other_named.keys() == named.keys()
+    torch.testing.assert_close(other_named, named, atol=1e-4, rtol=1e-5)
+
+
+def test_a_frozen_input_gets_no_gradient_and_the_adapter_still_does() -> None:
+    made = layer(LoraLinear)
+    made.set_adapter(["a"])
+    x = torch.ones(2, 12)
+    made(x).sum().backward()
+    assert x.grad is None
+    assert made.lora_B["a"].weight.grad is not None
+    assert made.get_base_layer().weight.grad is None
+
+
+def test_on_a_bf16_base_the_adapter_stays_fp32() -> None:
+    x = torch.randn(3, 12).bfloat16()
+    expected, found = (layer(kind, dtype=torch.bfloat16)(x) for kind in (Linear, LoraLinear))
+    assert found.dtype == torch.bfloat16
+    assert torch.equal(found, expected)
