@@ -28,7 +28,6 @@ from rlhf_lab.core.errors import LabError
 from rlhf_lab.engine import adapters, chat
 from rlhf_lab.engine.adapters import Adapter
 from rlhf_lab.engine.lora import LoraLinear
-from rlhf_lab.engine.lora_layer import FusedLinear
 from rlhf_lab.engine.machine import pick_device, pick_dtype, return_freed_memory
 
 
@@ -299,7 +298,6 @@ class Backbone:
             inference_mode=True,
         )
         config._register_custom_module({nn.Linear: LoraLinear})
-        config._register_custom_module({nn.Linear: FusedLinear})
         if name in self._scales:
             raise ValueError(f"there is an adapter {name!r} already")
         if self._tuner is None:
