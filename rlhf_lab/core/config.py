@@ -91,6 +91,13 @@ class RewardConfig(BaseRun):
     use_margins: bool = setting(
         False, "Use margins", "Ask for a score difference of at least the pair's margin, where the data names one."
     )
+    centre_coef: float = setting(
+        0.0,
+        "Centring",
+        "Weight of (chosen + rejected)², which keeps scores of different prompts around one zero; 0.01 is usual.",
+        ge=0,
+        le=10,
+    )
     normalise: bool = setting(
         True,
         "Normalise scores",

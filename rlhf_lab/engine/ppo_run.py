@@ -123,7 +123,8 @@ class Run:
             yield Changed(step=self.step, field=name, value=value)
         step = self.step + 1
         warm = min(1.0, step / (config.warmup_steps + 1))
-        self.trainable.learning_rates = (self.learning_rate * warm, config.value_learning_rate * warm)
+        # The critic does not wait: while the policy still stands, it learns what the policy is to be judged by.
+        self.trainable.learning_rates = (self.learning_rate * warm, config.value_learning_rate)
 
         self.doing = f"update {step}"
         yield Phase(step=step, name="sampling")

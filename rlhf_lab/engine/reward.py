@@ -99,8 +99,9 @@ def train(config: RewardConfig, parts: Parts) -> Iterator[Event]:
                     chosen, rejected, batch.margin[rows].to(chosen), batch.tie[rows].to(chosen.device)
                 )
                 summed = terms.sum() / config.batch_size
-                require_finite({"the loss": summed})
-                summed.backward()
+                off_centre = config.centre_coef * centring(chosen, rejected).sum() / config.batch_size
+                require_finite({"the loss": summed, "the centring": off_centre})
+                (summed + off_centre).backward()
                 loss += summed.item()
                 differences[rows] = (chosen - rejected).detach().cpu()
             values = {
@@ -133,6 +134,11 @@ def bradley_terry(chosen: Tensor, rejected: Tensor, margin: Tensor, tie: Tensor)
     difference = chosen - rejected
     tied = (functional.softplus(-difference) + functional.softplus(difference)) / 2
     return torch.where(tie, tied, functional.softplus(margin - difference))
+
+
+def centring(chosen: Tensor, rejected: Tensor) -> Tensor:
+    """(chosen + rejected)², all [B]: what Bradley–Terry leaves free, the zero of each prompt (Eisenstein et al. 2023)."""
+    return (chosen + rejected).square()
 
 
 def accuracy(differences: Tensor, tie: Tensor) -> float:

@@ -80,6 +80,25 @@ def test_accuracy_counts_ties_as_half() -> None:
     assert reward.accuracy(differences, torch.tensor([False, False, False, True])) == pytest.approx(2 / 4)
 
 
+def test_centring_finds_the_zero_that_bradley_terry_leaves_free() -> None:
+    score = torch.tensor([4.0, 6.0], requires_grad=True)
+    optimiser = torch.optim.LBFGS([score], max_iter=100, line_search_fn="strong_wolfe")
+    first = torch.tensor([0] * 7 + [1] * 3)
+
+    def loss() -> torch.Tensor:
+        optimiser.zero_grad()
+        chosen, rejected = score[first], score[1 - first]
+        no = torch.zeros(len(first), dtype=torch.bool)
+        value = reward.bradley_terry(chosen, rejected, torch.zeros(len(first)), no).mean()
+        value = value + 0.01 * reward.centring(chosen, rejected).mean()
+        value.backward()
+        return value
+
+    optimiser.step(loss)
+    assert score.sum().item() == pytest.approx(0, abs=1e-3)
+    assert (score[0] - score[1]).item() == pytest.approx(math.log(7 / 3), abs=1e-3)
+
+
 def test_a_new_model_guesses(backbone: Backbone) -> None:
     backbone.add_adapter("reward", r=4, alpha=8, seed=0, head=True)
     head = backbone.parameters_of("reward")["head.weight"]
