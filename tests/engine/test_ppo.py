@@ -29,6 +29,7 @@ from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.batches import pad
 from rlhf_lab.engine.chat import encode_prompt
 from rlhf_lab.engine.parts import Parts
+from rlhf_lab.engine.ppo_state import Trainable
 from rlhf_lab.engine.scoring import Episodes
 from tests.engine.conftest import WORDS, make_tokenizer, perturb, prompt, save_model, tiny_llama
 from tests.engine.stage_runs import StopAfterTicks, curves, last, metric, of, parts
@@ -279,6 +280,18 @@ def test_a_person_changes_beta_and_the_learning_rate(given: Callable[..., Parts]
     assert metric(events, "optim/learning_rate") == [3e-3, 3e-3, 3e-3, 1e-5]
     said = [(e.step, e.field, e.value) for e in of(events, Changed)]
     assert said == [(1, "kl_coef", 0.7), (3, "learning_rate", 1e-5), (3, "kl_coef", 0.0)]
+
+
+def test_the_policy_warms_up_and_the_critic_learns_at_once(
+    given: Callable[..., Parts], monkeypatch: pytest.MonkeyPatch
+):
+    used = []
+    real = Trainable.step
+    monkeypatch.setattr(Trainable, "step", lambda self: used.append(self.learning_rates) or real(self))
+    settings = config(warmup_steps=2, eval_every=0, epochs=1, minibatches=1, value_learning_rate=0.01)
+    events = run(settings, given())
+    assert metric(events, "optim/learning_rate") == pytest.approx([1e-3, 2e-3, 3e-3, 3e-3])
+    assert used == [(rate, 0.01) for rate in metric(events, "optim/learning_rate")]
 
 
 def test_a_change_outlives_a_resume(given: Callable[..., Parts]):
