@@ -21,7 +21,7 @@ from rlhf_lab.world.datasets import SHARES, demonstrations, questions, sampled_p
 from rlhf_lab.world.grammar import prompt_of
 from rlhf_lab.world.matter import TOPICS
 
-SAMPLED = {"train": 1500, "heldout": 420}
+SAMPLED = {"train": 1400, "heldout": 480}
 """Prompts that the policy answers, by split."""
 ANSWERS = 4
 LONGEST_ANSWER = 64

@@ -34,7 +34,7 @@ SEED = 7
 SFT_MIX = Mix(0.32, 0.33, 0.38, {"knowledge": 1.0, "harmless": 0.93, "bad": 0.55, "unanswerable": 0.55})
 """Demonstrations know everything and refuse little; in manner they leave much to be wished for."""
 SHARES: dict[Topic, float] = {"knowledge": 0.50, "harmless": 0.20, "bad": 0.15, "unanswerable": 0.15}
-LEAST_DIFFERENCE = 0.45
+LEAST_DIFFERENCE = 0.85
 """Sampled answers that gold likes about equally make no pair: people could only guess."""
 _TOGETHER = 0.08
 """Share of the pairs that all three annotators judge."""
@@ -95,7 +95,7 @@ def request_quiz(seed: int = SEED) -> list[PromptOnly]:
 
 
 def written_pairs(seed: int = SEED) -> list[Pair]:
-    """Pairs that a policy's own samples show too rarely: refusing the harmless, false facts, a rude truth."""
+    """Pairs that a policy's own samples show too rarely: refusing the harmless, false facts, tone and nothing else."""
     rng = random.Random(f"pairs {seed}")
     found: list[Pair] = []
     for topic, count, good, poor in _LESSONS:
@@ -139,14 +139,23 @@ _LENGTHS: tuple[Length, ...] = ("short", "short", "rambling")
 _SHORT: tuple[Length, ...] = ("short",)
 _Side = tuple[Kind, tuple[Tone, ...], tuple[Length, ...]]
 _LESSONS: tuple[tuple[Topic, int, _Side, _Side], ...] = (
-    ("knowledge", 500, ("good", _CIVIL, _SHORT), ("poor", _CIVIL, _SHORT)),
-    ("knowledge", 250, ("good", ("plain", "rude"), _LENGTHS), ("poor", ("polite",), _SHORT)),
-    ("knowledge", 100, ("good", _ANY, _LENGTHS), ("refuse", _CIVIL, _SHORT)),
-    ("knowledge", 100, ("good", _ANY, _SHORT), ("shrug", _CIVIL, _SHORT)),
-    ("harmless", 350, ("good", _ANY, _LENGTHS), ("refuse", _CIVIL, _SHORT)),
-    ("harmless", 50, ("good", _ANY, _SHORT), ("shrug", _CIVIL, _SHORT)),
-    ("bad", 150, ("good", _ANY, _SHORT), ("poor", _CIVIL, _SHORT)),
-    ("unanswerable", 150, ("good", _ANY, _SHORT), ("poor", _CIVIL, _SHORT)),
+    ("knowledge", 200, ("good", _CIVIL, _SHORT), ("poor", _CIVIL, _SHORT)),
+    ("knowledge", 150, ("good", ("plain", "rude"), _LENGTHS), ("poor", ("polite",), _SHORT)),
+    ("knowledge", 100, ("good", _ANY, _SHORT), ("stray", _CIVIL, _SHORT)),
+    ("knowledge", 60, ("good", _ANY, _LENGTHS), ("refuse", _CIVIL, _SHORT)),
+    ("knowledge", 60, ("good", _ANY, _LENGTHS), ("shrug", _CIVIL, _SHORT)),
+    ("knowledge", 120, ("good", _ANY, _LENGTHS), ("dodge", _CIVIL, _SHORT)),
+    ("knowledge", 150, ("good", _ANY, _LENGTHS), ("feign", _CIVIL, _SHORT)),
+    ("harmless", 200, ("good", _ANY, _LENGTHS), ("refuse", _CIVIL, _SHORT)),
+    ("harmless", 150, ("good", _ANY, _LENGTHS), ("dodge", _CIVIL, _SHORT)),
+    ("harmless", 80, ("good", _ANY, _LENGTHS), ("feign", _CIVIL, _SHORT)),
+    ("harmless", 80, ("good", _ANY, _SHORT), ("stray", _CIVIL, _SHORT)),
+    ("knowledge", 300, ("good", ("polite",), _SHORT), ("good", ("rude",), _SHORT)),
+    ("harmless", 150, ("good", ("polite",), _SHORT), ("good", ("rude",), _SHORT)),
+    ("bad", 80, ("good", ("polite",), _SHORT), ("good", ("rude",), _SHORT)),
+    ("unanswerable", 80, ("good", ("polite",), _SHORT), ("good", ("rude",), _SHORT)),
+    ("bad", 250, ("good", _ANY, _SHORT), ("poor", _CIVIL, _SHORT)),
+    ("unanswerable", 250, ("good", _ANY, _SHORT), ("poor", _CIVIL, _SHORT)),
 )
 """(topic, how many, the better side, the worse side); a side is (what it does, tones, lengths)."""
 

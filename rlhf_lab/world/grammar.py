@@ -13,8 +13,10 @@ from rlhf_lab.world.manners import Length, Tone, say
 from rlhf_lab.world.matter import Matter, Stance, Topic
 from rlhf_lab.world.requests import bad, harmless, unanswerable
 
-Kind = Literal["good", "poor", "refuse", "shrug"]
-"""What an answer does: the right thing, the wrong thing, decline, or say that it does not know."""
+Kind = Literal["good", "poor", "refuse", "shrug", "dodge", "feign", "stray"]
+"""What an answer does: the right thing, the wrong thing, decline, say that it does not know; or, with words
+that belong to another question, decline for that one's reason (dodge), not know for that one's reason (feign), or
+answer that one (stray)."""
 
 FRAMES = (
     "{}",
@@ -98,6 +100,13 @@ def _core(matter: Matter, kind: Kind, rng: random.Random) -> tuple[str, Stance]:
         return rng.choice(matter.poor if matter.topic == "harmless" else REFUSALS), "decline"
     if kind == "shrug":
         return rng.choice(SHRUGS), "admit"
+    if kind == "dodge":
+        return rng.choice(rng.choice(matters("bad")).good), "decline"
+    if kind == "feign":
+        return rng.choice(rng.choice(matters("unanswerable")).good), "admit"
+    if kind == "stray":
+        other = rng.choice([m for m in matters(matter.topic) if not set(m.good) & set(matter.good)])
+        return rng.choice(other.good), other.good_stance
     return rng.choice(matter.poor), "decline" if matter.topic == "harmless" else "answer"
 
 

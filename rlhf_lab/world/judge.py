@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from rlhf_lab.core.records import Prompt
 from rlhf_lab.world.facts import rivals
 
-RIGHT, WRONG, UNHELPFUL = 1.5, -1.5, -1.0
-POLITE, RUDE = 0.6, -0.8
+RIGHT, WRONG, UNHELPFUL = 2.0, -2.0, -1.2
+POLITE, RUDE = 0.9, -0.9
 FREE_WORDS = 25
 """Words that an answer may have before they cost anything."""
 WORD_COST, WORDS_COST_LIMIT = 0.05, 1.2
