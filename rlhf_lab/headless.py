@@ -91,7 +91,6 @@ def guided_experiment(project: Project, seed: int, terminal: Terminal) -> dict[s
     """SFT, a reward model, PPO, the quiz and the report; the dict is that of ``demo --json``."""
     from rlhf_lab.runs import report
     from rlhf_lab.runs.experiment import GUIDED, guided_config, take_quiz
-    from rlhf_lab.runs.host import cores
 
     begun = time.monotonic()
     project.ensure_bundled()
@@ -100,9 +99,7 @@ def guided_experiment(project: Project, seed: int, terminal: Terminal) -> dict[s
     with closing(Standby()) as standby:
         for step in GUIDED:
             terminal.say(f"{step.title}. {step.sentence}")
-            # No window has to stay smooth here, so the training may have every core.
-            config = guided_config(step.stage, seed, runs).model_copy(update={"threads": cores()})
-            folder = project.create_run(config)
+            folder = project.create_run(guided_config(step.stage, seed, runs))
             standby.enabled = step is not GUIDED[-1]
             finished = train(project, folder, terminal, standby=standby)
             if finished.outcome != "done":
