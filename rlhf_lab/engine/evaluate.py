@@ -37,7 +37,7 @@ def evaluate(
         "eval/kl": kl.mean().item(),
         "eval/length": sum(episodes.lengths()) / len(episodes),
     }
-    return _means(judgements) | metrics, tuple(rows)
+    return _means(judgements) | metrics, rows
 
 
 def judged_rows(
