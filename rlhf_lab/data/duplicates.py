@@ -1,7 +1,8 @@
 """Judgements that a file holds twice."""
 
-from rlhf_lab.core.records import Demonstration, Pair, PromptOnly, Unpaired
+from rlhf_lab.core.records import Demonstration, Pair, Several, Unpaired
 from rlhf_lab.data.build import Unreadable
+from rlhf_lab.data.families.family import AnyKind
 
 
 class Duplicates:
@@ -12,7 +13,7 @@ class Duplicates:
         self.repeated = 0
         """Demonstrations and prompts that occurred before; repeating them is odd, but no mistake."""
 
-    def check(self, record: PromptOnly | Demonstration | Unpaired | Pair) -> None:
+    def check(self, record: AnyKind) -> None:
         """Raise `Unreadable` for a judgement of the same answers by the same annotator."""
         # Two annotators may judge the same answers, and differ: that is agreement data, not a duplicate.
         who, asked = record.tags.get("annotator"), record.prompt.text
@@ -24,6 +25,11 @@ class Duplicates:
                 "the same answer again",
                 "the same answer again, with the other label",
             )
+        elif isinstance(record, Several):
+            key = hash((asked, frozenset(answer.text for answer in record.completions), who))
+            if key in self._seen:
+                raise Unreadable("the same answers to the same prompt again, expected each once")
+            self._seen.add(key)
         else:
             key = hash((asked, record.completion.text if isinstance(record, Demonstration) else None))
             self.repeated += key in self._seen

@@ -6,14 +6,18 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from rlhf_lab.core.records import (
+    Candidates,
     Completion,
     Demonstration,
     Message,
     Pair,
     Prompt,
     PromptOnly,
+    Ranking,
+    Rated,
     Record,
     Unpaired,
+    competition_ranks,
     dump_record,
     load_record,
 )
@@ -30,12 +34,48 @@ _prompts = st.builds(
 _completions = st.builds(Completion, text=_text, source=_text)
 _shared = {"prompt": _prompts, "split": st.sampled_from(["train", "heldout"]), "tags": _tags}
 _margins = st.none() | st.floats(allow_nan=False, allow_infinity=False)
+_several = st.lists(_completions, min_size=2, max_size=5).map(tuple)
+
+
+@st.composite
+def _rankings(draw: st.DrawFn) -> Ranking:
+    completions = draw(_several)
+    places = st.lists(st.integers(0, 3), min_size=len(completions), max_size=len(completions))
+    return Ranking(completions=completions, ranks=competition_ranks(draw(places)), **{k: draw(s) for k, s in _fields})
+
+
+@st.composite
+def _rated(draw: st.DrawFn) -> Rated:
+    completions = draw(_several)
+    finite = st.floats(allow_nan=False, allow_infinity=False)
+    ratings = draw(st.lists(finite, min_size=len(completions), max_size=len(completions)))
+    return Rated(completions=completions, ratings=tuple(ratings), **{k: draw(s) for k, s in _fields})
+
+
+_fields = [("prompt", _prompts), ("split", _shared["split"]), ("tags", _tags)]
 _records = st.one_of(
     st.builds(PromptOnly, **_shared),
     st.builds(Demonstration, completion=_completions, **_shared),
     st.builds(Unpaired, completion=_completions, label=st.booleans(), **_shared),
     st.builds(Pair, chosen=_completions, rejected=_completions, margin=_margins, tie=st.booleans(), **_shared),
+    st.builds(Candidates, completions=_several, **_shared),
+    _rankings(),
+    _rated(),
 )
+
+
+@pytest.mark.parametrize(
+    ("values", "ranks"),
+    [([5, 7, 7, 9], (1, 2, 2, 4)), ([0, 1], (1, 2)), ([2.0, 1.0], (2, 1)), ([3, 3, 3], (1, 1, 1))],
+)
+def test_equal_values_share_the_better_rank(values: list[float], ranks: tuple[int, ...]) -> None:
+    assert competition_ranks(values) == ranks
+
+
+@pytest.mark.parametrize("ranks", [(1, 3), (0, 1), (2, 2), (1,), (1, 2, 3)])
+def test_ranks_must_order_the_answers(ranks: tuple[int, ...]) -> None:
+    with pytest.raises(ValidationError, match="do not order 2 answers"):
+        Ranking(prompt=Prompt(messages=()), completions=(Completion(text="a"), Completion(text="b")), ranks=ranks)
 
 
 @given(_records)

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rlhf_lab.core.records import Demonstration, Pair, PromptOnly, Unpaired
+from rlhf_lab.core.records import Candidates, Demonstration, Pair, PromptOnly, Ranking, Rated, Unpaired
 from rlhf_lab.data.build import Builder
 from rlhf_lab.data.rows import Row
 
-AnyKind = PromptOnly | Demonstration | Unpaired | Pair
+AnyKind = PromptOnly | Demonstration | Unpaired | Pair | Candidates | Ranking | Rated
 
 
 @dataclass(frozen=True)
