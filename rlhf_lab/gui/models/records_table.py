@@ -6,7 +6,8 @@ from typing import Any, Protocol
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 
-from rlhf_lab.core.records import AnyRecord, Demonstration, Pair, Unpaired
+from rlhf_lab.core.records import AnyRecord, Several, Unpaired
+from rlhf_lab.gui.models.answers import ONE_KIND, answers
 from rlhf_lab.gui.widgets.plain_text import one_line, plain_tip
 
 PAGE = 512
@@ -19,8 +20,13 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
     "demonstration": ("#", "Split", "Prompt", "Answer"),
     "unpaired": ("#", "Split", "Prompt", "Answer", "Liked"),
     "prompt": ("#", "Split", "Prompt"),
+    "candidates": ("#", "Split", "Answers", "Prompt", "First answer", "Last answer"),
+    "ranking": ("#", "Split", "Answers", "Prompt", "Best answer", "Worst answer"),
+    "rated": ("#", "Split", "Answers", "Prompt", "Best answer", "Worst answer"),
 }
-_MIXED = ("#", "Split", "Prompt", "Answer", "Other answer")
+_MIXED = ("#", "Kind", "Split", "Prompt", "Answer", "Other answer")
+_SHORT = ("#", "Kind", "Split", "Liked", "Answers")
+"""Columns that say all they have to say; the others have tooltips."""
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -103,7 +109,7 @@ class RecordsTable(QAbstractTableModel):
         """One visible line of each text; more of it as the tooltip."""
         if role == Qt.ItemDataRole.DisplayRole:
             return one_line(self._cell(index), _CELL)
-        if role == Qt.ItemDataRole.ToolTipRole and index.column() > 1:
+        if role == Qt.ItemDataRole.ToolTipRole and self._columns[index.column()] not in _SHORT:
             text = self._cell(index)
             return plain_tip(text[:_TIP] + ("…" if len(text) > _TIP else ""))
         return None
@@ -118,12 +124,15 @@ class RecordsTable(QAbstractTableModel):
         match column:
             case "Split":
                 return "held out" if record.split == "heldout" else "train"
+            case "Kind":
+                return ONE_KIND[record.kind]
             case "Prompt":
                 return record.prompt.text
-            case "Rejected" | "Other answer":
-                return record.rejected.text if isinstance(record, Pair) else ""
             case "Liked":
                 return ("yes" if record.label else "no") if isinstance(record, Unpaired) else ""
-        if isinstance(record, Pair):
-            return record.chosen.text
-        return record.completion.text if isinstance(record, Demonstration | Unpaired) else ""
+            case "Answers":
+                return str(len(record.completions)) if isinstance(record, Several) else ""
+        texts = [answer.text for answer in answers(record)]
+        if column in ("Rejected", "Other answer", "Worst answer", "Last answer"):
+            return texts[-1] if len(texts) > 1 else ""
+        return texts[0] if texts else ""

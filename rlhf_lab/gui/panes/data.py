@@ -20,9 +20,10 @@ from PySide6.QtWidgets import (
 from rlhf_lab.gui.background import Background, Work
 from rlhf_lab.gui.file_import import Looked, dropped_files, has_files, look_at, store_files
 from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.models.answers import KIND_WORDS
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.dataset_view import DatasetView
-from rlhf_lab.gui.widgets.import_panel import KIND_WORDS, ImportPanel
+from rlhf_lab.gui.widgets.import_panel import ImportPanel
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line, plain_tip
 from rlhf_lab.gui.widgets.two_line_item import SECOND_LINE, WARNING, TwoLineItem
 

@@ -20,9 +20,9 @@ from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.records import AnyRecord
 from rlhf_lab.gui.background import Background, Work
 from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.models.answers import KIND_WORDS
 from rlhf_lab.gui.models.records_table import PAGE, RecordsTable
 from rlhf_lab.gui.theme import theme
-from rlhf_lab.gui.widgets.import_panel import KIND_WORDS
 from rlhf_lab.gui.widgets.message_bar import Message
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, PlainView, one_line
 from rlhf_lab.gui.widgets.reading_view import ReadingView

@@ -16,17 +16,11 @@ from PySide6.QtWidgets import (
 )
 
 from rlhf_lab.gui.file_import import Looked
+from rlhf_lab.gui.models.answers import KIND_WORDS
 from rlhf_lab.gui.models.records_table import RecordsTable
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, PlainView, visible
 from rlhf_lab.gui.widgets.record_list import RecordView
-
-KIND_WORDS = {
-    "pair": "preference pairs",
-    "demonstration": "demonstrations",
-    "unpaired": "liked or not",
-    "prompt": "prompts",
-}
 
 
 class ImportPanel(QWidget):

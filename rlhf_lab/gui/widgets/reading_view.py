@@ -1,42 +1,58 @@
-"""One record to read: the prompt, and its answers side by side with what differs marked."""
+"""One record to read: the prompt, and its answers side by side, best first; of a pair, what differs is marked."""
 
 import difflib
 import re
+from collections import Counter
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QTextCharFormat
-from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QScrollArea, QSizePolicy, QSplitter, QVBoxLayout, QWidget
 
-from rlhf_lab.core.records import AnyRecord, Demonstration, Pair, Unpaired
+from rlhf_lab.core.records import AnyRecord, Pair
+from rlhf_lab.gui.models.answers import Answer, answers, facts
 from rlhf_lab.gui.theme import theme
-from rlhf_lab.gui.widgets.plain_text import PlainLabel, PlainView, one_line
+from rlhf_lab.gui.widgets.plain_text import PlainLabel, PlainView, one_line, plain_tip
 
-_MOST_WORDS = 3_000
-"""Longer answers are shown unmarked: the comparison grows with the product of their lengths."""
+_MOST_STEPS = 300_000
+"""Comparisons of one word with one word; texts that would need more are compared by sentences, or not at all."""
+
+_WORDS = re.compile(r"\s*\w+|\s*[^\w\s]|\s+")
+_SENTENCES = re.compile(r"[^.!?\n]*[.!?\n]+\s*|[^.!?\n]+")
+_MOST_COMPARED = 400_000
+"""Characters of both texts."""
+_NARROWEST = 232
 
 Spans = list[tuple[str, bool]]
 
 
 class ReadingView(QWidget):
-    """Shows a record, or what to do when none is chosen."""
+    """Shows a record, or nothing while none is chosen."""
 
     def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)
         self._record: AnyRecord | None = None
         self.prompt = _Part("Prompt")
-        self.left = _Part("Chosen")
-        self.right = _Part("Rejected")
+        self.parts = [_Part("Chosen"), _Part("Rejected")]
         self.tags = PlainLabel(role="caption")
-        answers = QSplitter(Qt.Orientation.Horizontal)
-        answers.setChildrenCollapsible(False)
-        answers.setHandleWidth(8)
-        answers.addWidget(self.left)
-        answers.addWidget(self.right)
+        self.tags.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self._answers = QSplitter(Qt.Orientation.Horizontal)
+        self._answers.setChildrenCollapsible(False)
+        self._answers.setHandleWidth(8)
+        for part in self.parts:
+            self._answers.addWidget(part)
+        strip = QScrollArea()
+        strip.setWidgetResizable(True)
+        strip.setFrameShape(QFrame.Shape.NoFrame)
+        strip.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        strip.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        strip.setWidget(self._answers)
+        strip.viewport().setAutoFillBackground(False)
+        self._answers.setAutoFillBackground(False)
         halves = QSplitter(Qt.Orientation.Vertical)
         halves.setChildrenCollapsible(False)
         halves.setHandleWidth(8)
         halves.addWidget(self.prompt)
-        halves.addWidget(answers)
+        halves.addWidget(strip)
         halves.setStretchFactor(1, 3)
         halves.setSizes([72, 216])
         column = QVBoxLayout(self)
@@ -47,6 +63,16 @@ class ReadingView(QWidget):
         theme().changed.connect(self._paint)
         self.show_record(None)
 
+    @property
+    def left(self) -> "_Part":
+        """The first answer."""
+        return self.parts[0]
+
+    @property
+    def right(self) -> "_Part":
+        """The second one."""
+        return self.parts[1]
+
     def show_record(self, record: AnyRecord | None) -> None:
         """Show the record; None empties the view."""
         self._record = record
@@ -55,21 +81,25 @@ class ReadingView(QWidget):
     def _paint(self) -> None:
         record = self._record
         self.prompt.show_text("" if record is None else record.prompt.text)
-        self.left.setVisible(isinstance(record, Pair | Demonstration | Unpaired))
-        self.right.setVisible(isinstance(record, Pair))
-        tags = {} if record is None else {**record.prompt.tags, **record.tags}
-        self.tags.setText(one_line("   ".join(f"{name}: {value}" for name, value in tags.items()), 200))
-        self.tags.setVisible(bool(tags))
+        shown = answers(record)
+        while len(self.parts) < len(shown):
+            self.parts.append(_Part("Answer"))
+            self._answers.addWidget(self.parts[-1])
+        for part, answer in zip(self.parts, shown, strict=False):
+            part.show_spans(_title(answer), [(answer.text, False)], "")
         if isinstance(record, Pair):
-            chosen, rejected = differences(record.chosen.text, record.rejected.text)
             colours = theme().colours
-            self.left.show_spans(_title("Chosen", record.chosen.source, record.tie), chosen, colours.good_soft)
-            self.right.show_spans(_title("Rejected", record.rejected.source, record.tie), rejected, colours.bad_soft)
-        elif isinstance(record, Demonstration | Unpaired):
-            title = "Answer"
-            if isinstance(record, Unpaired):
-                title = "Answer, liked" if record.label else "Answer, not liked"
-            self.left.show_spans(_title(title, record.completion.source), [(record.completion.text, False)], "")
+            marked = differences(record.chosen.text, record.rejected.text)
+            for part, answer, spans, colour in zip(
+                self.parts, shown, marked, (colours.good_soft, colours.bad_soft), strict=False
+            ):
+                part.show_spans(_title(answer), spans, colour)
+        for place, part in enumerate(self.parts):
+            part.setVisible(place < len(shown))
+        known = "   ".join(f"{name}: {value}" for name, value in facts(record))
+        self.tags.setText(one_line(known, 400))
+        self.tags.setToolTip(plain_tip(known))
+        self.tags.setVisible(bool(known))
 
 
 class _Part(QWidget):
@@ -78,10 +108,12 @@ class _Part(QWidget):
     def __init__(self, title: str):
         super().__init__()
         self.heading = PlainLabel(title, role="caption")
+        self.heading.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.view = PlainView()
         self.view.setAccessibleName(title)
         self.view.setMinimumHeight(48)
         self.heading.setBuddy(self.view)
+        self.setMinimumWidth(_NARROWEST)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
@@ -93,6 +125,7 @@ class _Part(QWidget):
 
     def show_spans(self, title: str, spans: Spans, colour: str) -> None:
         self.heading.setText(title)
+        self.heading.setToolTip(plain_tip(title))
         self.view.setAccessibleName(title)
         marked = QTextCharFormat()
         if colour:
@@ -102,10 +135,16 @@ class _Part(QWidget):
 
 
 def differences(one: str, other: str) -> tuple[Spans, Spans]:
-    """Both texts in pieces, each with whether the other text lacks it, word by word."""
-    first, second = re.findall(r"\s+|\w+|[^\w\s]", one), re.findall(r"\s+|\w+|[^\w\s]", other)
-    if len(first) > _MOST_WORDS or len(second) > _MOST_WORDS:
-        return [(one, False)], [(other, False)]
+    """Both texts in pieces, each with whether the other text lacks it: word by word, long ones by sentences."""
+    for pattern in (_WORDS, _SENTENCES) if len(one) + len(other) <= _MOST_COMPARED else ():
+        first, second = pattern.findall(one), pattern.findall(other)
+        counts = Counter(second)
+        if sum(counts[piece] for piece in first) <= _MOST_STEPS:
+            return _compared(first, second)
+    return [(one, False)], [(other, False)]
+
+
+def _compared(first: list[str], second: list[str]) -> tuple[Spans, Spans]:
     left: Spans = []
     right: Spans = []
     for kind, a, b, c, d in difflib.SequenceMatcher(None, first, second, autojunk=False).get_opcodes():
@@ -115,6 +154,5 @@ def differences(one: str, other: str) -> tuple[Spans, Spans]:
     return [piece for piece in left if piece[0]], [piece for piece in right if piece[0]]
 
 
-def _title(title: str, source: str, tie: bool = False) -> str:
-    said = f"{title} (a tie: neither is better)" if tie else title
-    return f"{said} · {one_line(source, 60)}" if source else said
+def _title(answer: Answer) -> str:
+    return f"{answer.title} · {one_line(answer.source, 60)}" if answer.source else answer.title

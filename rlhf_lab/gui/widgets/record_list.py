@@ -4,7 +4,7 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 from rlhf_lab.gui.models.records_table import RecordsTable
 
-_FIXED = {"#": 64, "Split": 80, "Liked": 64}
+_FIXED = {"#": 72, "Kind": 104, "Split": 80, "Liked": 64, "Answers": 72}
 
 
 class RecordView(QTableView):
