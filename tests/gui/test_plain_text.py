@@ -66,3 +66,13 @@ def test_spans_keep_their_background(qtbot: QtBot) -> None:
     cursor = view.textCursor()
     cursor.setPosition(8)
     assert cursor.charFormat().background().color() == QColor("#ff0000")
+
+
+def test_marks_of_one_text_do_not_stay_for_the_next(qtbot: QtBot) -> None:
+    view = PlainView()
+    qtbot.addWidget(view)
+    view.set_spans([("marked", QColor("red"))])
+    view.set_text("plain")
+    block = view.document().begin()
+    formats = [piece.format.background().style() for piece in block.textFormats()]
+    assert formats == [Qt.BrushStyle.NoBrush]

@@ -100,6 +100,7 @@ class PlainView(QPlainTextEdit):
         mode = QTextOption.WrapMode.WrapAnywhere if long else QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere
         if self.wordWrapMode() != mode:
             self.setWordWrapMode(mode)
+        self.setCurrentCharFormat(QTextCharFormat())  # else new text looks like what was marked before
         if all(look is None for _, look in pieces):
             self.setPlainText("".join(text for text, _ in pieces))
             return
