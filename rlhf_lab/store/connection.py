@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.store import schema
@@ -40,8 +40,10 @@ def _in_words(path: Path) -> Iterator[None]:
 class Connection:
     """A SQLite connection in WAL mode. Use it from the thread that opened it; another thread opens its own."""
 
-    def __init__(self, path: Path, busy_ms: int) -> None:
+    def __init__(self, path: Path, busy_ms: int, *, synchronous: Literal["NORMAL", "FULL"] = "NORMAL") -> None:
         self.path = path
+        self.busy_ms = busy_ms
+        self._synchronous = synchronous
         with _in_words(path):
             try:
                 # SQLite gives its -wal and -shm files the permissions of the database itself.
@@ -75,7 +77,7 @@ class Connection:
                 self._back_up(version)
             self._sqlite.execute("PRAGMA journal_mode = WAL")
             schema.migrate(self._sqlite)
-        self._sqlite.execute("PRAGMA synchronous = NORMAL")
+        self._sqlite.execute(f"PRAGMA synchronous = {self._synchronous}")
 
     def _pragma(self, name: str) -> int:
         return int(self._sqlite.execute(f"PRAGMA {name}").fetchone()[0])

@@ -13,7 +13,7 @@ from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.records import AnyRecord, Split, load_record
 from rlhf_lab.store.connection import Connection
 from rlhf_lab.store.dataset_writer import DatasetWriter
-from rlhf_lab.store.schema import ID_BITS
+from rlhf_lab.store.schema import BLOCK_BITS, ID_BITS
 
 PAGE = 512
 NAME_LENGTH = 200
@@ -165,7 +165,7 @@ class Datasets:
 
     def _remove(self, dataset: int) -> None:
         """In short transactions, so that a window beside us can write; the row goes last."""
-        low, high = dataset << ID_BITS, (dataset + 1) << ID_BITS
+        low, high = _ids(dataset)
         while low < high:
             with self._connection.write() as db:
                 last = db.execute(
@@ -177,19 +177,31 @@ class Datasets:
                 db.execute("DELETE FROM records WHERE id >= ? AND id <= ?", (low, last))
                 low = last + 1
         with self._connection.write() as db:
-            db.execute("DELETE FROM problems WHERE dataset = ?", (dataset,))
+            for table in ("problems", "verdicts", "edits"):
+                db.execute(f"DELETE FROM {table} WHERE dataset = ?", (dataset,))
+            db.execute("DELETE FROM touched WHERE record >= ? AND record < ?", _ids(dataset))
+            db.execute("DELETE FROM gaps WHERE block >= ? AND block < ?", [key >> BLOCK_BITS for key in _ids(dataset)])
             db.execute("DELETE FROM datasets WHERE id = ?", (dataset,))
 
     def _id(self, name: str) -> int:
-        rows = self._connection.rows("SELECT id FROM datasets WHERE name = ? AND owner IS NULL", (name,))
-        if not rows:
-            known = ", ".join(repr(row.name) for row in self.all()[:20]) or "none yet"
-            raise LabError(f"There is no data set named {name!r} in this project. There are: {known}.")
-        return int(rows[0][0])
+        return dataset_id(self._connection, name)
 
     def _range(self, name: str) -> tuple[int, int]:
-        dataset = self._id(name)
-        return dataset << ID_BITS, (dataset + 1) << ID_BITS
+        return _ids(self._id(name))
+
+
+def _ids(dataset: int) -> tuple[int, int]:
+    return dataset << ID_BITS, (dataset + 1) << ID_BITS
+
+
+def dataset_id(connection: Connection, name: str) -> int:
+    """The key of a complete data set; raises `LabError` where there is none of that name."""
+    rows = connection.rows("SELECT id FROM datasets WHERE name = ? AND owner IS NULL", (name,))
+    if not rows:
+        names = connection.rows("SELECT name FROM datasets WHERE owner IS NULL ORDER BY id LIMIT 20")
+        known = ", ".join(repr(found) for (found,) in names) or "none yet"
+        raise LabError(f"There is no data set named {name!r} in this project. There are: {known}.")
+    return int(rows[0][0])
 
 
 def _where(low: int, high: int, search: str) -> tuple[str, dict[str, Any]]:

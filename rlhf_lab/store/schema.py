@@ -19,6 +19,9 @@ APPLICATION_ID = 0x524C4846
 ID_BITS = 40
 """A record's id is ``dataset << 40 | position``: pages and jumps are ranges of the primary key, no index needed."""
 
+BLOCK_BITS = 10
+"""Gaps are counted for each 1,024 neighbouring ids."""
+
 
 def _first_tables(db: "Database") -> None:
     # owner: the process that still writes it, or "deleted"; NULL once the data set is complete and visible.
@@ -114,7 +117,83 @@ def _first_tables(db: "Database") -> None:
     )
 
 
-MIGRATIONS: list[Callable[["Database"], None]] = [_first_tables]
+def _second_judgements_scores_and_edits(db: "Database") -> None:
+    # changes: counts edits of the records, so that whatever was derived from them can tell that it is old.
+    db.execute("ALTER TABLE datasets ADD COLUMN changes INTEGER NOT NULL DEFAULT 0")
+    db.execute("ALTER TABLE datasets ADD COLUMN guidelines TEXT NOT NULL DEFAULT ''")
+    db.execute("CREATE TABLE annotators (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT")
+    # state: 'live', 'superseded' by a later verdict of the same person, or 'undone' (and may be redone).
+    # outcome: the ranks, or the verdict where there are none: equal outcomes are agreement.
+    # best: the index of the one answer in front; NULL where there is none.
+    db.execute(
+        """
+        CREATE TABLE verdicts (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            dataset INTEGER NOT NULL,
+            record INTEGER NOT NULL,
+            annotator INTEGER NOT NULL,
+            state TEXT NOT NULL,
+            repeat INTEGER NOT NULL,
+            queue TEXT NOT NULL,
+            outcome TEXT NOT NULL,
+            best INTEGER,
+            body TEXT NOT NULL
+        ) STRICT
+        """
+    )
+    db.execute("CREATE INDEX verdicts_by_annotator ON verdicts (annotator, state, id)")
+    db.execute(
+        "CREATE INDEX verdicts_by_record ON verdicts (dataset, state, record, annotator, repeat, outcome, best, queue)"
+    )
+    db.execute(
+        """
+        CREATE TABLE score_sets (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            dataset INTEGER NOT NULL,
+            model TEXT NOT NULL,
+            UNIQUE (dataset, model)
+        ) STRICT
+        """
+    )
+    # gap: between the two best answers. margin: of the answer that the record puts first over the best other
+    # one; NULL where it puts none first.
+    db.execute(
+        """
+        CREATE TABLE scores (
+            score_set INTEGER NOT NULL,
+            record INTEGER NOT NULL,
+            favourite INTEGER NOT NULL,
+            gap REAL NOT NULL,
+            margin REAL,
+            scores TEXT NOT NULL,
+            PRIMARY KEY (score_set, record)
+        ) STRICT, WITHOUT ROWID
+        """
+    )
+    db.execute("CREATE INDEX scores_by_gap ON scores (score_set, gap)")
+    db.execute("CREATE INDEX scores_by_margin ON scores (score_set, margin) WHERE margin < 0")
+    # One step is what one action changed; after: NULL where it removed the record.
+    db.execute(
+        """
+        CREATE TABLE edits (
+            id INTEGER PRIMARY KEY,
+            dataset INTEGER NOT NULL,
+            step INTEGER NOT NULL,
+            record INTEGER NOT NULL,
+            undone INTEGER NOT NULL,
+            before TEXT NOT NULL,
+            after TEXT
+        ) STRICT
+        """
+    )
+    db.execute("CREATE INDEX edits_by_step ON edits (dataset, undone, step)")
+    # The number of the data set's last change to each record that was ever edited or removed.
+    db.execute("CREATE TABLE touched (record INTEGER PRIMARY KEY, change INTEGER NOT NULL) STRICT")
+    # How many of 1,024 neighbouring ids are gone (block = id >> 10), so that a jump need not walk over gaps.
+    db.execute("CREATE TABLE gaps (block INTEGER PRIMARY KEY, removed INTEGER NOT NULL) STRICT")
+
+
+MIGRATIONS: list[Callable[["Database"], None]] = [_first_tables, _second_judgements_scores_and_edits]
 """The n-th brings a database from version n - 1 to n; one that was released is never changed."""
 
 

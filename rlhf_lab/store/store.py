@@ -1,4 +1,4 @@
-"""The project's database as everybody sees it: data sets, runs, events and curves."""
+"""The project's database as everybody sees it: data sets, judgements, runs, events and curves."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -6,11 +6,16 @@ from pathlib import Path
 from typing import Self
 
 from rlhf_lab.core.events import AnyEvent
+from rlhf_lab.core.judgement import Judgement
 from rlhf_lab.core.records import AnyRecord, Split
 from rlhf_lab.store.connection import Connection
 from rlhf_lab.store.dataset_writer import DatasetWriter
 from rlhf_lab.store.datasets import PAGE, DatasetRow, Datasets, Row
+from rlhf_lab.store.judgements import Judged, Judgements
 from rlhf_lab.store.run_index import Curve, RunIndex, RunRow
+
+_JUDGING_WAITS_MS = 250
+"""A verdict waits a little longer for another process's batch than the window does for what it can ask again."""
 
 
 class Store:
@@ -24,6 +29,7 @@ class Store:
         self._connection = connection
         self._datasets = Datasets(connection)
         self._runs = RunIndex(connection)
+        self._durable: Connection | None = None
 
     @classmethod
     def open(cls, path: Path, *, busy_ms: int = 5000) -> Self:
@@ -35,6 +41,8 @@ class Store:
 
     def close(self) -> None:
         """Close the connection."""
+        if self._durable is not None:
+            self._durable.close()
         self._connection.close()
 
     def __enter__(self) -> Self:
@@ -90,6 +98,58 @@ class Store:
     def delete_dataset(self, name: str) -> None:
         """Remove a data set; runs keep their own copy of what they were trained on."""
         self._datasets.delete(name)
+
+    # Judgements
+
+    @property
+    def _judgements(self) -> Judgements:
+        """On a connection of their own, opened when somebody first judges: each of its commits is synced to the disk."""
+        if self._durable is None:
+            self._durable = Connection(self.path, max(self._connection.busy_ms, _JUDGING_WAITS_MS), synchronous="FULL")
+        return Judgements(self._durable)
+
+    def judge(self, dataset: str, record_id: int, judgement: Judgement) -> int:
+        """Store a verdict, on the disk when this returns; gives its number, which rises from verdict to verdict.
+
+        It replaces what the same person said of the record before, unless it is a ``repeat``, and drops what
+        that person could redo. A person not seen before is added. Waits up to 250 ms for another process.
+        """
+        return self._judgements.judge(dataset, record_id, judgement)
+
+    def undo(self, who: str) -> Judged | None:
+        """Take back this person's newest verdict, in whichever data set; what it had replaced counts again.
+
+        Returns it as (data set, record id, judgement); None where there is nothing to undo.
+        """
+        return self._judgements.undo(who)
+
+    def redo(self, who: str) -> Judged | None:
+        """Bring back the verdict that this person undid last; None where there is none, or another was given since."""
+        return self._judgements.redo(who)
+
+    def annotators(self) -> list[str]:
+        """The people who rank in this project, in the order in which they came."""
+        return self._judgements.annotators()
+
+    def add_annotator(self, name: str) -> None:
+        """Add a person who ranks; one who is there already stays as they are."""
+        self._judgements.add_annotator(name)
+
+    def verdicts(self, dataset: str, who: str | None = None) -> Iterator[tuple[int, Judgement]]:
+        """The verdicts that count, of one person or of all, as (record id, judgement) in the order in which they were given."""
+        return self._judgements.verdicts(dataset, who)
+
+    def verdict_count(self, dataset: str, who: str | None = None) -> int:
+        """How many verdicts count, of one person or of all."""
+        return self._judgements.count(dataset, who)
+
+    def guidelines(self, dataset: str) -> str:
+        """What the people who rank this data set are asked to look at; "" where nobody wrote it yet."""
+        return self._judgements.guidelines(dataset)
+
+    def set_guidelines(self, dataset: str, text: str) -> None:
+        """Write the guidelines."""
+        self._judgements.set_guidelines(dataset, text)
 
     # Runs
 

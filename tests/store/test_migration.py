@@ -1,0 +1,37 @@
+"""A project of the first release opens with everything in it, and can do what is new."""
+
+import sqlite3
+from pathlib import Path
+
+from rlhf_lab.core.judgement import Judgement
+from rlhf_lab.store import Store, schema
+
+VERSION_1 = Path(__file__).parents[1] / "golden" / "version-1.sql"
+"""A database of the first release as text: two data sets, a problem, a run with events and a curve."""
+
+
+def test_a_version_1_database_keeps_all_and_gains_the_rest(tmp_path: Path) -> None:
+    path = tmp_path / "lab.sqlite"
+    with sqlite3.connect(path) as old:
+        old.executescript(VERSION_1.read_text(encoding="utf-8"))
+    old.close()
+    with Store.open(path) as store:
+        rows = {row.name: row for row in store.datasets()}
+        assert [(r.records, r.train, r.heldout, r.problems) for r in rows.values()] == [(3, 2, 1, 1), (1, 1, 0, 0)]
+        assert rows["answers"].sha256 == "ab" * 32
+        assert [record.prompt.text for record in store.records("answers")] == [f"question {n}" for n in range(3)]
+        assert store.problems("answers") == ([(4, "'chosen' is missing")], 1)
+        assert store.curves("sft-1") == {"train/loss": ([1], [2.5])}
+        assert [run.outcome for run in store.runs()] == ["stopped"]
+        judgement = Judgement(who="Ada", when=1.0, verdict="ranked", ranks=(2, 1))
+        key = store.page("answers")[0].id
+        store.judge("answers", key, judgement)
+        assert list(store.verdicts("answers")) == [(key, judgement)]
+    with sqlite3.connect(path) as new:
+        assert new.execute("PRAGMA user_version").fetchone()[0] == len(schema.MIGRATIONS)
+        assert new.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+    new.close()
+    with sqlite3.connect(tmp_path / "lab.sqlite.version-1.backup") as backup:
+        assert backup.execute("PRAGMA user_version").fetchone()[0] == 1
+        assert backup.execute("SELECT count(*) FROM records").fetchone()[0] == 4
+    backup.close()
