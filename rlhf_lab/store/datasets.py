@@ -1,33 +1,20 @@
-"""Data sets in the database: written in batches unseen, visible all at once; read by pages of the primary key."""
+"""Data sets in the database: written in batches unseen, visible all at once. `browse` reads their records."""
 
-import json
 import os
 import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
 
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.core.records import AnyRecord, Split, load_record
 from rlhf_lab.store.connection import Connection
 from rlhf_lab.store.dataset_writer import DatasetWriter
 from rlhf_lab.store.schema import BLOCK_BITS, ID_BITS
 
-PAGE = 512
 NAME_LENGTH = 200
 _DELETE_BATCH = 20_000
 _DELETED = "deleted"
-
-_MATCHES = r"""
-    body LIKE :quick ESCAPE '\' AND (
-        prompt LIKE :text ESCAPE '\'
-        OR json_extract(body, '$.chosen.text') LIKE :text ESCAPE '\'
-        OR json_extract(body, '$.rejected.text') LIKE :text ESCAPE '\'
-        OR json_extract(body, '$.completion.text') LIKE :text ESCAPE '\'
-    )
-"""
 
 
 @dataclass(frozen=True)
@@ -45,19 +32,6 @@ class DatasetRow:
     source: str = ""
     sha256: str = ""
     note: str = ""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A record and its id, by which the next page continues."""
-
-    id: int
-    record: AnyRecord
-
-
-def _pattern(text: str) -> str:
-    escaped = text.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
-    return f"%{escaped}%"
 
 
 class Datasets:
@@ -99,41 +73,6 @@ class Datasets:
                 self._discard(dataset)
             raise
 
-    def records(self, name: str, split: Split | None) -> Iterator[AnyRecord]:
-        low, high = self._range(name)
-        while rows := self._connection.rows(
-            "SELECT id, body FROM records WHERE id >= ? AND id < ? AND (? IS NULL OR split = ?) ORDER BY id LIMIT ?",
-            (low, high, split, split, PAGE),
-        ):
-            for _, body in rows:
-                yield load_record(body)
-            low = rows[-1][0] + 1
-
-    def page(self, name: str, after: int | None, limit: int, search: str) -> list[Row]:
-        low, high = self._range(name)
-        return self._rows(low if after is None else max(low, after + 1), high, limit, 0, search)
-
-    def page_at(self, name: str, position: int, limit: int, search: str) -> list[Row]:
-        low, high = self._range(name)
-        # Positions are part of the id, so that a jump without a search costs the same anywhere.
-        start, skip = (low, position) if search else (low + position, 0)
-        return self._rows(start, high, limit, skip, search)
-
-    def _rows(self, low: int, high: int, limit: int, skip: int, search: str) -> list[Row]:
-        where, parameters = _where(low, high, search)
-        rows = self._connection.rows(
-            f"SELECT id, body FROM records WHERE {where} ORDER BY id LIMIT :limit OFFSET :skip",
-            {**parameters, "limit": limit, "skip": skip},
-        )
-        return [Row(key, load_record(body)) for key, body in rows]
-
-    def count(self, name: str, search: str) -> int:
-        low, high = self._range(name)
-        if not search:
-            return int(self._connection.rows("SELECT records FROM datasets WHERE id = ?", (low >> ID_BITS,))[0][0])
-        where, parameters = _where(low, high, search)
-        return int(self._connection.rows(f"SELECT count(*) FROM records WHERE {where}", parameters)[0][0])
-
     def problems(self, name: str, limit: int) -> tuple[list[tuple[int, str]], int]:
         dataset = self._id(name)
         rows = self._connection.rows(
@@ -165,7 +104,7 @@ class Datasets:
 
     def _remove(self, dataset: int) -> None:
         """In short transactions, so that a window beside us can write; the row goes last."""
-        low, high = _ids(dataset)
+        low, high = ids_of(dataset)
         while low < high:
             with self._connection.write() as db:
                 last = db.execute(
@@ -175,22 +114,27 @@ class Datasets:
                 if last is None:
                     break
                 db.execute("DELETE FROM records WHERE id >= ? AND id <= ?", (low, last))
+                db.execute(
+                    "DELETE FROM scores WHERE score_set IN (SELECT id FROM score_sets WHERE dataset = ?) "
+                    "AND record >= ? AND record <= ?",
+                    (dataset, low, last),
+                )
                 low = last + 1
         with self._connection.write() as db:
-            for table in ("problems", "verdicts", "edits"):
+            for table in ("problems", "verdicts", "edits", "score_sets"):
                 db.execute(f"DELETE FROM {table} WHERE dataset = ?", (dataset,))
-            db.execute("DELETE FROM touched WHERE record >= ? AND record < ?", _ids(dataset))
-            db.execute("DELETE FROM gaps WHERE block >= ? AND block < ?", [key >> BLOCK_BITS for key in _ids(dataset)])
+            db.execute("DELETE FROM touched WHERE record >= ? AND record < ?", ids_of(dataset))
+            db.execute(
+                "DELETE FROM gaps WHERE block >= ? AND block < ?", [key >> BLOCK_BITS for key in ids_of(dataset)]
+            )
             db.execute("DELETE FROM datasets WHERE id = ?", (dataset,))
 
     def _id(self, name: str) -> int:
         return dataset_id(self._connection, name)
 
-    def _range(self, name: str) -> tuple[int, int]:
-        return _ids(self._id(name))
 
-
-def _ids(dataset: int) -> tuple[int, int]:
+def ids_of(dataset: int) -> tuple[int, int]:
+    """The range of ids of a data set's records: the first, and the one behind the last possible."""
     return dataset << ID_BITS, (dataset + 1) << ID_BITS
 
 
@@ -202,15 +146,6 @@ def dataset_id(connection: Connection, name: str) -> int:
         known = ", ".join(repr(found) for (found,) in names) or "none yet"
         raise LabError(f"There is no data set named {name!r} in this project. There are: {known}.")
     return int(rows[0][0])
-
-
-def _where(low: int, high: int, search: str) -> tuple[str, dict[str, Any]]:
-    if not search:
-        return "id >= :low AND id < :high", {"low": low, "high": high}
-    # The quick pattern looks at the JSON as it lies there; only what passes is taken apart.
-    quick = _pattern(json.dumps(search, ensure_ascii=False)[1:-1])
-    parameters = {"low": low, "high": high, "quick": quick, "text": _pattern(search)}
-    return f"id >= :low AND id < :high AND {_MATCHES}", parameters
 
 
 def _checked(name: str) -> str:

@@ -8,9 +8,12 @@ from typing import Self
 from rlhf_lab.core.events import AnyEvent
 from rlhf_lab.core.judgement import Judgement
 from rlhf_lab.core.records import AnyRecord, Split
+from rlhf_lab.store.browse import PAGE, Browse, Row
 from rlhf_lab.store.connection import Connection
 from rlhf_lab.store.dataset_writer import DatasetWriter
-from rlhf_lab.store.datasets import PAGE, DatasetRow, Datasets, Row
+from rlhf_lab.store.datasets import DatasetRow, Datasets
+from rlhf_lab.store.edits import Change, Edits
+from rlhf_lab.store.filters import ALL, Filters
 from rlhf_lab.store.judgements import Judged, Judgements
 from rlhf_lab.store.run_index import Curve, RunIndex, RunRow
 
@@ -28,6 +31,8 @@ class Store:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._datasets = Datasets(connection)
+        self._browse = Browse(connection)
+        self._edits = Edits(connection)
         self._runs = RunIndex(connection)
         self._durable: Connection | None = None
 
@@ -73,19 +78,53 @@ class Store:
 
     def records(self, name: str, split: Split | None = None) -> Iterator[AnyRecord]:
         """All records in order, read page by page."""
-        return self._datasets.records(name, split)
+        return self._browse.records(name, split)
 
-    def page(self, name: str, after: int | None = None, limit: int = PAGE, search: str = "") -> list[Row]:
-        """Records whose id is greater than ``after``, with ``search`` in the prompt or an answer (ASCII case ignored)."""
-        return self._datasets.page(name, after, limit, search)
+    def page(self, name: str, after: int | None = None, limit: int = PAGE, filters: Filters = ALL) -> list[Row]:
+        """Records that the filters let through and whose id is greater than ``after``."""
+        return self._browse.page(name, after, limit, filters)
 
-    def page_at(self, name: str, position: int, limit: int = PAGE, search: str = "") -> list[Row]:
-        """Records from the n-th one on (counted from 0); without a search every jump costs the same."""
-        return self._datasets.page_at(name, position, limit, search)
+    def page_at(self, name: str, position: int, limit: int = PAGE, filters: Filters = ALL) -> list[Row]:
+        """Of the records that the filters let through, those from the n-th one on (counted from 0).
 
-    def count(self, name: str, search: str = "") -> int:
-        """How many records there are, or match."""
-        return self._datasets.count(name, search)
+        Every jump costs the same without filters, and with them where `search_ready`.
+        """
+        return self._browse.page_at(name, position, limit, filters)
+
+    def count(self, name: str, filters: Filters = ALL) -> int:
+        """How many records there are that the filters let through."""
+        return self._browse.count(name, filters)
+
+    def rows(self, name: str, ids: Iterable[int]) -> list[Row]:
+        """The records of these ids in this order; those that are removed are left out."""
+        return self._browse.rows(name, ids)
+
+    def record(self, name: str, record_id: int) -> AnyRecord:
+        """One record; raises `LabError` where it was removed."""
+        return self._browse.record(name, record_id)
+
+    def edit(self, name: str, record_id: int, record: AnyRecord) -> Change | None:
+        """Put another record in a record's place; None where it is the same. Drops the record's scores.
+
+        The kind stays; so do the order and the number of answers that somebody has judged.
+        """
+        return self._edits.edit(name, record_id, record)
+
+    def remove(self, name: str, record_ids: Iterable[int]) -> Change | None:
+        """Remove records in one step; verdicts on them wait in case it is undone. None where none were there."""
+        return self._edits.remove(name, record_ids)
+
+    def undo_edit(self, name: str) -> Change | None:
+        """Take back the newest edit or removal in a data set; None where there is none."""
+        return self._edits.undo(name)
+
+    def redo_edit(self, name: str) -> Change | None:
+        """Do again what was undone last; None where there is nothing, or something was changed since."""
+        return self._edits.redo(name)
+
+    def edit_steps(self, name: str) -> tuple[int, int]:
+        """How many steps can be undone, and how many redone."""
+        return self._edits.steps(name)
 
     def problems(self, name: str, limit: int = 1000) -> tuple[list[tuple[int, str]], int]:
         """The first problems as (line, reason), and how many there were in all."""

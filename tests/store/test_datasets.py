@@ -21,7 +21,7 @@ from rlhf_lab.core.records import (
     PromptOnly,
     Unpaired,
 )
-from rlhf_lab.store import Store
+from rlhf_lab.store import Filters, Store
 
 TAGS = st.dictionaries(st.text(max_size=8), st.text(max_size=8) | st.integers(-9, 9) | st.booleans(), max_size=3)
 PROMPT = st.builds(
@@ -99,11 +99,11 @@ def test_pages_follow_each_other_and_jumps_land_on_the_row(store: Store) -> None
 def test_search_looks_at_prompts_and_answers_but_not_at_the_json(store: Store) -> None:
     fill(store, "d", [pair(1, 'He said "100% sure"\n'), pair(2, "naïve_text"), pair(3, "NAIVE")])
     for text in ('said "100%', 'sure"\n', "QUESTION 2", "naïve_", "naive"):
-        assert store.count("d", text) == 1
+        assert store.count("d", Filters(text)) == 1
     for part_of_the_json in ("chosen", "role", "tags", "user", "question_"):
-        assert store.count("d", part_of_the_json) == 0
-    assert store.count("d", "question") == store.count("d") == 3
-    assert [row.record for row in store.page_at("d", 1, search="question")] == [
+        assert store.count("d", Filters(part_of_the_json)) == 0
+    assert store.count("d", Filters("question")) == store.count("d") == 3
+    assert [row.record for row in store.page_at("d", 1, filters=Filters("question"))] == [
         row.record for row in store.page("d", store.page("d")[0].id)
     ]
 

@@ -1,0 +1,102 @@
+"""Which records of a data set to look at, and the same as SQL over the records themselves."""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from rlhf_lab.core.records import RecordKind, Split
+from rlhf_lab.store.schema import ID_BITS
+
+
+@dataclass(frozen=True)
+class Filters:
+    """All that is set must hold.
+
+    ``search``: words that occur in the prompt or an answer, in any order; "quoted words" as they stand.
+    ``source``: who or what wrote one of the answers. ``shortest`` and ``longest``: characters of the
+    longest answer (of the prompt where there is none). ``edited``: changed here since it was imported.
+    ``judged``: whether anybody gave a verdict here that counts.
+    """
+
+    search: str = ""
+    split: Split | None = None
+    source: str | None = None
+    kind: RecordKind | None = None
+    shortest: int | None = None
+    longest: int | None = None
+    edited: bool = False
+    judged: bool | None = None
+
+    @property
+    def is_set(self) -> bool:
+        """Whether they leave out anything."""
+        return self != ALL
+
+    @property
+    def terms(self) -> list[str]:
+        """The words and quoted phrases of the search."""
+        found = (phrase or word for phrase, word in re.findall(r'"([^"]+)"|(\S+)', self.search))
+        return [term for term in found if term.strip()]
+
+
+ALL = Filters()
+
+_TEXT = """
+    prompt LIKE {0} ESCAPE '\\'
+    OR json_extract(body, '$.chosen.text') LIKE {0} ESCAPE '\\'
+    OR json_extract(body, '$.rejected.text') LIKE {0} ESCAPE '\\'
+    OR json_extract(body, '$.completion.text') LIKE {0} ESCAPE '\\'
+    OR EXISTS (SELECT 1 FROM json_each(body, '$.completions') WHERE json_extract(value, '$.text') LIKE {0} ESCAPE '\\')
+"""
+_SOURCE = """
+    json_extract(body, '$.chosen.source') = :source
+    OR json_extract(body, '$.rejected.source') = :source
+    OR json_extract(body, '$.completion.source') = :source
+    OR EXISTS (SELECT 1 FROM json_each(body, '$.completions') WHERE json_extract(value, '$.source') = :source)
+"""
+LENGTH = """
+    CASE kind
+        WHEN 'prompt' THEN length(prompt)
+        WHEN 'pair' THEN
+            max(length(json_extract(body, '$.chosen.text')), length(json_extract(body, '$.rejected.text')))
+        WHEN 'demonstration' THEN length(json_extract(body, '$.completion.text'))
+        WHEN 'unpaired' THEN length(json_extract(body, '$.completion.text'))
+        ELSE (SELECT max(length(json_extract(value, '$.text'))) FROM json_each(body, '$.completions'))
+    END
+"""
+"""Characters of a record's longest answer."""
+
+EDITED = "id IN (SELECT record FROM edits WHERE dataset = :dataset AND undone = 0 AND after IS NOT NULL)"
+JUDGED = "id IN (SELECT record FROM verdicts WHERE dataset = :dataset AND state = 'live')"
+
+
+def conditions(dataset: int, filters: Filters) -> tuple[str, dict[str, Any]]:
+    """SQL that holds for a row of ``records`` that the filters let through, and its parameters."""
+    parts = ["id >= :low", "id < :high"]
+    values: dict[str, Any] = {"dataset": dataset, "low": dataset << ID_BITS, "high": (dataset + 1) << ID_BITS}
+    for name, part in (
+        ("split", "split = :split"),
+        ("kind", "kind = :kind"),
+        ("source", f"({_SOURCE})"),
+        ("shortest", f"{LENGTH} >= :shortest"),
+        ("longest", f"{LENGTH} <= :longest"),
+    ):
+        if (value := getattr(filters, name)) is not None:
+            parts.append(part)
+            values[name] = value
+    if filters.edited:
+        parts.append(EDITED)
+    if filters.judged is not None:
+        parts.append(JUDGED if filters.judged else f"NOT {JUDGED}")
+    for number, term in enumerate(filters.terms):
+        # The quick pattern looks at the JSON as it lies there; only what passes is taken apart.
+        parts.append(f"body LIKE :quick{number} ESCAPE '\\' AND ({_TEXT.format(f':text{number}')})")
+        values[f"quick{number}"] = _pattern(json.dumps(term, ensure_ascii=False)[1:-1])
+        values[f"text{number}"] = _pattern(term)
+    return " AND ".join(parts), values
+
+
+def _pattern(text: str) -> str:
+    escaped = text.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+    return f"%{escaped}%"
