@@ -78,8 +78,8 @@ def test_a_dropped_file_is_previewed_imported_and_shown(
     qtbot.waitUntil(lambda: pane.stack.currentWidget() is pane.view)
     assert names(pane) == ["talks", "pairs", "tea"]
     assert pane.list.currentItem().text() == "tea"
-    assert pane.view.table.model().rowCount() == 20
-    assert pane.view.reading.left.view.toPlainText() == "Yes, please."
+    assert pane.view.records.table.model().rowCount() == 20
+    assert pane.view.records.reading.left.view.toPlainText() == "Yes, please."
     assert pane.view.tabs.tabText(1) == "Problems (1)"
     assert "line 4" in pane.view.problems.toPlainText()
 
@@ -131,13 +131,13 @@ def test_a_folder_stands_for_its_data_files(qtbot: QtBot, pane: DataPane, file: 
 
 def test_search_finds_in_prompts_and_answers(qtbot: QtBot, pane: DataPane) -> None:
     pane.select("pairs")
-    pane.view.search.setFocus()
-    qtbot.keyClicks(pane.view.search, "17 is none")
-    qtbot.waitUntil(lambda: pane.view.matches.text() == "1 match")
-    assert pane.view.reading.prompt.view.toPlainText() == "Is 17 a number?"
-    pane.view.search.clear()
-    qtbot.waitUntil(lambda: pane.view.table.model().rowCount() == 40)
-    assert pane.view.matches.text() == ""
+    pane.view.records.bar.search.setFocus()
+    qtbot.keyClicks(pane.view.records.bar.search, "17 is none")
+    qtbot.waitUntil(lambda: pane.view.records.bar.matches.text() == "1 match")
+    assert pane.view.records.reading.prompt.view.toPlainText() == "Is 17 a number?"
+    pane.view.records.bar.search.clear()
+    qtbot.waitUntil(lambda: pane.view.records.table.model().rowCount() == 40)
+    assert pane.view.records.bar.matches.text() == ""
 
 
 def test_rename_and_a_name_that_is_taken(qtbot: QtBot, pane: DataPane, lab: Lab) -> None:

@@ -2,13 +2,16 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 
 from rlhf_lab.core.records import AnyRecord, Several, Unpaired
 from rlhf_lab.gui.models.answers import ONE_KIND, answers
 from rlhf_lab.gui.widgets.plain_text import one_line, plain_tip
+
+if TYPE_CHECKING:
+    from rlhf_lab.store import Row
 
 PAGE = 512
 PAGES_KEPT = 64
@@ -31,11 +34,15 @@ _SHORT = ("#", "Kind", "Split", "Liked", "Answers")
 Index = QModelIndex | QPersistentModelIndex
 
 
+_NUMBER = (1 << 40) - 1
+"""The bits of a record's id that number it within its data set."""
+
+
 class Pages(Protocol):
     """Where the records come from: `rlhf_lab.store.Store.page_at` with the name filled in."""
 
-    def __call__(self, position: int, limit: int) -> Sequence[AnyRecord]:
-        """Records from the n-th one on."""
+    def __call__(self, position: int, limit: int) -> "Sequence[Row]":
+        """Rows from the n-th one on."""
 
 
 class RecordsTable(QAbstractTableModel):
@@ -46,7 +53,7 @@ class RecordsTable(QAbstractTableModel):
         self._columns: tuple[str, ...] = _COLUMNS["prompt"]
         self._count = 0
         self._read: Pages | None = None
-        self._pages: OrderedDict[int, Sequence[AnyRecord]] = OrderedDict()
+        self._pages: OrderedDict[int, Sequence[Row]] = OrderedDict()
         self._list: list[tuple[int, AnyRecord]] = []
 
     def show_pages(self, kind: str, count: int, read: Pages) -> None:
@@ -67,18 +74,28 @@ class RecordsTable(QAbstractTableModel):
         self._list = list(records)
         self.endResetModel()
 
-    def add(self, records: Sequence[tuple[int, AnyRecord]]) -> None:
-        """More records for the list."""
-        if records:
-            self.beginInsertRows(QModelIndex(), self._count, self._count + len(records) - 1)
-            self._list += records
-            self._count += len(records)
+    def grow(self, count: int) -> None:
+        """More records have become known behind those that are shown."""
+        if count > self._count:
+            self._pages.pop(self._count // PAGE, None)  # it may have been read while it was shorter
+            self.beginInsertRows(QModelIndex(), self._count, count - 1)
+            self._count = count
             self.endInsertRows()
 
     def record(self, row: int) -> AnyRecord | None:
         """The record of a row; None where the data set has become shorter meanwhile."""
         if self._read is None:
-            return self._list[row][1]
+            return self._list[row][1] if row < len(self._list) else None
+        found = self._row(row)
+        return found.record if found is not None else None
+
+    def key(self, row: int) -> int | None:
+        """The id of the record of a row, by which the store knows it."""
+        found = self._row(row) if self._read is not None else None
+        return found.id if found is not None else None
+
+    def _row(self, row: int) -> "Row | None":
+        assert self._read is not None
         number, offset = divmod(row, PAGE)
         page = self._pages.get(number)
         if page is None:
@@ -117,7 +134,7 @@ class RecordsTable(QAbstractTableModel):
     def _cell(self, index: Index) -> str:
         row, column = index.row(), self._columns[index.column()]
         if column == "#":
-            return str(row + 1 if self._read is not None else self._list[row][0])
+            return self._number(row)
         record = self.record(row)
         if record is None:
             return ""
@@ -136,3 +153,10 @@ class RecordsTable(QAbstractTableModel):
         if column in ("Rejected", "Other answer", "Worst answer", "Last answer"):
             return texts[-1] if len(texts) > 1 else ""
         return texts[0] if texts else ""
+
+    def _number(self, row: int) -> str:
+        """What the record is called by: its place in the file, which no deletion of others changes."""
+        if self._read is None:
+            return str(self._list[row][0])
+        key = self.key(row)
+        return "" if key is None else f"{(key & _NUMBER) + 1:,}"

@@ -1,0 +1,288 @@
+"""The records of a data set: search and filters, the table, one of them to read or edit, and undo for all changes."""
+
+from array import array
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QModelIndex, Qt, Slot
+from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QSplitter,
+    QStackedWidget,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.records import AnyRecord
+from rlhf_lab.gui.background import Background, Work
+from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.models.records_table import PAGE, RecordsTable
+from rlhf_lab.gui.theme import theme
+from rlhf_lab.gui.widgets.filter_bar import FilterBar
+from rlhf_lab.gui.widgets.reading_view import ReadingView
+from rlhf_lab.gui.widgets.record_editor import RecordEditor
+from rlhf_lab.gui.widgets.record_list import RecordView
+
+if TYPE_CHECKING:
+    from rlhf_lab.store import DatasetRow, Filters, Row, Store
+
+MOST_REMOVED = 10_000
+"""Records that are deleted with one key; for more, the data set is filtered and exported, or deleted."""
+
+_FOUND_STEP = 20_000
+
+
+class RecordsView(QWidget):
+    """Shows the data set that the pane has chosen. What a person changes is stored at once and can be undone."""
+
+    def __init__(self, lab: Lab, parent: QWidget | None = None):
+        super().__init__(parent)
+        self._lab = lab
+        self._row: DatasetRow | None = None
+        self._finding: Background | None = None
+        self._writing: Background | None = None
+        self._found = array("q")
+        self.bar = FilterBar()
+        self.bar.changed.connect(self._find)
+        self.model = RecordsTable(self)
+        self.table = RecordView(self.model, "Records")
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.table.selectionModel().currentRowChanged.connect(self._read)
+        self.table.doubleClicked.connect(self._edit)
+        self.reading = ReadingView()
+        self.editor = RecordEditor()
+        self.editor.saved.connect(self._save)
+        self.editor.left.connect(self._stop_editing)
+        self.place = QStackedWidget()
+        self.place.addWidget(self.reading)
+        self.place.addWidget(self.editor)
+        self.edit = self._tool("rename", "Edit this record (F2)")
+        self.edit.clicked.connect(self._edit)
+        self.remove = self._tool("trash", "Delete the chosen records (Del); it can be undone")
+        self.remove.clicked.connect(self._remove)
+        self.undo = self._tool("undo", "Undo the last change to this data set (Ctrl+Z)")
+        self.undo.clicked.connect(self._undo)
+        self.redo = self._tool("redo", "Redo it (Ctrl+Shift+Z)")
+        self.redo.clicked.connect(self._redo)
+        in_table, in_view = Qt.ShortcutContext.WidgetShortcut, Qt.ShortcutContext.WidgetWithChildrenShortcut
+        QShortcut(QKeySequence("F2"), self.table, self._edit, context=in_table)
+        QShortcut(QKeySequence(QKeySequence.StandardKey.Delete), self.table, self._remove, context=in_table)
+        QShortcut(QKeySequence(QKeySequence.StandardKey.Find), self, self.bar.search.setFocus)
+        QShortcut(QKeySequence("Ctrl+Z"), self, self._undo, context=in_view)
+        QShortcut(QKeySequence("Ctrl+Shift+Z"), self, self._redo, context=in_view)
+        self._lay_out()
+
+    def show_dataset(self, row: "DatasetRow") -> None:
+        """Show a data set from its first record on; the one that is shown already keeps its place."""
+        before, self._row = self._row, row
+        if before is not None and (before.name, before.created) == (row.name, row.created):
+            if before != row and self._writing is None:
+                self._reload()
+            return
+        self._stop_editing()
+        self._stop_finding()
+        self.bar.show_dataset(row.kind, [])
+        self._show_all()
+
+    # Records
+
+    def _show_all(self) -> None:
+        row, store = self._row, self._lab.project.store
+        assert row is not None
+        self._offer_steps()
+        self.bar.say("")
+        self.model.show_pages(row.kind, row.records, self._guarded(lambda at, most: store.page_at(row.name, at, most)))
+        self.table.selectRow(0)
+        if not row.records:
+            self._read(QModelIndex())
+
+    @Slot()
+    def _find(self) -> None:
+        self._stop_finding()
+        if self._row is None:
+            return
+        filters = self.bar.filters()
+        if not filters.is_set:
+            self._show_all()
+            return
+        name, store, found = self._row.name, self._lab.project.store, array("q")
+        self._found = found
+        read = self._guarded(lambda at, most: store.rows(name, found[at : at + most]))
+        self.model.show_pages(self._row.kind, 0, read)
+        self._read(QModelIndex())
+        self.bar.say("Searching…")
+        self._finding = self._lab.in_background(_finding(name, filters))
+        self._finding.part.connect(self._add_found)
+        self._finding.done.connect(self._all_found)
+        self._finding.failed.connect(self._lab.message)
+
+    @Slot(object)
+    def _add_found(self, ids: "array[int]") -> None:
+        if self.sender() is not self._finding:
+            return
+        first = not self._found
+        self._found.extend(ids)
+        self.model.grow(len(self._found))
+        if first:
+            self.table.selectRow(0)
+        self.bar.say(f"{len(self._found):,} matches so far…")
+
+    @Slot(object)
+    def _all_found(self, _: object) -> None:
+        if self.sender() is self._finding:
+            self.bar.say("1 match" if len(self._found) == 1 else f"{len(self._found):,} matches")
+
+    def _stop_finding(self) -> None:
+        self.bar.wait_no_longer()
+        if self._finding is not None:
+            self._finding.cancel()
+        self._finding = None
+
+    def _guarded(self, read: "Any") -> "Any":
+        """Pages are read while the table is painted: what goes wrong is told in the window."""
+
+        def guarded(position: int, limit: int) -> "Sequence[Row]":
+            try:
+                return read(position, limit)
+            except LabError as error:
+                self._lab.message.emit(str(error))
+                return []
+
+        return guarded
+
+    @Slot(QModelIndex)
+    def _read(self, index: QModelIndex) -> None:
+        self._stop_editing()
+        record = self.model.record(index.row()) if index.isValid() else None
+        self.reading.show_record(record)
+        self.edit.setEnabled(record is not None)
+        self.remove.setEnabled(record is not None)
+
+    # Changes
+
+    @Slot()
+    def _edit(self) -> None:
+        record = self.model.record(self.table.currentIndex().row()) if self.table.currentIndex().isValid() else None
+        if record is None:
+            return
+        self.place.setCurrentWidget(self.editor)
+        try:
+            self.editor.show_record(record)
+        except LabError as error:
+            self._stop_editing()
+            self._lab.message.emit(str(error))
+
+    @Slot()
+    def _stop_editing(self) -> None:
+        if self.place.currentWidget() is self.editor:
+            self.place.setCurrentWidget(self.reading)
+            self.table.setFocus()
+
+    @Slot(object)
+    def _save(self, record: AnyRecord) -> None:
+        assert self._row is not None
+        name, key = self._row.name, self.model.key(self.table.currentIndex().row())
+        self._write(lambda store, task: store.edit(name, key, record))
+
+    @Slot()
+    def _remove(self) -> None:
+        assert self._row is not None
+        rows = [place.row() for place in self.table.selectionModel().selectedRows()]
+        if len(rows) > MOST_REMOVED:
+            self._lab.message.emit(f"Up to {MOST_REMOVED:,} records can be deleted at once. Choose fewer.")
+            return
+        name, keys = self._row.name, [key for row in rows if (key := self.model.key(row)) is not None]
+        if keys:
+            self.table.setCurrentIndex(self.model.index(min(rows), 0))  # what moves up is read next
+            self._write(lambda store, task: store.remove(name, keys))
+
+    @Slot()
+    def _undo(self) -> None:
+        if self._row is not None:
+            name = self._row.name
+            self._write(lambda store, task: store.undo_edit(name))
+
+    @Slot()
+    def _redo(self) -> None:
+        if self._row is not None:
+            name = self._row.name
+            self._write(lambda store, task: store.redo_edit(name))
+
+    def _write(self, work: Work) -> None:
+        """One change after the other, beside the window: a lock may have to be waited for."""
+        if self._writing is not None:
+            return
+        self._writing = self._lab.in_background(work)
+        self._writing.done.connect(self._written)
+        self._writing.failed.connect(self._not_written)
+
+    @Slot(object)
+    def _written(self, _: object) -> None:
+        self._stop_editing()
+        self._lab.datasets_changed.emit()
+        self._writing = None
+        self._reload()
+
+    @Slot(str)
+    def _not_written(self, reason: str) -> None:
+        self._writing = None
+        self._lab.message.emit(reason)
+
+    def _offer_steps(self) -> None:
+        assert self._row is not None
+        for button, steps in zip(
+            (self.undo, self.redo), self._lab.project.store.edit_steps(self._row.name), strict=True
+        ):
+            button.setEnabled(steps > 0)
+
+    def _reload(self) -> None:
+        """Records have changed: look again, at the same place."""
+        at, height = max(self.table.currentIndex().row(), 0), self.table.verticalScrollBar().value()
+        if self.bar.filters().is_set:
+            self._find()
+            return
+        self._show_all()
+        self.table.verticalScrollBar().setValue(height)
+        self.table.selectRow(min(at, self.model.rowCount() - 1))
+
+    def _tool(self, icon: str, title: str) -> QToolButton:
+        button = QToolButton()
+        button.setProperty("look", "quiet")
+        button.setToolTip(title)
+        button.setAccessibleName(title)
+        button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        theme().keep_icon(button, icon)
+        return button
+
+    def _lay_out(self) -> None:
+        for button in (self.edit, self.remove, self.undo, self.redo):
+            self.bar.tools.addWidget(button)
+        split = QSplitter(Qt.Orientation.Vertical)
+        split.setChildrenCollapsible(False)
+        split.setHandleWidth(8)
+        split.addWidget(self.table)
+        split.addWidget(self.place)
+        split.setSizes([240, 260])
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 8, 0, 0)
+        column.setSpacing(8)
+        column.addWidget(self.bar)
+        column.addWidget(split, 1)
+
+
+def _finding(name: str, filters: "Filters") -> Work:
+    """Work for `Lab.in_background`: parts are ids of the records that pass, in order."""
+
+    def work(store: "Store", task: Background) -> None:
+        after = None
+        while not task.cancelled():
+            ids = [row.id for row in store.page(name, after, PAGE, filters)]
+            if not ids:
+                return
+            task.part.emit(array("q", ids))
+            after = ids[-1]
+
+    return work

@@ -1,0 +1,157 @@
+"""The records of a data set under a person's hands: search, filter, edit, delete, undo; everything stored at once."""
+
+from collections.abc import Iterator
+
+import pytest
+from PySide6.QtCore import Qt
+from pytestqt.qtbot import QtBot
+
+from rlhf_lab.core.records import Completion, Pair, PromptOnly, Ranking
+from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.panes.data import DataPane
+from rlhf_lab.gui.widgets.records_view import RecordsView
+from rlhf_lab.runs.project import Project
+from rlhf_lab.store import Store
+from tests.gui.conftest import prompt, split
+
+CTRL, CTRL_SHIFT = (
+    Qt.KeyboardModifier.ControlModifier,
+    Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier,
+)
+
+
+@pytest.fixture
+def pane(qtbot: QtBot, lab: Lab) -> Iterator[DataPane]:
+    with lab.project.store.new_dataset("many kinds", "lab", "pair") as writer:
+        writer.add(
+            Pair(
+                prompt=prompt(n),
+                chosen=Completion(text="word " * n + "end", source="ann" if n % 2 else "bob"),
+                rejected=Completion(text="no", source="carl"),
+                split=split(n),
+            )
+            for n in range(30)
+        )
+        writer.add([PromptOnly(prompt=prompt(99))])
+        texts = (Completion(text="first"), Completion(text="second"))
+        writer.add([Ranking(prompt=prompt(98), completions=texts, ranks=(2, 1))])
+    made = DataPane(lab)
+    qtbot.addWidget(made, before_close_func=lambda widget: lab.let_go())
+    made.resize(1100, 720)
+    with qtbot.waitExposed(made):
+        made.show()
+    made.select("many kinds")
+    return made
+
+
+@pytest.fixture
+def view(pane: DataPane) -> RecordsView:
+    return pane.view.records
+
+
+def numbers(view: RecordsView) -> list[str]:
+    model = view.table.model()
+    return [model.index(row, 0).data() for row in range(model.rowCount())]
+
+
+def wait_for_matches(qtbot: QtBot, view: RecordsView, text: str) -> None:
+    qtbot.waitUntil(lambda: view.bar.matches.text() == text)
+
+
+def choose(view: RecordsView, choice: str, text: str) -> None:
+    box = getattr(view.bar, choice)
+    box.setCurrentIndex(box.findText(text))
+
+
+def test_filters_narrow_what_is_shown_and_clearing_brings_all_back(qtbot: QtBot, view: RecordsView) -> None:
+    assert not view.bar.split.isVisible()
+    qtbot.mouseClick(view.bar.more, Qt.MouseButton.LeftButton)
+    choose(view, "split", "held out")
+    wait_for_matches(qtbot, view, "3 matches")
+    assert numbers(view) == ["1", "11", "21"]
+    assert view.bar.more.text() == "Filters (1)"
+    view.bar.shortest.setValue(60)
+    wait_for_matches(qtbot, view, "1 match")
+    assert numbers(view) == ["21"]
+    assert view.reading.prompt.view.toPlainText() == "Is 20 a number?"
+    qtbot.mouseClick(view.bar.clear, Qt.MouseButton.LeftButton)
+    assert view.table.model().rowCount() == 32
+    assert view.bar.matches.text() == ""
+    assert not view.bar.clear.isVisible()
+
+
+def test_kinds_and_a_search_together(qtbot: QtBot, view: RecordsView) -> None:
+    qtbot.mouseClick(view.bar.more, Qt.MouseButton.LeftButton)
+    choose(view, "kind", "ranking")
+    wait_for_matches(qtbot, view, "1 match")
+    assert [part.heading.text() for part in view.reading.parts if part.isVisible()] == ["Rank 1", "Rank 2"]
+    qtbot.keyClicks(view.bar.search, "nowhere")
+    wait_for_matches(qtbot, view, "0 matches")
+    assert view.table.model().rowCount() == 0
+    assert not view.edit.isEnabled()
+
+
+def test_an_edit_is_stored_seen_filtered_and_undone(qtbot: QtBot, view: RecordsView, project: Project) -> None:
+    view.table.selectRow(4)
+    view.table.setFocus()
+    qtbot.keyClick(view.table, Qt.Key.Key_F2)
+    assert view.place.currentWidget() is view.editor
+    view.editor.texts[0].edit.selectAll()
+    qtbot.keyClicks(view.editor.texts[0].edit, "changed by hand")
+    qtbot.keyClick(view.editor.texts[0].edit, Qt.Key.Key_Return, CTRL)
+    qtbot.waitUntil(lambda: view.reading.left.view.toPlainText() == "changed by hand")
+    assert view.place.currentWidget() is view.reading
+    assert view.table.currentIndex().row() == 4, "the place is kept"
+    with Store.open(project.store.path) as other:
+        assert other.page_at("many kinds", 4, 1)[0].record.chosen == Completion(text="changed by hand", source="bob")
+    choose(view, "state", "edited here")
+    wait_for_matches(qtbot, view, "1 match")
+    assert numbers(view) == ["5"]
+    qtbot.mouseClick(view.bar.clear, Qt.MouseButton.LeftButton)
+    assert view.undo.isEnabled()
+    assert not view.redo.isEnabled()
+    view.table.setFocus()
+    qtbot.keyClick(view.table, Qt.Key.Key_Z, CTRL)
+    qtbot.waitUntil(lambda: view.redo.isEnabled())
+    assert project.store.page_at("many kinds", 4, 1)[0].record.chosen.text == "word " * 4 + "end"
+    qtbot.keyClick(view.table, Qt.Key.Key_Z, CTRL_SHIFT)
+    qtbot.waitUntil(lambda: view.undo.isEnabled())
+    assert project.store.page_at("many kinds", 4, 1)[0].record.chosen.text == "changed by hand"
+
+
+def test_escape_leaves_the_record_as_it_was(qtbot: QtBot, view: RecordsView, project: Project) -> None:
+    before = project.store.page_at("many kinds", 0, 1)[0].record
+    qtbot.mouseClick(view.edit, Qt.MouseButton.LeftButton)
+    qtbot.keyClicks(view.editor.texts[0].edit, "half a thought")
+    qtbot.keyClick(view.editor.texts[0].edit, Qt.Key.Key_Escape)
+    assert view.place.currentWidget() is view.reading
+    assert project.store.page_at("many kinds", 0, 1)[0].record == before
+
+
+def test_several_records_are_deleted_with_one_key_and_come_back(
+    qtbot: QtBot, pane: DataPane, view: RecordsView
+) -> None:
+    view.table.setFocus()
+    view.table.selectRow(1)
+    qtbot.keyClick(view.table, Qt.Key.Key_Down, Qt.KeyboardModifier.ShiftModifier)
+    qtbot.keyClick(view.table, Qt.Key.Key_Delete)
+    qtbot.waitUntil(lambda: view.table.model().rowCount() == 30)
+    assert numbers(view)[:3] == ["1", "4", "5"], "the numbers of the others stay"
+    assert view.reading.prompt.view.toPlainText() == "Is 3 a number?"
+    assert "30 records" in pane.view.facts.text()
+    qtbot.mouseClick(view.undo, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: view.table.model().rowCount() == 32)
+    assert numbers(view)[:3] == ["1", "2", "3"]
+
+
+def test_another_data_set_is_shown_without_the_filters_of_the_last(
+    qtbot: QtBot, pane: DataPane, view: RecordsView
+) -> None:
+    qtbot.keyClicks(view.bar.search, "nowhere")
+    wait_for_matches(qtbot, view, "0 matches")
+    qtbot.mouseClick(view.bar.more, Qt.MouseButton.LeftButton)
+    assert view.bar.kind.isVisible()
+    pane.select("pairs")
+    assert view.bar.search.text() == ""
+    assert view.table.model().rowCount() == 40
+    assert not view.bar.kind.isVisible(), "all are pairs"
