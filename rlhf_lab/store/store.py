@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from rlhf_lab.core.events import AnyEvent
-from rlhf_lab.core.judgement import Judgement
+from rlhf_lab.core.judgement import Judgement, QueueName
 from rlhf_lab.core.records import AnyRecord, Split
 from rlhf_lab.store.browse import PAGE, Browse, Row
 from rlhf_lab.store.connection import Connection
@@ -15,7 +15,9 @@ from rlhf_lab.store.datasets import DatasetRow, Datasets
 from rlhf_lab.store.edits import Change, Edits
 from rlhf_lab.store.filters import ALL, Filters
 from rlhf_lab.store.judgements import Judged, Judgements
+from rlhf_lab.store.queues import Queues
 from rlhf_lab.store.run_index import Curve, RunIndex, RunRow
+from rlhf_lab.store.scores import Scores
 
 _JUDGING_WAITS_MS = 250
 """A verdict waits a little longer for another process's batch than the window does for what it can ask again."""
@@ -33,6 +35,8 @@ class Store:
         self._datasets = Datasets(connection)
         self._browse = Browse(connection)
         self._edits = Edits(connection)
+        self._scores = Scores(connection)
+        self._queues = Queues(connection)
         self._runs = RunIndex(connection)
         self._durable: Connection | None = None
 
@@ -189,6 +193,43 @@ class Store:
     def set_guidelines(self, dataset: str, text: str) -> None:
         """Write the guidelines."""
         self._judgements.set_guidelines(dataset, text)
+
+    # Scores and queues
+
+    def put_scores(self, dataset: str, model_key: str, batch: Iterable[tuple[int, Sequence[float]]]) -> int:
+        """Keep what a reward model (the id of its run) gave each answer of records, in one short transaction.
+
+        Returns how many were kept: a record that was removed or changed meanwhile is left out.
+        """
+        return self._scores.put(dataset, model_key, batch)
+
+    def scores(self, dataset: str, model_key: str) -> Iterator[tuple[int, tuple[float, ...]]]:
+        """All (record id, scores of its answers) of a model, by record."""
+        return self._scores.of(dataset, model_key)
+
+    def score_count(self, dataset: str, model_key: str) -> int:
+        """How many records a model has scored."""
+        return self._scores.count(dataset, model_key)
+
+    def score_models(self, dataset: str) -> list[str]:
+        """The models whose scores of a data set are kept, newest first."""
+        return self._scores.models(dataset)
+
+    def unscored(self, dataset: str, model_key: str, limit: int = PAGE, after: int | None = None) -> list[Row]:
+        """Records with answers to compare that a model has not scored yet; ``after``: the last id of the page before."""
+        return self._scores.unscored(dataset, model_key, limit, after)
+
+    def queue(
+        self, dataset: str, name: QueueName, who: str, *, model_key: str | None = None, limit: int = 50, seed: int = 0
+    ) -> list[int]:
+        """Ids of the records that this person should look at next, most urgent first.
+
+        "unranked": not judged by them, shuffled by the seed. "least_sure": not judged by them, the two best
+        answers closest in the model's scores. "disagrees": the model prefers another answer than people here
+        do (than the data set, where nobody judged). "annotators": people here disagree. Those two come again
+        until this person has judged them in that queue. "repeats": judged by this person some time ago, once.
+        """
+        return self._queues.queue(dataset, name, who, model_key, limit, seed)
 
     # Runs
 
