@@ -16,6 +16,7 @@ from rlhf_lab.store.edits import Change, Edits
 from rlhf_lab.store.filters import ALL, Filters
 from rlhf_lab.store.judgements import Judged, Judgements
 from rlhf_lab.store.queues import Queues
+from rlhf_lab.store.ranked import HowMany, RankedDataset, make_ranked
 from rlhf_lab.store.run_index import Curve, RunIndex, RunRow
 from rlhf_lab.store.scores import Scores
 
@@ -193,6 +194,16 @@ class Store:
     def set_guidelines(self, dataset: str, text: str) -> None:
         """Write the guidelines."""
         self._judgements.set_guidelines(dataset, text)
+
+    def ranked_dataset(
+        self, dataset: str, new_name: str, *, who: str | None = None, how_many: HowMany = "majority"
+    ) -> RankedDataset:
+        """Write the verdicts that count as a new data set: a pair for two answers, a ranking for more.
+
+        "majority": one record for each record that was judged, by the mean rank of its answers. "each": one for
+        each verdict, tagged with its annotator. Ties stay ties; both bad and skipped are left out and counted.
+        """
+        return make_ranked(self._connection, self._datasets, dataset, new_name, who, how_many)
 
     # Scores and queues
 
