@@ -50,6 +50,7 @@ class FilterBar(QWidget):
         self.search.setMaximumWidth(320)
         self.more = QToolButton()
         self.more.setCheckable(True)
+        self.more.setProperty("look", "browse")
         self.more.setToolTip("Show only some splits, sources, lengths or kinds")
         self.more.setAccessibleName("Filters")
         self.more.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
@@ -158,7 +159,7 @@ class FilterBar(QWidget):
         lower.setSpacing(8)
         for widget in self.choices:
             lower.addWidget(widget)
-        for text, widget in (("from", self.shortest), ("to", self.longest)):
+        for text, widget in (("Answer length from", self.shortest), ("to", self.longest)):
             label = PlainLabel(text)
             label.setBuddy(widget)
             lower.addWidget(label)
@@ -195,6 +196,6 @@ def _length(title: str, tip: str) -> QSpinBox:
     made.setSpecialValueText("any")
     made.setAccessibleName(f"{title} answer in characters")
     made.setToolTip(tip)
-    made.setKeyboardTracking(True)
+    made.lineEdit().setTextMargins(6, 0, 0, 0)
     made.setMaximumWidth(104)
     return made

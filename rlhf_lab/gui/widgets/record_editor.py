@@ -199,6 +199,7 @@ class _Text(QWidget):
         self.number.setDecimals(0 if whole else 3)
         self.number.setRange(1 if whole else -_WIDEST_RATING, 64 if whole else _WIDEST_RATING)
         self.number.setValue(value)
+        self.number.lineEdit().setTextMargins(6, 0, 0, 0)
         self._head.addWidget(PlainLabel("Rank" if whole else "Rating", role="caption"))
         self._head.addWidget(self.number)
 

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 MOST_REMOVED = 10_000
 """Records that are deleted with one key; for more, the data set is filtered and exported, or deleted."""
 
-_FOUND_STEP = 20_000
+_TABLE_WHILE_EDITING = 140
+"""Height in pixels; the texts need the room."""
 
 
 class RecordsView(QWidget):
@@ -169,6 +170,8 @@ class RecordsView(QWidget):
         if record is None:
             return
         self.place.setCurrentWidget(self.editor)
+        self._sizes = self._split.sizes()
+        self._split.setSizes([_TABLE_WHILE_EDITING, sum(self._sizes) - _TABLE_WHILE_EDITING])
         try:
             self.editor.show_record(record)
         except LabError as error:
@@ -179,6 +182,7 @@ class RecordsView(QWidget):
     def _stop_editing(self) -> None:
         if self.place.currentWidget() is self.editor:
             self.place.setCurrentWidget(self.reading)
+            self._split.setSizes(self._sizes)
             self.table.setFocus()
 
     @Slot(object)
@@ -260,12 +264,13 @@ class RecordsView(QWidget):
     def _lay_out(self) -> None:
         for button in (self.edit, self.remove, self.undo, self.redo):
             self.bar.tools.addWidget(button)
-        split = QSplitter(Qt.Orientation.Vertical)
+        self._split = split = QSplitter(Qt.Orientation.Vertical)
         split.setChildrenCollapsible(False)
         split.setHandleWidth(8)
         split.addWidget(self.table)
         split.addWidget(self.place)
         split.setSizes([240, 260])
+        self._sizes = split.sizes()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 8, 0, 0)
         column.setSpacing(8)
