@@ -18,6 +18,7 @@ from rlhf_lab.gui.widgets.run_strip import RunStrip
 
 PLACES = (
     Place("data", "Data", "Import, read and search data sets"),
+    Place("rank", "Rank", "Judge answers: which of two is better, or the order of up to nine"),
     Place("sft", "SFT", "Teach a base model to answer, from demonstrations"),
     Place("reward", "Reward", "Learn from pairs which answer people prefer"),
     Place("policy", "Policy", "Optimise the model against the reward model with PPO"),
@@ -201,6 +202,10 @@ def _make_pane(name: str, lab: Lab) -> QWidget:
     """Each is imported when it is first needed: the plots alone take 0.6 s."""
     if name == "data":
         return DataPane(lab)
+    if name == "rank":
+        from rlhf_lab.gui.panes.rank import RankPane
+
+        return RankPane(lab)
     if name == "sft":
         from rlhf_lab.gui.panes.sft import SftPane
 

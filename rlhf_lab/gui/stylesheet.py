@@ -105,6 +105,7 @@ QLineEdit, QSpinBox, QDoubleSpinBox, QComboBox, QPlainTextEdit, QTextEdit, QAbst
 QLineEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QComboBox:focus, QPlainTextEdit:focus, QTextEdit:focus {{
     border: 1px solid {c.accent};
 }}
+QPlainTextEdit[look="bare"] {{ background: transparent; border: none; padding: 0; }}
 QLineEdit[problem="true"], QAbstractSpinBox[problem="true"], QComboBox[problem="true"] {{
     border: 1px solid {c.bad};
 }}

@@ -48,7 +48,7 @@ def test_arrows_walk_the_rail(qtbot: QtBot, window: MainWindow) -> None:
     first = window.rail._buttons["data"]
     first.setFocus()
     qtbot.keyClick(first, Qt.Key.Key_Down)
-    assert window.rail._buttons["sft"].isChecked()
+    assert window.rail._buttons["rank"].isChecked()
 
 
 @pytest.mark.parametrize("name", [place.name for place in PLACES])

@@ -1,0 +1,74 @@
+"""What the counters above the answers say: done, pace, agreement with others, and two habits that spoil labels. No Qt."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+
+from rlhf_lab.core.judgement import Judgement
+
+PACE_OVER = 30
+"""Verdicts that the pace is told from, the newest."""
+
+Counts = tuple[int, int]
+"""Out of how many, how many."""
+
+
+@dataclass
+class Tally:
+    """Counts over one annotator's verdicts on one data set; every verdict can be taken back."""
+
+    done: int = 0
+    agreed: int = 0
+    shared: int = 0
+    first: int = 0
+    decided: int = 0
+    longer: int = 0
+    unequal: int = 0
+    _paces: deque[float] = field(default_factory=lambda: deque(maxlen=PACE_OVER))
+
+    def add(self, said: Judgement, lengths: Sequence[int], others: Sequence[Judgement] = ()) -> None:
+        """Count a verdict; ``lengths`` of the answers as stored, ``others`` what other people said of the record."""
+        self._count(said, lengths, others, 1)
+        self._paces.append(said.seconds)
+
+    def take_back(self, said: Judgement, lengths: Sequence[int], others: Sequence[Judgement] = ()) -> None:
+        """Undo `add`."""
+        self._count(said, lengths, others, -1)
+        if self._paces and self._paces[-1] == said.seconds:
+            self._paces.pop()
+
+    @property
+    def per_hour(self) -> float | None:
+        """At the pace of the newest verdicts; None before there are three."""
+        spent = sum(self._paces)
+        return 3600 * len(self._paces) / spent if len(self._paces) >= 3 and spent > 0 else None
+
+    def _count(self, said: Judgement, lengths: Sequence[int], others: Sequence[Judgement], sign: int) -> None:
+        self.done += sign
+        for agreed in agreements(said, others):
+            self.shared += sign
+            self.agreed += sign * agreed
+        for a, b in combinations(said.shown_order, 2):
+            if not said.ranks or said.ranks[a] == said.ranks[b]:
+                continue
+            self.decided += sign
+            self.first += sign * (said.ranks[a] < said.ranks[b])
+            if lengths[a] != lengths[b]:
+                self.unequal += sign
+                better, worse = (a, b) if said.ranks[a] < said.ranks[b] else (b, a)
+                self.longer += sign * (lengths[better] > lengths[worse])
+
+
+def agreements(said: Judgement, others: Sequence[Judgement]) -> list[bool]:
+    """For each two answers, and each other person who ranked them: whether both put them in the same order."""
+    found = []
+    for other in others:
+        if len(other.ranks) == len(said.ranks):
+            for a, b in combinations(range(len(said.ranks)), 2):
+                found.append(_order(said, a, b) == _order(other, a, b))
+    return found
+
+
+def _order(said: Judgement, a: int, b: int) -> int:
+    return (said.ranks[a] > said.ranks[b]) - (said.ranks[a] < said.ranks[b])

@@ -1,0 +1,80 @@
+"""The counters above the answers: how much is done, how fast, and whether the labels are any good."""
+
+from PySide6.QtWidgets import QHBoxLayout, QWidget
+
+from rlhf_lab.gui.models.rank_tally import Tally
+from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip
+
+_ENOUGH = 10
+"""Cases below which a share says nothing."""
+
+_CERTAIN = 30
+"""Cases from which a habit is warned of."""
+
+
+class Counter(QWidget):
+    """A number and its words."""
+
+    def __init__(self, words: str, tip: str):
+        super().__init__()
+        self._tip = tip
+        self.number = PlainLabel("–", role="strong")
+        self.words = PlainLabel(words, role="caption")
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(5)
+        row.addWidget(self.number)
+        row.addWidget(self.words)
+        self.show_number("–")
+
+    def show_number(self, number: str, more: str = "", *, warn: bool = False) -> None:
+        """Show it; ``more`` is for the tooltip."""
+        if number == self.number.text() and not more:
+            return
+        self.number.setText(number)
+        self.words.set_role("warn" if warn else "caption")
+        self.setToolTip(plain_tip(f"{self._tip} {more}".strip()))
+        self.setAccessibleName(f"{number} {self.words.text()}")
+
+
+class Counters(QWidget):
+    """A row of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.done = Counter("done", "Verdicts of yours that count in this data set.")
+        self.pace = Counter("an hour", "At the pace of your last thirty verdicts.")
+        self.agreement = Counter("agreement", "How often you and others put the same two answers in the same order.")
+        self.first = Counter(
+            "for the first shown",
+            "How often the answer that stood first was preferred. Sides are random, so half is fair: far from it you "
+            "may be choosing by place.",
+        )
+        self.longer = Counter(
+            "for the longer",
+            "How often the longer answer was preferred. It can be better; but a reward model will learn to like length.",
+        )
+        row = QHBoxLayout(self)
+        row.setContentsMargins(4, 0, 4, 0)
+        row.setSpacing(22)
+        for counter in (self.done, self.pace, self.agreement, self.first, self.longer):
+            row.addWidget(counter)
+        row.addStretch(1)
+
+    def show_tally(self, tally: Tally) -> None:
+        """Show the newest counts."""
+        self.done.show_number(f"{tally.done:,}")
+        pace = tally.per_hour
+        self.pace.show_number("–" if pace is None else f"{min(pace, 9999):,.0f}")
+        self._share(self.agreement, tally.agreed, tally.shared, fair=None)
+        self._share(self.first, tally.first, tally.decided, fair=0.5)
+        self._share(self.longer, tally.longer, tally.unequal, fair=0.5)
+
+    def _share(self, counter: Counter, hits: int, of: int, *, fair: float | None) -> None:
+        if of < _ENOUGH:
+            counter.show_number("–", f"{of:,} of the {_ENOUGH} comparisons that this needs at least.")
+            return
+        share = hits / of
+        spread = 1.96 * (0.25 / of) ** 0.5
+        strays = fair is not None and of >= _CERTAIN and abs(share - fair) > max(spread, 0.1)
+        counter.show_number(f"{share:.0%}", f"{hits:,} of {of:,} comparisons, ±{spread:.0%}.", warn=strays)

@@ -1,0 +1,118 @@
+"""The top line of the Rank pane: which data set, which queue, by whose scores; and the way to the other pages."""
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QKeySequence
+from PySide6.QtWidgets import QButtonGroup, QComboBox, QHBoxLayout, QPushButton, QToolButton, QWidget
+
+from rlhf_lab.gui.models.rank_words import FRESH, QUEUES
+from rlhf_lab.gui.theme import theme
+from rlhf_lab.gui.widgets.plain_text import one_line, plain_tip
+
+Named = tuple[str, str]
+"""What the code calls it, and its words."""
+
+
+class RankHead(QWidget):
+    """Says what the person chose; the pane decides what follows from it."""
+
+    dataset_chosen = Signal(str)
+    queue_chosen = Signal(str)
+    model_chosen = Signal(str)
+    page_chosen = Signal(str)
+    """ "rank" or "agreement"."""
+    guidelines_toggled = Signal(bool)
+    person_asked = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dataset = _combo("Data set", 16)
+        self.queue = _combo("Queue", 16)
+        for queue in QUEUES:
+            self.queue.addItem(queue.title, queue.name)
+            self.queue.setItemData(self.queue.count() - 1, plain_tip(queue.tip), Qt.ItemDataRole.ToolTipRole)
+        self.queue.insertSeparator(self.queue.count())
+        self.queue.addItem(f"{FRESH.title}…", FRESH.name)
+        self.queue.setItemData(self.queue.count() - 1, plain_tip(FRESH.tip), Qt.ItemDataRole.ToolTipRole)
+        self.model = _combo("Reward model that orders the queue", 9)
+        self.rank, self.agreement = QPushButton("Rank"), QPushButton("Agreement")
+        self.rank.setToolTip("Judge one record after the other")
+        self.agreement.setToolTip("How far people agree, and whether the labels are good enough to train on")
+        self._pages = QButtonGroup(self)
+        for name, button in (("rank", self.rank), ("agreement", self.agreement)):
+            button.setCheckable(True)
+            button.setAccessibleName(button.text())
+            button.clicked.connect(lambda _=False, n=name: self.page_chosen.emit(n))
+            self._pages.addButton(button)
+        self.rank.setChecked(True)
+        self.guidelines = QToolButton()
+        self.guidelines.setCheckable(True)
+        self.guidelines.setAccessibleName("Guidelines")
+        keys = QKeySequence("Ctrl+G")
+        self.guidelines.setShortcut(keys)
+        shown = keys.toString(QKeySequence.SequenceFormat.NativeText)
+        self.guidelines.setToolTip(f"What to look at when ranking this data set ({shown})")
+        theme().keep_icon(self.guidelines, "guidelines")
+        self.guidelines.toggled.connect(self.guidelines_toggled)
+        self.person = QPushButton()
+        self.person.setToolTip("Somebody else ranks")
+        theme().keep_icon(self.person, "person")
+        self.person.clicked.connect(self.person_asked)
+        self.dataset.activated.connect(lambda at: self.dataset_chosen.emit(self.dataset.itemData(at)))
+        self.queue.activated.connect(lambda at: self.queue_chosen.emit(self.queue.itemData(at)))
+        self.model.activated.connect(lambda at: self.model_chosen.emit(self.model.itemData(at)))
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(8)
+        for combo in (self.dataset, self.queue, self.model):
+            row.addWidget(combo)
+        row.addStretch(1)
+        pages = QHBoxLayout()
+        pages.setSpacing(4)
+        pages.addWidget(self.rank)
+        pages.addWidget(self.agreement)
+        row.addLayout(pages)
+        row.addWidget(self.guidelines)
+        row.addWidget(self.person)
+
+    def offer_datasets(self, named: Sequence[Named], chosen: str) -> None:
+        """Offer data sets; one that is being written at this moment may be among them."""
+        _fill(self.dataset, named, chosen)
+        self.dataset.setEnabled(bool(named))
+        if not named:
+            self.dataset.addItem("No data set to rank")
+
+    def offer_models(self, named: Sequence[Named], chosen: str, *, seen: bool) -> None:
+        """Offer reward models; they are seen where the queue is ordered by one."""
+        _fill(self.model, named, chosen)
+        self.model.setVisible(seen and bool(named))
+
+    def show_queue(self, name: str) -> None:
+        """Show which queue is open."""
+        self.queue.setCurrentIndex(self.queue.findData(name))
+
+    def show_page(self, name: str) -> None:
+        """Show which page is open."""
+        (self.agreement if name == "agreement" else self.rank).setChecked(True)
+
+    def show_person(self, name: str) -> None:
+        """Show who ranks."""
+        self.person.setText(f" {one_line(name, 24)}".replace("&", "&&"))
+        self.person.setAccessibleName(f"{name} ranks")
+
+
+def _combo(name: str, letters: int) -> QComboBox:
+    made = QComboBox()
+    made.setAccessibleName(name)
+    made.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    made.setMinimumContentsLength(letters)
+    return made
+
+
+def _fill(combo: QComboBox, named: Sequence[Named], chosen: str) -> None:
+    combo.clear()
+    for name, words in named:
+        combo.addItem(one_line(words, 60), name)
+        combo.setItemData(combo.count() - 1, plain_tip(words), Qt.ItemDataRole.ToolTipRole)
+    combo.setCurrentIndex(max(0, combo.findData(chosen)))
