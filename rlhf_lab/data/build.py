@@ -1,20 +1,27 @@
 """From the texts of a row to a record: what every family checks in the same way, and in the same words."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from rlhf_lab.core.records import (
+    MOST_ANSWERS,
+    Candidates,
     Completion,
     Demonstration,
     Message,
     Pair,
     Prompt,
     PromptOnly,
+    Ranking,
+    Rated,
     Role,
     Split,
     Tag,
     Unpaired,
+    competition_ranks,
 )
 from rlhf_lab.data.rows import Row, kind_of
 
@@ -62,6 +69,25 @@ def optional_text(row: Row, column: str) -> str:
     if not isinstance(value, str):
         unreadable(column, value, "text")
     return value
+
+
+def number(row: Row, column: str) -> float:
+    """The number in a column; tables hold it as text."""
+    found = as_number(row.get(column))
+    if found is None:
+        unreadable(column, row.get(column), "a number")
+    return found
+
+
+def as_number(value: object) -> float | None:
+    """A finite number, or one written as text; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        found = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return found if math.isfinite(found) else None
 
 
 def word(value: object) -> str:
@@ -140,16 +166,25 @@ def with_system(system: str, found: Turns) -> Turns:
 
 
 class Builder:
-    """Makes records; the split follows from the prompt alone, so that it is the same in every import."""
+    """Makes records; the split follows from the prompt alone, so that it is the same in every import.
 
-    def __init__(self, heldout: float) -> None:
+    ``rating`` is the one that counts where answers have several. ``system`` goes before every prompt; the
+    reader of mapped columns sets it for each row. ``ties`` and ``left_out`` count what is no problem, but
+    must be said.
+    """
+
+    def __init__(self, heldout: float, rating: str = "") -> None:
+        self.rating = rating
+        self.system = ""
+        self.ties = 0
+        self.left_out: Counter[str] = Counter()
         self._heldout_below = int(heldout * 2**64)
 
     def pair(
         self,
         prompt: Turns,
-        chosen: str,
-        rejected: str,
+        chosen: str | Completion,
+        rejected: str | Completion,
         *,
         margin: float | None = None,
         tie: bool = False,
@@ -157,19 +192,63 @@ class Builder:
     ) -> Pair:
         """Two answers; they must be there and differ."""
         asked = self._prompt(prompt)
-        _filled(chosen, "the chosen answer")
-        _filled(rejected, "the rejected answer")
-        if chosen == rejected:
+        better = chosen if isinstance(chosen, Completion) else Completion(text=chosen)
+        worse = rejected if isinstance(rejected, Completion) else Completion(text=rejected)
+        _filled(better.text, "the chosen answer")
+        _filled(worse.text, "the rejected answer")
+        if better.text == worse.text:
             raise Unreadable("the chosen and the rejected answer are the same, expected two different ones")
+        self.ties += tie
         return Pair(
             prompt=asked,
             split=self.split(asked),
-            chosen=Completion(text=chosen),
-            rejected=Completion(text=rejected),
+            chosen=better,
+            rejected=worse,
             margin=margin,
             tie=tie,
             tags=dict(tags or {}),
         )
+
+    def ranking(
+        self,
+        prompt: Turns,
+        answers: Sequence[Completion],
+        places: Sequence[float],
+        tags: Mapping[str, Tag] | None = None,
+    ) -> Ranking:
+        """Answers and their places, counted from anywhere, lower is better, equal ones tied."""
+        asked, kept = self._prompt(prompt), self._kept(answers)
+        ranks = competition_ranks([places[n] for n in kept])
+        self.ties += len(set(ranks)) < len(ranks)
+        return Ranking(
+            prompt=asked,
+            split=self.split(asked),
+            completions=tuple(answers[n] for n in kept),
+            ranks=ranks,
+            tags=dict(tags or {}),
+        )
+
+    def rated(
+        self,
+        prompt: Turns,
+        answers: Sequence[Completion],
+        ratings: Sequence[float],
+        tags: Mapping[str, Tag] | None = None,
+    ) -> Rated:
+        """Answers and their ratings, higher is better."""
+        asked, kept = self._prompt(prompt), self._kept(answers)
+        return Rated(
+            prompt=asked,
+            split=self.split(asked),
+            completions=tuple(answers[n] for n in kept),
+            ratings=tuple(ratings[n] for n in kept),
+            tags=dict(tags or {}),
+        )
+
+    def candidates(self, prompt: Turns, answers: Sequence[Completion]) -> Candidates:
+        """Answers that nobody compared."""
+        asked, kept = self._prompt(prompt), self._kept(answers)
+        return Candidates(prompt=asked, split=self.split(asked), completions=tuple(answers[n] for n in kept))
 
     def demonstration(self, prompt: Turns, completion: str) -> Demonstration:
         """An answer to imitate."""
@@ -194,8 +273,27 @@ class Builder:
         return "heldout" if number < self._heldout_below else "train"
 
     def _prompt(self, messages: Turns) -> Prompt:
-        check_prompt(messages)
-        return Prompt(messages=messages)
+        found = with_system(self.system, messages) if self.system else messages
+        check_prompt(found)
+        return Prompt(messages=found)
+
+    def _kept(self, answers: Sequence[Completion]) -> list[int]:
+        """Which answers to one prompt are stored: those that are there, each text once; there must be two."""
+        kept: dict[str, int] = {}
+        empty = 0
+        for place, answer in enumerate(answers):
+            if not answer.text or answer.text.isspace():
+                empty += 1
+            elif answer.text not in kept:
+                _no_nul(answer.text, "an answer")
+                kept[answer.text] = place
+        if len(kept) < 2:
+            raise Unreadable(f"found {len(kept)} different answers, expected at least two")
+        if len(kept) > MOST_ANSWERS:
+            raise Unreadable(f"found {len(kept)} answers to one prompt, expected no more than {MOST_ANSWERS}")
+        self.left_out["empty answers"] += empty
+        self.left_out["answers that repeat another one to the same prompt"] += len(answers) - empty - len(kept)
+        return list(kept.values())
 
 
 def check_prompt(messages: Turns) -> None:

@@ -1,93 +1,132 @@
 """Which format a file has: judged by the columns and types of its first rows, never by its name."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
+from typing import Any
 
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.data.families.alpaca import ALPACA, ALPACA_RANKING
-from rlhf_lab.data.families.family import Family
-from rlhf_lab.data.families.generic import GENERIC, GENERIC_FROM_ONE, GENERIC_FROM_ZERO
-from rlhf_lab.data.families.hh import HH
-from rlhf_lab.data.families.kto import KTO, KTO_CONVERSATIONS, KTO_MESSAGES
-from rlhf_lab.data.families.messages import MESSAGES, PROMPT_COMPLETION
+from rlhf_lab.core.records import Tag
+from rlhf_lab.data.build import Builder
+from rlhf_lab.data.families.all import FAMILIES, NAMES
+from rlhf_lab.data.families.family import AnyKind, Family
 from rlhf_lab.data.families.native import NATIVE
-from rlhf_lab.data.families.prompts import PROMPTS
-from rlhf_lab.data.families.sharegpt import SHAREGPT, SHAREGPT_RANKING
-from rlhf_lab.data.families.trl import TRL_CONVERSATIONAL, TRL_CONVERSATIONAL_IMPLICIT, TRL_EXPLICIT, TRL_IMPLICIT
-from rlhf_lab.data.families.ultrafeedback import ULTRAFEEDBACK
-from rlhf_lab.data.rows import Line, Reader, reader_of
-from rlhf_lab.data.source import Source
+from rlhf_lab.data.json_text import JsonFlaw, JsonText
+from rlhf_lab.data.mapping import Mapping, NeedsMapping, guessed
+from rlhf_lab.data.rows import Container, Line, Row, container_of
+from rlhf_lab.data.source import BreaksOff, Source
 
-FAMILIES: tuple[Family, ...] = (
-    NATIVE,
-    HH,
-    ULTRAFEEDBACK,
-    SHAREGPT_RANKING,
-    ALPACA_RANKING,
-    TRL_CONVERSATIONAL,
-    TRL_CONVERSATIONAL_IMPLICIT,
-    TRL_EXPLICIT,
-    TRL_IMPLICIT,
-    GENERIC,
-    GENERIC_FROM_ONE,
-    GENERIC_FROM_ZERO,
-    KTO,
-    KTO_MESSAGES,
-    KTO_CONVERSATIONS,
-    PROMPT_COMPLETION,
-    ALPACA,
-    SHAREGPT,
-    MESSAGES,
-    PROMPTS,
-)
-"""The narrower first: where two formats fit equally many rows, the first is taken."""
-
-_KNOWN = {name for family in FAMILIES for name in family.columns}
+_ABOUT: dict[str, str] = {
+    **dict.fromkeys(("source", "dataset", "domain"), "source"),
+    **dict.fromkeys(("language", "lang"), "language"),
+    **dict.fromkeys(("annotator", "annotator_id", "worker", "worker_id"), "annotator"),
+}
+"""Columns that say something of a record, whatever its format, and the tag that they become."""
+_LONGEST_TAG = 200
 _ROWS_LOOKED_AT = 200
 _COLUMNS_SHOWN = 20
 
 
 @dataclass(frozen=True)
 class Detected:
-    """What a file is, as the import dialog says it."""
+    """What a file is, as the import dialog says it, and how its rows become records.
+
+    ``rating_choices``: the ratings that answers have, ``rating`` the one that counts.
+    ``in_json``: columns whose cells hold lists or objects as JSON text.
+    """
 
     family: Family
-    container: str
-    reader: Reader
+    container: Container
     columns: tuple[str, ...]
-    unused: tuple[str, ...]
+    mapping: Mapping = field(default_factory=Mapping)
+    rating_choices: tuple[str, ...] = ()
+    rating: str = ""
+    in_json: tuple[str, ...] = ()
 
     @property
     def format(self) -> str:
         """Format and container in words."""
-        return f"{self.family.name} ({self.container})"
+        return f"{self.family.name} ({self.container.name})"
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Columns that no record will hold."""
+        if self.mapping.columns:
+            used = {column.partition(".")[0] for column in self.mapping.columns.values()}
+            return tuple(name for name in self.columns if name not in used | {*self.mapping.columns.values()})
+        return tuple(name for name in self.columns if name not in self.family.columns and name not in _ABOUT)
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """The column of each role, to begin a mapping with; empty where a format is more than its columns."""
+        if self.mapping.columns:
+            return dict(self.mapping.columns)
+        if not self.family.flat:
+            return {}
+        return dict(guessed(name for name in self.columns if name in self.family.columns or name in _ABOUT).columns)
 
     @property
     def note(self) -> str:
         """What the person should know: about this kind of data, and about columns that are left out."""
+        several = len(self.rating_choices) > 1
+        rating = (
+            f"Answers are ranked by {self.rating!r}; {len(self.rating_choices)} ratings are there." if several else ""
+        )
         left_out = f"Columns that are not used: {_listed(self.unused)}." if self.unused else ""
-        return " ".join(filter(None, (self.family.note, left_out)))
+        return " ".join(filter(None, (self.family.note, rating, left_out)))
+
+    def rows(self, source: Source) -> Iterator[Line]:
+        """The rows as the family reads them."""
+        lines: Iterator[Line] = self.container.read(source)
+        if self.in_json:
+            parser = JsonText()
+            lines = (
+                line if line.flaw else replace(line, row=_decoded(line.row, self.in_json, parser)) for line in lines
+            )
+        return lines if self.family.together is None else _together(lines, self.family.together)
+
+    def read(self, row: Row, build: Builder) -> Sequence[AnyKind]:
+        """The records of a row; raises `Unreadable`."""
+        named = row
+        if self.mapping.columns:
+            named = _named(row, self.mapping)
+            system = named.get("system")
+            build.system = system if isinstance(system, str) else ""
+        found = self.family.read(named, build)
+        records = found if isinstance(found, Sequence) else (found,)
+        about = {} if self.family is NATIVE else _about(named)
+        if not about:
+            return records
+        return [record.model_copy(update={"tags": {**about, **record.tags}}) for record in records]
 
 
-def detect(source: Source) -> Detected:
-    """The format that fits most of the first rows; `LabError` names the columns where none fits any."""
-    container, reader = reader_of(source)
-    seen: list[Line] = list(islice(reader(source), _ROWS_LOOKED_AT))
+def detect(source: Source, mapping: Mapping | None = None) -> Detected:
+    """The format that fits most of the first rows, under the names that a mapping gives their columns.
+
+    Raises `NeedsMapping`, with the columns, where no format fits any.
+    """
+    mapping = mapping or Mapping()
+    if missing := mapping.missing():
+        raise LabError(f"{source.name}: {missing}")
+    container = container_of(source, NAMES)
+    seen = _first(source, container)
     rows = [line.row for line in seen if not line.flaw]
-    columns = tuple(dict.fromkeys(name for line in seen for name in line.row))
-    votes = [(sum(map(family.matches, rows)), family) for family in FAMILIES]
-    most = max(count for count, _ in votes)
-    if not rows and (not columns or _KNOWN & set(columns)):
+    columns = tuple(dict.fromkeys((*container.header, *(name for row in rows for name in row))))
+    if not rows and (not columns or NAMES.keys() & {name.lower() for name in columns}):
         first = f" (line {seen[0].number}: {seen[0].flaw})" if seen else ""
         raise LabError(f"{source.name} holds no record that could be read{first}. Nothing of it was imported.")
-    if most == 0:
-        raise LabError(
-            f"{source.name} has the columns {_listed(columns)}, which fit no format that the lab knows. "
-            f"Rename them to one of: {expected_columns()}."
+    best = _best(rows, container, mapping)
+    if best is None:
+        asked = "the roles given to them fit" if mapping.columns else "which fit"
+        raise NeedsMapping(
+            f"{source.name} has the columns {_listed(columns)}, {asked} no format that the lab knows. "
+            f"Say which column is which, or rename them to one of: {expected_columns()}.",
+            columns,
+            rows[:3],
         )
-    family = next(family for count, family in votes if count == most)
-    unused = tuple(name for name in columns if name not in family.columns)
-    return Detected(family, container, reader, columns, unused)
+    family, in_json = best
+    found = Detected(family, container, columns, mapping, in_json=in_json)
+    return found if family.ratings is None else _with_ratings(found, rows)
 
 
 def expected_columns() -> str:
@@ -95,8 +134,108 @@ def expected_columns() -> str:
     return (
         "prompt, chosen, rejected (pairs); question, response_a, response_b, winner (pairs by verdict); "
         "prompt, completion or instruction, input, output or messages (demonstrations); "
-        "prompt, completion, label (liked or not); prompt alone (prompts)"
+        "prompt, completion, label (liked or not); prompt, completions (answers to rank); prompt alone (prompts)"
     )
+
+
+def _first(source: Source, container: Container) -> list[Line]:
+    seen: list[Line] = []
+    try:
+        for line in islice(container.read(source), _ROWS_LOOKED_AT):
+            seen.append(line)
+    except BreaksOff as broken:
+        seen.append(Line(broken.line, {}, str(broken)))
+    return seen
+
+
+def _best(rows: Sequence[Row], container: Container, mapping: Mapping) -> tuple[Family, tuple[str, ...]] | None:
+    """The family that fits most rows, as they are or with the JSON in their cells read."""
+    in_json = _json_columns(rows)
+    parser = JsonText()
+    ways: list[tuple[tuple[str, ...], list[Row]]] = [((), list(rows))]
+    if in_json:
+        # Tables can hold lists only as text; elsewhere, text that looks like JSON is more likely an answer.
+        decoded = [_decoded(row, in_json, parser) for row in rows]
+        ways.insert(0 if container.header else 1, (in_json, decoded))
+    best: tuple[int, Family, tuple[str, ...]] | None = None
+    for decoding, shown in ways:
+        named = [_named(row, mapping) for row in shown] if mapping.columns else shown
+        for family in FAMILIES:
+            votes = sum(map(family.matches, named))
+            if votes > (best[0] if best else 0):
+                best = (votes, family, decoding)
+    return None if best is None else best[1:]
+
+
+def _with_ratings(found: Detected, rows: Sequence[Row]) -> Detected:
+    assert found.family.ratings is not None
+    parser = JsonText()
+    shown = [_decoded(row, found.in_json, parser) for row in rows]
+    choices = tuple(dict.fromkeys(name for row in shown for name in found.family.ratings(row)))
+    wanted = found.mapping.rating
+    if wanted is not None and wanted not in choices:
+        raise LabError(f"There is no rating named {wanted!r}. There are: {', '.join(choices)}.")
+    return replace(found, rating_choices=choices, rating=wanted or next(iter(choices), ""))
+
+
+def _json_columns(rows: Sequence[Row]) -> tuple[str, ...]:
+    """Columns all of whose texts are JSON lists or objects."""
+    parser = JsonText()
+    names = dict.fromkeys(name for row in rows for name in row)
+    return tuple(
+        name
+        for name in names
+        if (cells := [row[name] for row in rows if row.get(name) not in (None, "")])
+        and all(isinstance(cell, str) and not isinstance(_value(cell, parser), str) for cell in cells)
+    )
+
+
+def _decoded(row: Row, columns: Sequence[str], parser: JsonText) -> Row:
+    return {**row, **{name: _value(row[name], parser) for name in columns if isinstance(row.get(name), str)}}
+
+
+def _value(cell: str, parser: JsonText) -> Any:
+    """What a cell holds as JSON where that is a list or an object; else the text itself."""
+    if not cell.lstrip().startswith(("[", "{")):
+        return cell
+    try:
+        return parser.read(cell)
+    except JsonFlaw:
+        return cell
+
+
+def _together(lines: Iterator[Line], key: Callable[[Row], Hashable]) -> Iterator[Line]:
+    """Rows that follow each other with the same key as one; those that cannot be read stand for themselves."""
+    begun: list[Line] = []
+    of: Hashable = None
+    for line in lines:
+        if line.flaw:
+            yield line
+            continue
+        found = key(line.row)
+        if begun and (found != of or len(begun) >= _ROWS_LOOKED_AT):
+            yield Line(begun[0].number, {"rows": [one.row for one in begun]})
+            begun = []
+        begun.append(line)
+        of = found
+    if begun:
+        yield Line(begun[0].number, {"rows": [one.row for one in begun]})
+
+
+def _named(row: Row, mapping: Mapping) -> Row:
+    named = mapping.row(row)
+    if mapping.verdicts and "preference" in named:
+        named["preference"] = mapping.verdict(named["preference"])
+    return named
+
+
+def _about(row: Row) -> dict[str, Tag]:
+    found: dict[str, Tag] = {}
+    for column, tag in _ABOUT.items():
+        value = row.get(column)
+        if isinstance(value, str) and 0 < len(value) <= _LONGEST_TAG:
+            found.setdefault(tag, value)
+    return found
 
 
 def _listed(columns: tuple[str, ...]) -> str:

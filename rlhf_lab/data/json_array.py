@@ -1,34 +1,37 @@
-"""A JSON array of any length, read element by element in bounded memory."""
+"""A JSON array of any length, read element by element in bounded memory; a broken element does not end it."""
 
 import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
-from rlhf_lab.core.errors import LabError
 from rlhf_lab.data.json_text import JsonText
-from rlhf_lab.data.source import LINE_LIMIT, Source
+from rlhf_lab.data.source import LINE_LIMIT, BreaksOff, Source
+from rlhf_lab.data.unpack import Overfull
 
 _SPACE = re.compile(r"[ \t\n\r]*")
+_OUTSIDE = re.compile(r'["\[\]{},]')
+_TOO_LONG = f"the record is longer than {LINE_LIMIT // 2**20} MB"
+_INSIDE = re.compile(r'["\\]')
 
 
 def elements(source: Source) -> Iterator[tuple[int, Any, str]]:
     """Line number, value, and flaw or "" of each element.
 
-    Raises `LabError` where the array itself is broken, since nothing tells where the next element begins.
+    Raises `BreaksOff` where nothing tells where the next element begins.
     """
     cursor = _Cursor(source)
     cursor.mark()
     cursor.go_to(cursor.at + 1)
     while cursor.mark() != "]":
-        value, end, flaw = cursor.element()
-        yield cursor.line, value, flaw
-        cursor.go_to(end)
+        line = cursor.line
+        value, flaw = cursor.element()
+        yield line, value, flaw
         mark = cursor.mark()
         if mark == ",":
             cursor.go_to(cursor.at + 1)
         elif mark != "]":
-            raise cursor.broken("a comma is missing before the text")
+            raise cursor.broken("a comma is missing before the text on this line" if mark else "the array never ends")
     cursor.go_to(cursor.at + 1)
     if cursor.mark():
         raise cursor.broken("there is more text after the end of the array")
@@ -41,7 +44,6 @@ class _Cursor:
         self.at = 0
         self.line = 1
         self._text = ""
-        self._name = source.name
         self._chunks = source.chunks()
         self._parser = JsonText()
 
@@ -58,40 +60,72 @@ class _Cursor:
             if not self._more():
                 return ""
 
-    def element(self) -> tuple[Any, int, str]:
-        """The value that begins here, where it ends, and its flaw."""
+    def element(self) -> tuple[Any, str]:
+        """The value that begins here and its flaw, and go to its end."""
         while True:
             try:
                 value, end, flaw = self._parser.read_at(self._text, self.at)
             except json.JSONDecodeError as error:
-                reason = error.msg
+                # What the end of the text so far cut off looks like an error near it, or in the string that is open there.
+                if error.pos < len(self._text) - 16 and not error.msg.startswith("Unterminated string"):
+                    return self._skip(f"no valid JSON: {error.msg}")
             except RecursionError:
-                raise self.broken("nested too deep in the record that begins") from None
+                return self._skip("nested too deep")
             else:
                 # At the end of what was read so far, a number may be cut in two.
                 if end < len(self._text):
-                    return value, end, flaw
-                reason = "the file breaks off"
+                    long = end - self.at > LINE_LIMIT
+                    self.go_to(end)
+                    return (None, _TOO_LONG) if long else (value, flaw)
             if len(self._text) - self.at > LINE_LIMIT:
-                raise self.broken(f"{reason} (or more than {LINE_LIMIT // 2**20} MB) in the record that begins")
+                return self._skip(_TOO_LONG)
             if not self._more():
-                raise self.broken(f"{reason} in the record that begins")
+                return self._skip("no valid JSON")
 
-    def broken(self, what: str) -> LabError:
-        return LabError(
-            f"{self._name} is no valid JSON: {what} on line {self.line}. "
-            "Nothing of it was imported; repair the file or fetch it again."
-        )
+    def broken(self, what: str) -> BreaksOff:
+        return BreaksOff(self.line, f"no valid JSON: {what}")
+
+    def _skip(self, flaw: str) -> tuple[None, str]:
+        """Go to the end of an element that cannot be read: where its brackets are closed, or to the next comma."""
+        line, depth, quoted = self.line, 0, False
+        place = self.at
+        while True:
+            found = (_INSIDE if quoted else _OUTSIDE).search(self._text, place)
+            if found is None or (found[0] == "\\" and found.end() == len(self._text)):
+                self.go_to(len(self._text) if found is None else found.start())
+                if not self._more():
+                    raise BreaksOff(line, "the file breaks off in the record that begins on this line")
+                place = self.at
+                continue
+            place = found.end()
+            match found[0]:
+                case '"':
+                    quoted = not quoted
+                case "\\":
+                    place += 1
+                case "[" | "{":
+                    depth += 1
+                case "]" | "}" if depth:
+                    depth -= 1
+                    if not depth:
+                        self.go_to(place)
+                        return None, flaw
+                case "," | "]" if not depth:
+                    self.go_to(found.start())
+                    return None, flaw
 
     def _more(self) -> bool:
         """Read on, as much again as is left, so that a long element is not parsed anew for every chunk of it."""
         left = len(self._text) - self.at
         parts, added = [self._text[self.at :]], 0
-        for chunk in self._chunks:
-            parts.append(chunk)
-            added += len(chunk)
-            if added > left:
-                break
+        try:
+            for chunk in self._chunks:
+                parts.append(chunk)
+                added += len(chunk)
+                if added > left:
+                    break
+        except Overfull as found:
+            raise BreaksOff(self.line, str(found)) from None
         self._text, self.at = "".join(parts), 0
         return added > 0
 

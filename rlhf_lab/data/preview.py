@@ -1,20 +1,30 @@
 """What an import would do: the detected format, the first records as they would be stored, the first problems."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping as AnyMapping
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from rlhf_lab.data.build import Builder
 from rlhf_lab.data.detect import detect
-from rlhf_lab.data.duplicates import Duplicates
 from rlhf_lab.data.families.family import AnyKind
-from rlhf_lab.data.importer import Problem, dataset_name, read_rows
+from rlhf_lab.data.folders import dataset_name
+from rlhf_lab.data.importer import Problem, Rows
+from rlhf_lab.data.mapping import Mapping
 from rlhf_lab.data.source import Source
+
+_ROWS = 200
 
 
 @dataclass(frozen=True)
 class Preview:
-    """What the import dialog shows of a file. ``unused``: columns that no record will hold."""
+    """What the import dialog shows of a file.
+
+    ``container``: "JSONL", "CSV, gzip", …; ``mapping``: in words, how columns become a record; ``roles``: the
+    column of each role, to begin a mapping with (empty where a format is more than its columns).
+    ``unused``: columns that no record will hold. ``rating_choices``: where answers have several ratings, all
+    of them, and ``rating`` the one that counts. ``records`` and ``problems``: of the first rows; ``duplicates``
+    counts those of the problems that repeat or reverse an earlier judgement; ``rows``: how many were looked at.
+    """
 
     name: str
     format: str
@@ -26,22 +36,41 @@ class Preview:
     records: list[AnyKind]
     problems: list[Problem]
     size: int
+    container: str = ""
+    roles: AnyMapping[str, str] = field(default_factory=dict)
+    rating_choices: tuple[str, ...] = ()
+    rating: str = ""
+    duplicates: int = 0
+    rows: int = 0
 
 
-def preview(path: Path, *, limit: int = 20, heldout: float = 0.1) -> Preview:
-    """Read the first rows of a file and store nothing; raises `LabError` as the import would."""
+def preview(path: Path, mapping: Mapping | None = None, *, limit: int = 20, heldout: float = 0.1) -> Preview:
+    """Read the first rows of a file and store nothing.
+
+    Raises `LabError` as the import would; `rlhf_lab.data.mapping.NeedsMapping` where a mapping could help.
+    ``limit``: how many rows are shown; duplicates and ties are looked for in the first 200.
+    """
     with Source.open(path) as source:
-        detected = detect(source)
-        rows = list(islice(read_rows(source, detected, Builder(heldout), Duplicates()), limit))
+        detected = detect(source, mapping)
+        read = Rows(source, detected, heldout)
+        rows = list(islice(read, max(limit, _ROWS)))
+        shown = rows[:limit]
+        kinds = {row.kind for row in rows if not isinstance(row, Problem)}
         return Preview(
-            name=dataset_name(path),
+            name=dataset_name(path.name),
             format=detected.format,
-            kind=detected.family.kind,
+            kind=kinds.pop() if len(kinds) == 1 else detected.family.kind,
             mapping=detected.family.mapping,
             columns=detected.columns,
             unused=detected.unused,
             note=detected.note,
-            records=[row for row in rows if not isinstance(row, Problem)],
-            problems=[row for row in rows if isinstance(row, Problem)],
+            records=[row for row in shown if not isinstance(row, Problem)],
+            problems=[row for row in shown if isinstance(row, Problem)],
             size=source.size,
+            container=detected.container.name,
+            roles=detected.roles,
+            rating_choices=detected.rating_choices,
+            rating=detected.rating,
+            duplicates=sum(row.duplicate for row in rows if isinstance(row, Problem)),
+            rows=len(rows),
         )

@@ -1,20 +1,21 @@
-"""Files as rows: JSON Lines, a JSON array, CSV and TSV, each streamed, each row with its line number."""
+"""Files as rows, each streamed and with its line number: JSON Lines, a JSON array, CSV, TSV, plain text, tables."""
 
-import csv
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice, repeat
+from itertools import islice
 from typing import Any
 
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.data.csv_rows import csv_lines, delimiter_name, delimiter_of, header_of
 from rlhf_lab.data.json_array import elements
 from rlhf_lab.data.json_text import JsonFlaw, JsonText
-from rlhf_lab.data.source import ACCEPTED, LINE_LIMIT, Source
+from rlhf_lab.data.source import ACCEPTED, LINE_LIMIT, BreaksOff, Source
 
 Row = dict[str, Any]
-_FIELD_LIMIT = 2**20
 _LOOK_AT = 50
+_NOT_PROSE = re.compile(r"#|<|\{|\[|%|//|---|\|")
+"""How headings, markup, code and settings begin; none of these is a list of prompts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,27 +30,62 @@ class Line:
 Reader = Callable[[Source], Iterator[Line]]
 
 
-def reader_of(source: Source) -> tuple[str, Reader]:
-    """What the file is ("JSONL", "JSON", "CSV", "TSV"), judged by its content, and how its rows are read."""
+@dataclass(frozen=True)
+class Container:
+    """How a file holds its rows. ``header``: the columns, where they are named apart from the rows."""
+
+    name: str
+    read: Reader
+    header: tuple[str, ...] = ()
+
+
+def container_of(source: Source, names: Mapping[str, str]) -> Container:
+    """What the file is, judged by its content, and how its rows are read.
+
+    ``names``: the columns that some format has, by their lower-case spelling.
+    """
+    if source.table:
+        from rlhf_lab.data.tables import columns_of, table_rows
+
+        return Container(source.table, table_rows, columns_of(source))
+    found = _text_container(source, names)
+    return Container(f"{found.name}, {source.packer}", found.read, found.header) if source.packer else found
+
+
+def _text_container(source: Source, names: Mapping[str, str]) -> Container:
     start = source.head().lstrip()
     if re.match(r"\[\s*[{\]]", start):
-        return "JSON", json_array
+        return Container("JSON", json_array)
     flaws = []
-    for number, line in islice(source.lines(), _LOOK_AT):
-        found = _json_line(JsonText(), number, line)
-        if not found.flaw:
-            return "JSONL", json_lines
-        flaws.append(found.flaw)
+    try:
+        for number, line in islice(source.lines(), _LOOK_AT):
+            found = _json_line(JsonText(), number, line)
+            if not found.flaw:
+                return Container("JSONL", json_lines)
+            flaws.append(found.flaw)
+    except BreaksOff as broken:
+        raise LabError(f"{source.name} holds nothing that could be read: {broken}.") from None
     if start.startswith("{"):
         raise LabError(
             f"{source.name} begins like JSON, but none of its first lines is a whole record (line 1: {flaws[0]}). "
             f"Accepted are {ACCEPTED}."
         )
-    header = start.partition("\n")[0]
-    if start.startswith("[") or not header.strip() or not header.replace("\t", " ").strip().isprintable():
+    if delimiter := delimiter_of(start, names):
+        return Container(
+            delimiter_name(delimiter),
+            lambda source: (Line(*found) for found in csv_lines(source, delimiter, names)),
+            header_of(source, delimiter, names),
+        )
+    if not _is_prose(start):
         raise LabError(f"{source.name} is not a data set that the lab knows. Accepted are {ACCEPTED}.")
-    delimiter = max(",\t;", key=header.count)
-    return delimiter_name(delimiter), lambda source: csv_rows(source, delimiter)
+    return Container("plain text", text_lines, ("prompt",))
+
+
+def _is_prose(start: str) -> bool:
+    """Whether a text can be a list of prompts: printable lines, with none empty between them."""
+    lines = start.rstrip().split("\n")[:_LOOK_AT]
+    text = "".join(lines).replace("\t", " ").replace("\r", "")
+    return bool(text) and text.isprintable() and all(map(str.strip, lines)) and not _NOT_PROSE.match(lines[0])
 
 
 def json_lines(source: Source) -> Iterator[Line]:
@@ -60,12 +96,11 @@ def json_lines(source: Source) -> Iterator[Line]:
 
 
 def _json_line(parser: JsonText, number: int, line: bytes | None) -> Line:
-    if line is None:
-        return Line(number, {}, f"the line is longer than {LINE_LIMIT // 2**20} MB")
+    text = _decoded(number, line)
+    if isinstance(text, Line):
+        return text
     try:
-        row = parser.read(line.decode())
-    except UnicodeDecodeError as error:
-        return Line(number, {}, f"byte {error.start + 1} of the line is not UTF-8")
+        row = parser.read(text)
     except JsonFlaw as flaw:
         return Line(number, {}, str(flaw))
     if not isinstance(row, dict):
@@ -73,76 +108,28 @@ def _json_line(parser: JsonText, number: int, line: bytes | None) -> Line:
     return Line(number, row)
 
 
+def text_lines(source: Source) -> Iterator[Line]:
+    """One prompt a line."""
+    for number, line in source.lines():
+        text = _decoded(number, line)
+        yield text if isinstance(text, Line) else Line(number, {"prompt": text.strip()})
+
+
+def _decoded(number: int, line: bytes | None) -> str | Line:
+    if line is None:
+        return Line(number, {}, f"the line is longer than {LINE_LIMIT // 2**20} MB")
+    try:
+        return line.decode()
+    except UnicodeDecodeError as error:
+        return Line(number, {}, f"byte {error.start + 1} of the line is not UTF-8")
+
+
 def json_array(source: Source) -> Iterator[Line]:
-    """The elements of one array; `LabError` where the array itself is broken."""
+    """The elements of one array."""
     for number, value, flaw in elements(source):
         if not flaw and not isinstance(value, dict):
             flaw = f"found {kind_of(value)}, expected an object in braces"
         yield Line(number, {} if flaw else value, flaw)
-
-
-def csv_rows(source: Source, delimiter: str) -> Iterator[Line]:
-    """Rows under a header line; column names are taken in lower case."""
-    # The limit is the interpreter's; its default would refuse long answers.
-    csv.field_size_limit(_FIELD_LIMIT)
-    reader = csv.reader(_csv_lines(source), delimiter=delimiter, strict=True)
-    header: list[str] = []
-    while True:
-        number = reader.line_num + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            if not header:
-                raise LabError(f"The header line of {source.name} cannot be read: {error}.") from None
-            yield _unread(number, header, f"cannot be read as {delimiter_name(delimiter)}: {error}")
-            continue
-        if not cells:
-            continue
-        if not header:
-            header = _header(source, cells)
-        elif len(cells) != len(header):
-            yield _unread(number, header, f"found {len(cells)} cells, expected {len(header)} as in the header")
-        elif not _is_unicode(cells):
-            yield _unread(number, header, "a byte that is not UTF-8")
-        else:
-            yield Line(number, dict(zip(header, cells, strict=True)))
-
-
-def _unread(number: int, header: list[str], flaw: str) -> Line:
-    return Line(number, dict.fromkeys(header), flaw)
-
-
-def _csv_lines(source: Source) -> Iterator[str]:
-    expected = 1
-    for number, line in source.lines():
-        # Empty lines count: they may lie within a quoted cell, and line numbers are for people.
-        yield from repeat("\n", number - expected)
-        expected = number + 1
-        # One over the limit is handed on as a cell over the limit, which the reader then refuses.
-        yield "x" * (_FIELD_LIMIT + 1) + "\n" if line is None else line.decode(errors="surrogateescape")
-
-
-def _header(source: Source, cells: list[str]) -> list[str]:
-    names = [cell.strip().lower() for cell in cells]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise LabError(f"{source.name} has more than one column named {twice[0]!r}. Rename one in its header line.")
-    return names
-
-
-def _is_unicode(cells: list[str]) -> bool:
-    try:
-        "".join(cells).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def delimiter_name(delimiter: str) -> str:
-    """What a table with this delimiter is called."""
-    return "TSV" if delimiter == "\t" else "CSV"
 
 
 def kind_of(value: object) -> str:

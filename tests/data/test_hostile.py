@@ -91,28 +91,53 @@ def test_nesting_about_the_limit_is_a_record_or_a_problem(tmp_path: Path) -> Non
 
 
 BROKEN_ARRAYS = {
-    "cut off": (b"[" + GOOD + b',{"prompt": "p", "ch', "line 2"),
-    "cut off between": (b"[" + GOOD + b",", "line 2"),
-    "never closed": (b"[" + GOOD, "a comma is missing"),
-    "no comma": (b"[" + GOOD + OTHER + b"]", "a comma is missing"),
-    "text behind": (b"[" + GOOD + b"]\n[]", "more text after the end"),
-    "nesting": (b"[" + GOOD + b"," + b"[" * 10_000 + b"]" * 10_000 + b"]", "nested too deep"),
+    "cut off": (b"[" + GOOD + b',{"prompt": "p", "ch', 2, "the file breaks off"),
+    "cut off in an escape": (b"[" + GOOD + b',{"prompt": "p\\', 2, "the file breaks off"),
+    "cut off between": (b"[" + GOOD + b",", 2, "the file breaks off"),
+    "never closed": (b"[" + GOOD, 2, "the array never ends"),
+    "no comma": (b"[" + GOOD + OTHER + b"]", 2, "a comma is missing"),
+    "text behind": (b"[" + GOOD + b"]\n[]", 3, "more text after the end"),
+    "a quote that never closes": (b"[" + GOOD + b',{"prompt": "p, "chosen": "a"},' + OTHER + b"]", 2, "breaks off"),
 }
 
 
 @pytest.mark.parametrize("kind", BROKEN_ARRAYS)
-def test_a_broken_array_is_refused_whole(kind: str, tmp_path: Path) -> None:
-    content, words = BROKEN_ARRAYS[kind]
-    with pytest.raises(LabError, match=words):
-        imported(tmp_path, content)
-    with Store.open(tmp_path / "lab.sqlite") as store:
-        assert store.datasets() == []
+def test_what_comes_before_the_break_of_an_array_is_stored(kind: str, tmp_path: Path) -> None:
+    content, line, words = BROKEN_ARRAYS[kind]
+    result = imported(tmp_path, content)
+    assert result.records == 1
+    (problem,) = result.problems
+    assert problem.line == line
+    assert words in problem.reason
+    assert problem.reason.endswith("nothing after it could be read")
 
 
-def test_an_element_over_the_limit_is_refused_in_bounded_time(tmp_path: Path) -> None:
+BROKEN_ELEMENTS = {
+    "nesting": (b"[" * 10_000 + b"]" * 10_000, "nested too deep"),
+    "single quotes": (b"{'prompt': 'Q', 'chosen': [1]}", "no valid JSON"),
+    "a word": (b"undefined", "no valid JSON"),
+    "no value": (b'{"prompt": }', "no valid JSON"),
+    "brackets in a string": (b'{"prompt": "]]}\\"", }', "no valid JSON"),
+    "a number": (b"12", "found a number"),
+    "17 MB": (b'{"prompt": "' + b'x\\"' * (17 * 2**18) + b'"' + b" " * (5 * 2**20) + b"}", "longer than 16 MB"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN_ELEMENTS)
+@pytest.mark.parametrize("chunk", [2**20, 7])
+def test_a_broken_element_is_one_problem_and_the_rest_is_stored(
+    kind: str, chunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    element, words = BROKEN_ELEMENTS[kind]
+    if chunk < 100 and len(element) > 10_000:
+        chunk = 2**16 + 1
+    monkeypatch.setattr("rlhf_lab.data.source._CHUNK", chunk)
     start = time.perf_counter()
-    with pytest.raises(LabError, match="16 MB"):
-        imported(tmp_path, b"[" + GOOD + b"," + row(b'"' + b"x" * (40 * 2**20)))
+    result = imported(tmp_path, b"[" + GOOD + b"," + element + b",\n" + OTHER + b"]")
+    assert result.records == 2
+    (problem,) = result.problems
+    assert problem.line == 2
+    assert words in problem.reason
     assert time.perf_counter() - start < 10
 
 
@@ -160,10 +185,6 @@ def test_bytes_that_are_not_utf8_in_a_table_are_a_problem(tmp_path: Path) -> Non
 
 
 REFUSED_CONTENT = {
-    b"\x1f\x8b\x08": "gzip",
-    b"\x28\xb5\x2f\xfd": "zstandard",
-    b"PAR1": "Parquet",
-    b"ARROW1": "Arrow",
     b"PK\x03\x04": "zip",
     b"SQLite format 3\x00": "SQLite",
     b"\xff\xfe{\0": "UTF-16",

@@ -1,6 +1,6 @@
 """What a format is to the importer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 from rlhf_lab.core.records import Candidates, Demonstration, Pair, PromptOnly, Ranking, Rated, Unpaired
@@ -21,9 +21,16 @@ class Family:
     mapping: str
     """How columns become a record, in a sentence."""
     matches: Callable[[Row], bool]
-    read: Callable[[Row, Builder], AnyKind]
+    read: Callable[[Row, Builder], AnyKind | Sequence[AnyKind]]
+    """One record, or those of a row that holds several (a tree, the verdicts of several people)."""
     note: str = ""
     """What a person should know before opening the data."""
+    flat: bool = False
+    """Whether a `rlhf_lab.data.mapping.Mapping` of its columns says all that there is to say."""
+    ratings: Callable[[Row], Sequence[str]] | None = None
+    """The names of a row's ratings, the one that counts unless a person says otherwise first."""
+    together: Callable[[Row], Hashable] | None = None
+    """Rows that follow each other with the same key are one: ``read`` gets {"rows": [...]}."""
 
 
 def is_text(row: Row, *columns: str) -> bool:

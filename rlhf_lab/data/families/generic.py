@@ -1,18 +1,15 @@
 """Tables of two answers and a verdict, under the names that people usually give such columns."""
 
-from typing import Literal
-
 from rlhf_lab.core.records import Message, Pair
 from rlhf_lab.data.build import Builder, text, unreadable, word
 from rlhf_lab.data.families.family import Family
+from rlhf_lab.data.mapping import Verdict
 from rlhf_lab.data.rows import Row
 
 _QUESTION = ("question", "prompt", "instruction")
 _A = ("response_a", "answer_a")
 _B = ("response_b", "answer_b")
 _VERDICT = ("preference", "winner", "label")
-
-Verdict = Literal["a", "b", "tie"]
 
 _TIES: dict[str, Verdict] = dict.fromkeys(("tie", "tied", "equal", "draw", "both", "same", "neither"), "tie")
 _WORDS: dict[str, Verdict] = {
@@ -52,6 +49,7 @@ def _family(name: str, verdicts: dict[str, Verdict], expected: str, note: str = 
         lambda row: _matches(row, verdicts),
         lambda row, build: _read(row, build, verdicts, expected),
         note,
+        flat=True,
     )
 
 

@@ -26,10 +26,12 @@ def _read(row: Row, build: Builder) -> Pair:
     if cut < 0:
         raise Unreadable("the two dialogues differ before the assistant's first turn, expected one prompt for both")
     end = cut + len(_ASSISTANT)
-    return build.pair(_turns(chosen[:cut]), chosen[end:].strip(), rejected[end:].strip())
+    return build.pair(dialogue_turns(chosen[:cut]), chosen[end:].strip(), rejected[end:].strip())
 
 
-def _turns(dialogue: str) -> Turns:
+def dialogue_turns(dialogue: str) -> Turns:
+    """The turns of a text in which "Human:" and "Assistant:" begin each; a last one that says nothing is left out."""
+    dialogue = dialogue.rstrip().removesuffix("Assistant:")
     pieces = _TURN.split(dialogue.strip())
     if pieces[0].strip():
         raise Unreadable('the dialogue does not begin with "Human:"')

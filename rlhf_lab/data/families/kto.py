@@ -38,6 +38,7 @@ KTO = Family(
     "prompt and completion as they are; label = liked or not",
     lambda row: {"prompt", "completion", "label"} <= row.keys(),
     _read_completion,
+    flat=True,
 )
 KTO_MESSAGES = Family(
     "KTO, messages",

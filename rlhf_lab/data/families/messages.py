@@ -35,4 +35,5 @@ PROMPT_COMPLETION = Family(
     "prompt and completion as they are",
     lambda row: _is_completion(row) and not _JUDGED & row.keys(),
     _read_completion,
+    flat=True,
 )

@@ -2,7 +2,7 @@
 
 from pydantic import ValidationError
 
-from rlhf_lab.core.records import RECORD, Demonstration, Pair, Unpaired
+from rlhf_lab.core.records import RECORD, Demonstration, Pair, Several, Unpaired
 from rlhf_lab.data.build import Builder, Unreadable, check_answers, check_prompt
 from rlhf_lab.data.families.family import AnyKind, Family
 from rlhf_lab.data.rows import Row
@@ -26,6 +26,8 @@ def _read(row: Row, build: Builder) -> AnyKind:
             raise Unreadable("the chosen and the rejected answer are the same, expected two different ones")
     elif isinstance(record, Demonstration | Unpaired):
         check_answers((record.completion.text,))
+    elif isinstance(record, Several):
+        check_answers(answer.text for answer in record.completions)
     if "split" not in row:
         return record.model_copy(update={"split": build.split(record.prompt)})
     return record
@@ -34,7 +36,10 @@ def _read(row: Row, build: Builder) -> AnyKind:
 NATIVE = Family(
     "lab",
     "mixed",
-    ("kind", "prompt", "split", "tags", "completion", "chosen", "rejected", "margin", "tie", "label"),
+    (
+        *("kind", "prompt", "split", "tags", "completion", "label", "chosen", "rejected", "margin", "tie", "weight"),
+        *("completions", "ranks", "ratings"),
+    ),
     "as it is",
     _matches,
     _read,

@@ -17,4 +17,4 @@ def _read(row: Row, build: Builder) -> PromptOnly:
     return build.prompt_only(prompt_turns(row.get("prompt"), "prompt"))
 
 
-PROMPTS = Family("prompts", "prompt", ("prompt",), "prompt as it is", _matches, _read)
+PROMPTS = Family("prompts", "prompt", ("prompt",), "prompt as it is", _matches, _read, flat=True)

@@ -55,6 +55,7 @@ TRL_EXPLICIT = Family(
     "prompt, chosen and rejected as they are",
     lambda row: is_text(row, "prompt", "chosen", "rejected"),
     _read_explicit,
+    flat=True,
 )
 TRL_IMPLICIT = Family(
     "TRL, implicit prompt",
@@ -63,6 +64,7 @@ TRL_IMPLICIT = Family(
     "prompt = the words that chosen and rejected begin with",
     lambda row: is_text(row, "chosen", "rejected") and "prompt" not in row,
     _read_implicit,
+    flat=True,
 )
 TRL_CONVERSATIONAL = Family(
     "TRL, conversational",
@@ -71,6 +73,7 @@ TRL_CONVERSATIONAL = Family(
     "prompt = its messages, answers = the assistant's message in chosen and rejected",
     lambda row: is_list(row, "prompt", "chosen", "rejected"),
     _read_conversational,
+    flat=True,
 )
 TRL_CONVERSATIONAL_IMPLICIT = Family(
     "TRL, conversational, implicit prompt",
