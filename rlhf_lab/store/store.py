@@ -8,6 +8,7 @@ from typing import Self
 from rlhf_lab.core.events import AnyEvent
 from rlhf_lab.core.judgement import Judgement, QueueName
 from rlhf_lab.core.records import AnyRecord, Split
+from rlhf_lab.store.append import append_records
 from rlhf_lab.store.browse import PAGE, Browse, Row
 from rlhf_lab.store.connection import Connection
 from rlhf_lab.store.dataset_writer import DatasetWriter
@@ -80,6 +81,10 @@ class Store:
         A name that is taken gets " (2)", and so on; ``writer.name`` says which it became.
         """
         return self._datasets.new(name, format, kind, source, sha256, note)
+
+    def append(self, name: str, records: Sequence[AnyRecord]) -> list[int]:
+        """Add records at the end of a data set, in one short transaction; their ids."""
+        return append_records(self._connection, name, records)
 
     def records(self, name: str, split: Split | None = None) -> Iterator[AnyRecord]:
         """All records in order, read page by page."""
