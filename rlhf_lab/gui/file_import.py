@@ -1,7 +1,8 @@
 """Importing as a task of the window: look at files, then store them, both beside the event loop."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,37 +10,58 @@ from PySide6.QtCore import QMimeData
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.gui.background import Background, Work
+from rlhf_lab.gui.models.answers import KIND_WORDS
+from rlhf_lab.gui.widgets.plain_text import one_line
 
 if TYPE_CHECKING:
     from rlhf_lab.data.importer import ImportResult
+    from rlhf_lab.data.mapping import Mapping
     from rlhf_lab.data.preview import Preview
     from rlhf_lab.store import Store
 
-_MOST_FILES = 200
-_ENDINGS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".txt", ".gz")
+MOST_LOOKED_AT = 200
+"""Files of one drop that are shown before the import; the rest of a folder is looked at when it is stored."""
+
+_ROWS_LOOKED_AT = 200
+_MOST_VALUES = 8
+_LONGEST_VALUE = 80
 
 
 @dataclass(frozen=True)
 class Looked:
-    """What was found in a file, or why it is no data set."""
+    """What was found in a file, or why it is no data set.
+
+    ``columns`` is what a mapping can begin with, empty where there is nothing to map; ``roles`` what plays which
+    role now, ``own_roles`` and ``own_rating`` what was detected without a mapping; ``verdicts`` the values of
+    a mapped preference column. ``guessed``: nobody has confirmed the mapping yet. ``inside``: it was found in a
+    folder, not chosen by itself.
+    """
 
     path: Path
-    preview: "Preview | None"
+    name: str
+    inside: bool = False
+    preview: "Preview | None" = None
     reason: str = ""
+    mapping: "Mapping | None" = None
+    guessed: bool = False
+    columns: tuple[str, ...] = ()
+    roles: tuple[tuple[str, str], ...] = ()
+    own_roles: tuple[tuple[str, str], ...] = ()
+    own_rating: str = ""
+    verdicts: tuple[str, ...] = ()
 
 
-def dropped_files(data: QMimeData) -> list[Path]:
-    """Local files of a drag; a folder stands for the data files inside it."""
-    found: list[Path] = []
-    for url in data.urls():
-        path = Path(url.toLocalFile()) if url.isLocalFile() else None
-        if path is None:
-            continue
-        if path.is_dir():
-            found += sorted(p for p in path.iterdir() if p.is_file() and p.name.lower().endswith(_ENDINGS))
-        else:
-            found.append(path)
-    return found[:_MOST_FILES]
+@dataclass(frozen=True)
+class Wish:
+    """Files (or folders) to import under one mapping."""
+
+    paths: tuple[Path, ...]
+    mapping: "Mapping | None" = None
+
+
+def dropped_paths(data: QMimeData) -> list[Path]:
+    """Local files and folders of a drag."""
+    return [Path(url.toLocalFile()) for url in data.urls() if url.isLocalFile()]
 
 
 def has_files(data: QMimeData) -> bool:
@@ -48,30 +70,146 @@ def has_files(data: QMimeData) -> bool:
 
 
 def look_at(paths: Sequence[Path], heldout: float) -> Work:
-    """Work for `Lab.in_background`: a `Looked` for each file."""
+    """Work for `Lab.in_background`: a `Looked` for each file, those in folders included."""
 
     def work(store: "Store", task: Background) -> list[Looked]:
-        from rlhf_lab.data.preview import preview
+        from rlhf_lab.data.folders import dropped_files
 
         found = []
-        for path in paths:
+        for file in dropped_files(paths)[:MOST_LOOKED_AT]:
             if task.cancelled():
                 break
-            try:
-                found.append(Looked(path, preview(path, heldout=heldout)))
-            except LabError as error:
-                found.append(Looked(path, None, str(error)))
+            found.append(_look(Looked(file.path, file.name, file.inside), heldout))
         return found
 
     return work
 
 
-def store_files(paths: Sequence[Path], heldout: float) -> Work:
+def look_again(files: Sequence[Looked], heldout: float) -> Work:
+    """Work for `Lab.in_background`: the same files under the mappings and the share that are chosen now."""
+
+    def work(store: "Store", task: Background) -> list[Looked]:
+        return [file if task.cancelled() else _look(file, heldout) for file in files]
+
+    return work
+
+
+def _look(file: Looked, heldout: float) -> Looked:
+    from rlhf_lab.data.mapping import NeedsMapping
+    from rlhf_lab.data.preview import preview
+
+    mapped = () if file.mapping is None else tuple(file.mapping.columns.items())
+    file = replace(file, preview=None, reason="", verdicts=_verdicts(file))
+    try:
+        found = preview(file.path, file.mapping, heldout=heldout)
+    except NeedsMapping as needed:
+        if file.mapping is None and needed.guess.columns and not needed.guess.missing():
+            guess = replace(file, mapping=needed.guess, guessed=True, columns=needed.columns)
+            return _look(guess, heldout)
+        roles = mapped or tuple(needed.guess.columns.items())
+        return replace(file, reason=str(needed), columns=needed.columns, roles=roles)
+    except LabError as error:
+        # Half a mapping is an error too: what was offered is offered on.
+        return replace(file, reason=str(error), roles=mapped or file.roles)
+    if file.inside and found.container.startswith("plain text"):
+        return replace(file, reason="It is plain text. Choose it by itself to import its lines as prompts.")
+    roles = tuple(found.roles.items())
+    own = (file.own_roles, file.own_rating) if file.mapping is not None else (roles, found.rating)
+    return replace(file, preview=found, columns=found.columns, roles=roles, own_roles=own[0], own_rating=own[1])
+
+
+def _verdicts(file: Looked) -> tuple[str, ...]:
+    """What a preference column that a person chose holds in the first rows."""
+    from rlhf_lab.data.detect import detect
+    from rlhf_lab.data.mapping import Mapping, at_path
+    from rlhf_lab.data.source import Source
+
+    if file.mapping is None or "preference" not in file.mapping.columns:
+        return ()
+    column = file.mapping.columns["preference"]
+    # Values that nobody has explained yet fit no format: without them, the rest does.
+    rest = Mapping(columns={role: name for role, name in file.mapping.columns.items() if role != "preference"})
+    try:
+        with Source.open(file.path) as source:
+            lines = islice(detect(source, rest).container.read(source), _ROWS_LOOKED_AT)
+            values = [at_path(line.row, column) for line in lines if not line.flaw]
+    except LabError:
+        return ()
+    shown = [str(value).strip()[:_LONGEST_VALUE] for value in values if isinstance(value, str | int | float)]
+    return tuple(sorted(set(shown)))[:_MOST_VALUES]
+
+
+def store_files(wishes: Sequence[Wish], heldout: float) -> Work:
     """Work for `Lab.in_background`: an `ImportResult` for each file; progress in bytes."""
 
     def work(store: "Store", task: Background) -> "list[ImportResult]":
         from rlhf_lab.data.importer import import_files
 
-        return import_files(paths, store, progress=task.progressed.emit, cancelled=task.cancelled, heldout=heldout)
+        results = []
+        for wish in wishes:
+            results += import_files(
+                wish.paths,
+                store,
+                progress=task.progressed.emit,
+                cancelled=task.cancelled,
+                heldout=heldout,
+                mapping=wish.mapping,
+            )
+        return results
 
     return work
+
+
+def wishes_for(dropped: Sequence[Path], files: Sequence[Looked]) -> list[Wish]:
+    """What to import of what was dropped: folders as they are, unless somebody mapped columns of a file in them."""
+    good = [file for file in files if file.preview is not None]
+    folders = tuple(path for path in dropped if path.is_dir())
+    mapped = [file for file in good if file.mapping is not None]
+    if not mapped:
+        alone = tuple(file.path for file in good if not file.inside)
+        return [Wish(alone + folders)] if alone + folders else []
+    plain = tuple(file.path for file in good if file.mapping is None)
+    wishes = [Wish(plain)] if plain else []
+    for file in mapped:
+        key = file.mapping.key if file.mapping is not None else ""
+        same = next((at for at, wish in enumerate(wishes) if wish.mapping and wish.mapping.key == key), None)
+        if same is None:
+            wishes.append(Wish((file.path,), file.mapping))
+        else:
+            wishes[same] = Wish((*wishes[same].paths, file.path), file.mapping)
+    return wishes
+
+
+def told(results: "Sequence[ImportResult]") -> str:
+    """What became of an import, in a few sentences."""
+    if len(results) == 1:
+        return _told_one(results[0])
+    new = [result for result in results if result.format and result.already is None]
+    already = sum(result.already is not None for result in results)
+    refused = [result for result in results if not result.format]
+    problems = sum(result.problems_total for result in new)
+    said = [f"Imported {sum(result.records for result in new):,} records of {_files(len(new))}."] if new else []
+    if problems:
+        said.append(f"{problems:,} lines could not be used; they are listed under Problems.")
+    if already:
+        said.append(f"{_files(already)} had been imported before.")
+    if refused:
+        first = refused[0]
+        said.append(
+            f"{_files(len(refused))} could not be imported; {one_line(first.name, 60)}: {first.problems[0].reason}"
+        )
+    return " ".join(said)
+
+
+def _told_one(result: "ImportResult") -> str:
+    if result.already is not None or not result.format:
+        return result.note or result.problems[0].reason
+    kind = KIND_WORDS.get(result.kind, result.kind)
+    said = f"Imported {result.records:,} {kind} as “{one_line(result.name, 60)}”."
+    if result.problems_total:
+        said += f" {result.problems_total:,} lines could not be used; they are listed under Problems."
+    return f"{said} {result.note}".strip()
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count:,} files"

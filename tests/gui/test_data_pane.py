@@ -124,9 +124,13 @@ def test_a_folder_stands_for_its_data_files(qtbot: QtBot, pane: DataPane, file: 
     (folder / "picture.png").write_bytes(b"\x89PNG")
     drop(pane, drag(pane, folder))
     wait_for_preview(qtbot, pane)
-    assert pane.panel.files.count() == 2
-    qtbot.mouseClick(pane.panel.go, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: names(pane)[2:] == ["a", "b"])
+    assert pane.panel.files.count() == 3, "what cannot be imported is shown with its reason"
+    assert "2 files" in pane.panel.go.text()
+    with qtbot.waitSignal(pane._lab.message) as told:
+        qtbot.mouseClick(pane.panel.go, Qt.MouseButton.LeftButton)
+    assert names(pane)[2:] == ["many/a", "many/b"]
+    assert "41 records of 2 files" in told.args[0]
+    assert "picture" in told.args[0]
 
 
 def test_search_finds_in_prompts_and_answers(qtbot: QtBot, pane: DataPane) -> None:

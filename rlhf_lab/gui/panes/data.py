@@ -1,6 +1,7 @@
 """The Data pane: data sets, their records, reading, problems, import by drop or button."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDragMoveEvent, QDropEvent, QKeySequence, QShortcut
@@ -13,12 +14,22 @@ from PySide6.QtWidgets import (
     QPushButton,
     QSplitter,
     QStackedWidget,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from rlhf_lab.gui.background import Background, Work
-from rlhf_lab.gui.file_import import Looked, dropped_files, has_files, look_at, store_files
+from rlhf_lab.gui.file_import import (
+    Looked,
+    dropped_paths,
+    has_files,
+    look_again,
+    look_at,
+    store_files,
+    told,
+    wishes_for,
+)
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.answers import KIND_WORDS
 from rlhf_lab.gui.theme import theme
@@ -27,7 +38,11 @@ from rlhf_lab.gui.widgets.import_panel import ImportPanel
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line, plain_tip
 from rlhf_lab.gui.widgets.two_line_item import SECOND_LINE, WARNING, TwoLineItem
 
+if TYPE_CHECKING:
+    from rlhf_lab.data.importer import ImportResult
+
 _NAME = Qt.ItemDataRole.UserRole
+_FILES = "Data (*.jsonl *.ndjson *.json *.csv *.tsv *.txt *.gz *.zst *.parquet *.arrow *.feather)"
 
 
 class DataPane(QWidget):
@@ -40,6 +55,7 @@ class DataPane(QWidget):
         self._lab = lab
         self._task: Background | None = None
         self._storing = False
+        self._dropped: list[Path] = []
         self.setAcceptDrops(True)
         self.setAccessibleName("Data")
         self.list = QListWidget()
@@ -48,28 +64,47 @@ class DataPane(QWidget):
         self.list.currentItemChanged.connect(self._chosen)
         self.import_button = QPushButton("Import…")
         self.import_button.setAccessibleName("Import files")
-        self.import_button.setToolTip("Choose JSONL, JSON or CSV files, or drop them anywhere on this pane (Ctrl+O)")
+        self.import_button.setToolTip("Choose files of data, or drop them anywhere on this pane (Ctrl+O)")
         self.import_button.clicked.connect(self._choose_files)
         theme().keep_icon(self.import_button, "import")
         QShortcut(QKeySequence.StandardKey.Open, self, self._choose_files)
+        self.folder_button = QToolButton()
+        self.folder_button.setAccessibleName("Import a folder")
+        self.folder_button.setToolTip("Import all data files of a folder (Ctrl+Shift+O)")
+        self.folder_button.clicked.connect(self._choose_folder)
+        theme().keep_icon(self.folder_button, "folder")
+        QShortcut(QKeySequence("Ctrl+Shift+O"), self, self._choose_folder)
         self.view = DatasetView(lab)
-        self.panel = ImportPanel()
-        self.panel.import_asked.connect(self._store)
-        self.panel.cancel_asked.connect(self._cancel)
+        self._panel: ImportPanel | None = None
         self.empty = PlainLabel(
-            "No data yet. Drop a JSONL, JSON or CSV file anywhere here, or press Import.", role="muted", wrap=True
+            "No data yet. Drop a file or a folder of data anywhere here, or press Import. JSON Lines, JSON, CSV, TSV, Parquet "
+            "and Arrow are read, packed as .gz or .zst too.",
+            role="muted",
+            wrap=True,
         )
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.guide = _GuideCard()
         self.guide.button.clicked.connect(self.guide_asked)
         self.stack = QStackedWidget()
-        for widget in (self.empty, self.view, self.panel):
+        for widget in (self.empty, self.view):
             self.stack.addWidget(widget)
         self._lay_out()
         lab.datasets_changed.connect(self.refresh)
         lab.runs_changed.connect(self._offer_guide)
+        self.stack.currentChanged.connect(self._offer_guide)
         self.refresh()
         self._offer_guide()
+
+    @property
+    def panel(self) -> ImportPanel:
+        """Where an import is looked at before it is done; made when it is first needed."""
+        if self._panel is None:
+            self._panel = ImportPanel()
+            self._panel.import_asked.connect(self._store)
+            self._panel.look_asked.connect(self._look_again)
+            self._panel.cancel_asked.connect(self._cancel)
+            self.stack.addWidget(self._panel)
+        return self._panel
 
     # What is there
 
@@ -89,7 +124,7 @@ class DataPane(QWidget):
             item.setToolTip(plain_tip(f"{row.name}: {row.format}"))
             self.list.addItem(item)
         self.list.blockSignals(False)
-        if self.stack.currentWidget() is not self.panel:
+        if self.stack.currentWidget() in (self.empty, self.view):
             self.select(name if name in [row.name for row in rows] else "", place)
         if not rows:
             self._show_records()
@@ -118,15 +153,24 @@ class DataPane(QWidget):
 
     @Slot()
     def _offer_guide(self) -> None:
-        self.guide.setVisible(not self._lab.project.store.runs())
+        at_rest = self.stack.currentWidget() in (self.empty, self.view)
+        self.guide.setVisible(at_rest and not self._lab.project.store.runs())
 
     # Import
 
     @Slot()
     def _choose_files(self) -> None:
-        dialog = QFileDialog(self, "Import data")
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
-        dialog.setNameFilters(["Data (*.jsonl *.json *.csv *.tsv *.txt *.gz)", "All files (*)"])
+        self._choose(QFileDialog.FileMode.ExistingFiles, "Import data")
+
+    @Slot()
+    def _choose_folder(self) -> None:
+        self._choose(QFileDialog.FileMode.Directory, "Import a folder of data")
+
+    def _choose(self, mode: QFileDialog.FileMode, title: str) -> None:
+        dialog = QFileDialog(self, title)
+        dialog.setFileMode(mode)
+        if mode == QFileDialog.FileMode.ExistingFiles:
+            dialog.setNameFilters([_FILES, "All files (*)"])
         dialog.filesSelected.connect(self._files_chosen)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.open()
@@ -141,9 +185,10 @@ class DataPane(QWidget):
             self._lab.message.emit("Another import is under way. Wait for it, or cancel it first.")
             return
         if not paths:
-            self._lab.message.emit("There are no data files in what was dropped. Drop JSONL, JSON or CSV files.")
+            self._lab.message.emit("There is no file in what was dropped.")
             return
-        task = self._begin(look_at(paths, self.panel.share.value() / 100))
+        self._dropped = paths
+        task = self._begin(look_at(paths, self.panel.heldout()))
         task.done.connect(self._looked)
         self.panel.show_looking()
         self.stack.setCurrentWidget(self.panel)
@@ -153,29 +198,33 @@ class DataPane(QWidget):
         self._task = None
         self.panel.show_files(files)
 
-    @Slot(list, float)
-    def _store(self, paths: list[Path], heldout: float) -> None:
-        task = self._begin(store_files(paths, heldout))
+    @Slot(object)
+    def _look_again(self, files: list[Looked]) -> None:
+        task = self._begin(look_again(files, self.panel.heldout()))
+        task.done.connect(self._looked_again)
+
+    @Slot(object)
+    def _looked_again(self, files: list[Looked]) -> None:
+        self._task = None
+        self.panel.show_again(files)
+
+    @Slot()
+    def _store(self) -> None:
+        task = self._begin(store_files(wishes_for(self._dropped, self.panel.looked), self.panel.heldout()))
         self._storing = True
         task.progressed.connect(self.panel.show_progress)
         task.done.connect(self._stored)
         self.panel.show_progress(0, 0)
 
     @Slot(object)
-    def _stored(self, results: list) -> None:
+    def _stored(self, results: "list[ImportResult]") -> None:
         self._task, self._storing = None, False
-        self.stack.setCurrentWidget(self.view)
+        self._show_records()
         self._lab.datasets_changed.emit()
-        self.select(results[-1].name)
-        for result in results:
-            if result.already:
-                self._lab.message.emit(result.note)
-                continue
-            kind = KIND_WORDS.get(result.kind, result.kind)
-            told = f"Imported {result.records:,} {kind} as “{one_line(result.name, 60)}”."
-            if result.problems_total:
-                told += f" {result.problems_total:,} lines could not be used; they are listed under Problems."
-            self._lab.message.emit(f"{told} {result.note}".strip())
+        stored = [result for result in results if result.format]
+        if stored:
+            self.select(stored[-1].name)
+        self._lab.message.emit(told(results))
 
     @Slot(str)
     def _failed(self, reason: str) -> None:
@@ -229,7 +278,7 @@ class DataPane(QWidget):
         self.target.setProperty("surface", "")
         self._polish_target()
         event.acceptProposedAction()
-        self.look_at(dropped_files(event.mimeData()))
+        self.look_at(dropped_paths(event.mimeData()))
 
     def _polish_target(self) -> None:
         self.target.style().unpolish(self.target)
@@ -253,6 +302,7 @@ class DataPane(QWidget):
         head = QHBoxLayout()
         head.addWidget(PlainLabel("Data", role="title"))
         head.addStretch(1)
+        head.addWidget(self.folder_button)
         head.addWidget(self.import_button)
         inside = QVBoxLayout(self.target)
         inside.setContentsMargins(16, 12, 16, 16)
