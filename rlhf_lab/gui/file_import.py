@@ -107,7 +107,7 @@ def _look(file: Looked, heldout: float) -> Looked:
             guess = replace(file, mapping=needed.guess, guessed=True, columns=needed.columns)
             return _look(guess, heldout)
         roles = mapped or tuple(needed.guess.columns.items())
-        return replace(file, reason=str(needed), columns=needed.columns, roles=roles)
+        return replace(file, reason=_asked(file, needed.columns), columns=needed.columns, roles=roles)
     except LabError as error:
         # Half a mapping is an error too: what was offered is offered on.
         return replace(file, reason=str(error), roles=mapped or file.roles)
@@ -116,6 +116,17 @@ def _look(file: Looked, heldout: float) -> Looked:
     roles = tuple(found.roles.items())
     own = (file.own_roles, file.own_rating) if file.mapping is not None else (roles, found.rating)
     return replace(file, preview=found, columns=found.columns, roles=roles, own_roles=own[0], own_rating=own[1])
+
+
+def _asked(file: Looked, columns: Sequence[str]) -> str:
+    """What a person has to say; the importer's own words are for those who cannot point at a column."""
+    if file.mapping is None:
+        names = ", ".join(f"“{one_line(name, 40)}”" for name in columns[:_MOST_VALUES])
+        more = " and others" if len(columns) > _MOST_VALUES else ""
+        return f"No format that the lab knows has the columns {names}{more}. Say below what they hold."
+    if file.verdicts:
+        return "The column that says which answer is better holds values that are not understood. Say below what they mean."
+    return "These columns make no records like this. Check below what each of them holds."
 
 
 def _verdicts(file: Looked) -> tuple[str, ...]:

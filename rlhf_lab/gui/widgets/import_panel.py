@@ -207,7 +207,9 @@ class ImportPanel(QWidget):
         for widget in (self.about, self.first, self._both, self.splits):
             widget.setVisible(found is not None)
         if found is None:
-            self.format.set_role("bad")
+            if file.columns:
+                self.columns.open()
+            self.format.set_role("warn" if file.columns else "bad")
             self.format.setText(file.reason)
             for widget in (self.problems, self.duplicates, self.guess):
                 widget.hide()
@@ -223,7 +225,7 @@ class ImportPanel(QWidget):
         self.duplicates.setText(_duplicates(found.duplicates, found.rows))
         self.duplicates.setVisible(bool(found.duplicates))
         heldout = sum(record.split == "heldout" for record in found.records)
-        self.splits.setText(f"of the prompts; of the {len(found.records)} records shown: {heldout}")
+        self.splits.setText(f"of the prompts ({heldout} of the {len(found.records)} records shown)")
 
     @Slot(QModelIndex)
     def _read(self, index: QModelIndex) -> None:

@@ -41,7 +41,7 @@ class TwoLineItem(QStyledItemDelegate):
         below = QRect(inner.left(), inner.top() + height + 2, inner.width(), QFontMetrics(small).height())
         second, warning = index.data(SECOND_LINE) or "", index.data(WARNING) or ""
         painter.setPen(QColor(colours.muted))
-        used = _draw(painter, below, second + (" · " if warning else ""))
+        used = _draw(painter, below, second + (" · " if second and warning else ""))
         painter.setPen(QColor(colours.warn))
         _draw(painter, below.adjusted(used, 0, 0, 0), warning)
         painter.restore()
