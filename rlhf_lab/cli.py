@@ -164,36 +164,61 @@ def resume(
 
 @app.command("import")
 def import_(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="JSONL, JSON or CSV files.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE…", help="JSONL, JSON, CSV, TSV (also .gz, .zst), Parquet, Arrow, text; or folders."
+        ),
+    ],
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--column", metavar="ROLE=COLUMN", help="Which column is prompt, chosen, …; may be repeated."),
+    ] = None,
+    verdicts: Annotated[
+        list[str] | None,
+        typer.Option("--verdict", metavar="VALUE=a|b|tie", help="What a value of the preference column says."),
+    ] = None,
+    rating: Annotated[str | None, typer.Option("--rating", help="Which of several ratings ranks the answers.")] = None,
+    heldout: Annotated[
+        float, typer.Option("--heldout", min=0, max=0.9, help="Share of the prompts that training never sees.")
+    ] = 0.1,
     project: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Put data sets into the project; what cannot be read is listed by line."""
-    from rlhf_lab.headless import import_files
+    from rlhf_lab.headless import import_files, mapping_of
     from rlhf_lab.terminal import Terminal
 
     terminal = Terminal(machine=as_json)
+    mapping = mapping_of(columns or [], verdicts or [], rating)
     with _open(project) as opened:
-        datasets = import_files(opened, files, terminal, MOST_PROBLEMS)
+        datasets = import_files(opened, files, terminal, MOST_PROBLEMS, mapping, heldout)
     terminal.result({"datasets": datasets})
 
 
 @app.command()
 def export(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Its name in the project.")],
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A new .jsonl file.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")],
+    form: Annotated[
+        str,
+        typer.Option("--format", help="native, trl, trl-conversational, hh, ultrafeedback, argilla, csv or parquet."),
+    ] = "native",
+    split: Annotated[str | None, typer.Option("--split", help="train or heldout alone.")] = None,
+    formulas: Annotated[
+        bool, typer.Option("--formulas", help="CSV: leave cells that begin with = + - @ as they are.")
+    ] = False,
     project: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a data set of the project to a file."""
-    from rlhf_lab.data.export import export_jsonl
+    """Write a data set of the project to a file; importing it gives the same records back."""
+    from rlhf_lab.headless import export_dataset
     from rlhf_lab.terminal import Terminal
 
     terminal = Terminal(machine=as_json)
     with _open(project) as opened:
-        records = export_jsonl(opened.store, dataset, file)
-    terminal.tell(f"{records:,} records of {dataset!r} are in {file}.")
-    terminal.result({"dataset": dataset, "file": str(file), "records": records})
+        exported = export_dataset(opened, dataset, file, form, split, terminal, escape_formulas=not formulas)
+    terminal.result(exported)
 
 
 @app.command()

@@ -58,20 +58,31 @@ def train(
 
 
 def import_files(
-    project: Project, files: Sequence[Path], terminal: Terminal, most_problems: int
+    project: Project,
+    files: Sequence[Path],
+    terminal: Terminal,
+    most_problems: int,
+    mapping: Any = None,
+    heldout: float = 0.1,
 ) -> list[dict[str, Any]]:
     """Import each file and say what became of it; the dicts are those of ``import --json``."""
     from rlhf_lab.data import importer
 
     with terminal.bar("Importing") as progress, terminal.stop_on_interrupt("the import") as stop:
-        results = importer.import_files(files, project.store, progress=progress, cancelled=lambda: stop.asked)
+        results = importer.import_files(
+            files, project.store, progress=progress, cancelled=lambda: stop.asked, heldout=heldout, mapping=mapping
+        )
     found = []
     for result in results:
-        terminal.tell(
-            f"{result.name}: {result.records:,} records ({result.kind}, {result.format}). {result.note}".rstrip()
-        )
+        if not result.format:
+            terminal.tell(f"{result.name}: not imported.")
+        else:
+            terminal.tell(
+                f"{result.name}: {result.records:,} records ({result.kind}, {result.format}). {result.note}".rstrip()
+            )
         for problem in result.problems[:10]:
-            terminal.tell(f"  line {problem.line}: {problem.reason}")
+            where = f"line {problem.line}: " if problem.line else ""
+            terminal.tell(f"  {where}{problem.reason}")
         if result.problems_total > 10:
             terminal.tell(f"  … {result.problems_total:,} problems in all")
         found.append(
@@ -82,9 +93,68 @@ def import_files(
                 "records": result.records,
                 "problems": [{"line": p.line, "reason": p.reason} for p in result.problems[:most_problems]],
                 "problems_total": result.problems_total,
+                "note": result.note,
             }
         )
     return found
+
+
+def mapping_of(columns: Sequence[str], verdicts: Sequence[str], rating: str | None) -> Any:
+    """A `rlhf_lab.data.mapping.Mapping` from what was given on the command line; None where nothing was."""
+    from rlhf_lab.data.mapping import Mapping
+
+    if not columns and not verdicts and rating is None:
+        return None
+    said = _pairs("--verdict", verdicts)
+    if unknown := [verdict for verdict in said.values() if verdict not in ("a", "b", "tie")]:
+        raise LabError(f"--verdict VALUE={unknown[0]}: say a (the first answer is better), b or tie.")
+    return Mapping(_pairs("--column", columns), said, rating)
+
+
+def _pairs(option: str, given: Sequence[str]) -> dict[str, str]:
+    found = {}
+    for pair in given:
+        name, sign, value = pair.partition("=")
+        if not sign or not name or not value:
+            raise LabError(f"{option} wants NAME=VALUE, such as --column prompt=question, not {pair!r}.")
+        found[name] = value
+    return found
+
+
+def export_dataset(
+    project: Project,
+    dataset: str,
+    file: Path,
+    form: Any,
+    split: Any,
+    terminal: Terminal,
+    *,
+    escape_formulas: bool,
+) -> dict[str, Any]:
+    """Write a data set and say what was left out; the dict is that of ``export --json``."""
+    from rlhf_lab.data.export import export
+
+    if split not in (None, "train", "heldout"):
+        raise LabError(f"--split {split}: a data set has train and heldout.")
+    with terminal.bar("Exporting") as progress, terminal.stop_on_interrupt("the export") as stop:
+        result = export(
+            project.store,
+            dataset,
+            file,
+            form,
+            split=split,
+            escape_formulas=escape_formulas,
+            progress=progress,
+            cancelled=lambda: stop.asked,
+        )
+    terminal.tell(f"{result.records:,} records of {dataset!r} are in {file}. {result.note}".rstrip())
+    return {
+        "dataset": dataset,
+        "file": str(file),
+        "format": form,
+        "records": result.records,
+        "left_out": result.left_out,
+    }
 
 
 def guided_experiment(project: Project, seed: int, terminal: Terminal) -> dict[str, Any]:

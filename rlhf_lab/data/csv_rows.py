@@ -2,7 +2,6 @@
 
 import csv
 from collections.abc import Iterator, Mapping
-from itertools import repeat
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.data.source import Source
@@ -30,7 +29,7 @@ def csv_lines(source: Source, delimiter: str, names: Mapping[str, str]) -> Itera
                 raise LabError(f"The header line of {source.name} cannot be read: {error}.") from None
             yield number, {}, f"cannot be read as {delimiter_name(delimiter)}: {error}"
             continue
-        if not cells:
+        if not cells or (len(cells) == 1 and not cells[0].strip()):
             continue
         if not header:
             header = _header(source, cells, names)
@@ -87,11 +86,7 @@ def _is_name(cell: str) -> bool:
 
 
 def _text_lines(source: Source) -> Iterator[str]:
-    expected = 1
-    for number, line in source.lines():
-        # Empty lines count: they may lie within a quoted cell, and line numbers are for people.
-        yield from repeat("\n", number - expected)
-        expected = number + 1
+    for _, line in source.lines():
         # One over the limit is handed on as a cell over the limit, which the reader then refuses.
         yield "x" * (_FIELD_LIMIT + 1) + "\n" if line is None else line.decode(errors="surrogateescape")
 

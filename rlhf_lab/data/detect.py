@@ -10,8 +10,10 @@ from rlhf_lab.core.records import Tag
 from rlhf_lab.data.build import Builder
 from rlhf_lab.data.families.all import FAMILIES, NAMES
 from rlhf_lab.data.families.family import AnyKind, Family
+from rlhf_lab.data.families.lab_table import LAB_TABLE
 from rlhf_lab.data.families.native import NATIVE
 from rlhf_lab.data.json_text import JsonFlaw, JsonText
+from rlhf_lab.data.lab_column import LAB, restored
 from rlhf_lab.data.mapping import Mapping, NeedsMapping, guessed
 from rlhf_lab.data.rows import Container, Line, Row, container_of
 from rlhf_lab.data.source import BreaksOff, Source
@@ -22,6 +24,8 @@ _ABOUT: dict[str, str] = {
     **dict.fromkeys(("annotator", "annotator_id", "worker", "worker_id"), "annotator"),
 }
 """Columns that say something of a record, whatever its format, and the tag that they become."""
+_WHOLE = {NATIVE.name, LAB_TABLE.name}
+"""Formats whose rows say all of a record themselves."""
 _LONGEST_TAG = 200
 _ROWS_LOOKED_AT = 200
 _COLUMNS_SHOWN = 20
@@ -54,7 +58,7 @@ class Detected:
         if self.mapping.columns:
             used = {column.partition(".")[0] for column in self.mapping.columns.values()}
             return tuple(name for name in self.columns if name not in used | {*self.mapping.columns.values()})
-        return tuple(name for name in self.columns if name not in self.family.columns and name not in _ABOUT)
+        return tuple(name for name in self.columns if name not in {*self.family.columns, *_ABOUT, LAB})
 
     @property
     def roles(self) -> dict[str, str]:
@@ -94,7 +98,11 @@ class Detected:
             build.system = system if isinstance(system, str) else ""
         found = self.family.read(named, build)
         records = found if isinstance(found, Sequence) else (found,)
-        about = {} if self.family is NATIVE else _about(named)
+        if self.family.name in _WHOLE:
+            return records
+        if LAB in row:
+            return [restored(record, row[LAB]) for record in records]
+        about = _about(named)
         if not about:
             return records
         return [record.model_copy(update={"tags": {**about, **record.tags}}) for record in records]
@@ -153,6 +161,9 @@ def _best(rows: Sequence[Row], container: Container, mapping: Mapping) -> tuple[
     in_json = _json_columns(rows)
     parser = JsonText()
     ways: list[tuple[tuple[str, ...], list[Row]]] = [((), list(rows))]
+    own = next((family for family in FAMILIES if family.own_cells and rows and all(map(family.matches, rows))), None)
+    if own is not None:
+        return own, ()
     if in_json:
         # Tables can hold lists only as text; elsewhere, text that looks like JSON is more likely an answer.
         decoded = [_decoded(row, in_json, parser) for row in rows]

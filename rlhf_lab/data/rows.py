@@ -58,7 +58,7 @@ def _text_container(source: Source, names: Mapping[str, str]) -> Container:
         return Container("JSON", json_array)
     flaws = []
     try:
-        for number, line in islice(source.lines(), _LOOK_AT):
+        for number, line in islice(_filled(source.lines()), _LOOK_AT):
             found = _json_line(JsonText(), number, line)
             if not found.flaw:
                 return Container("JSONL", json_lines)
@@ -91,7 +91,7 @@ def _is_prose(start: str) -> bool:
 def json_lines(source: Source) -> Iterator[Line]:
     """One object a line."""
     parser = JsonText()
-    for number, line in source.lines():
+    for number, line in _filled(source.lines()):
         yield _json_line(parser, number, line)
 
 
@@ -110,9 +110,13 @@ def _json_line(parser: JsonText, number: int, line: bytes | None) -> Line:
 
 def text_lines(source: Source) -> Iterator[Line]:
     """One prompt a line."""
-    for number, line in source.lines():
+    for number, line in _filled(source.lines()):
         text = _decoded(number, line)
         yield text if isinstance(text, Line) else Line(number, {"prompt": text.strip()})
+
+
+def _filled(lines: Iterator[tuple[int, bytes | None]]) -> Iterator[tuple[int, bytes | None]]:
+    return ((number, line) for number, line in lines if line is None or not line.isspace())
 
 
 def _decoded(number: int, line: bytes | None) -> str | Line:

@@ -126,7 +126,7 @@ class Source:
             raise LabError(f"{self.name} cannot be read: {found}. Fetch it again.") from None
 
     def lines(self) -> Iterator[tuple[int, bytes | None]]:
-        """Line numbers from 1 and the lines with their ends, empty ones left out; ``None`` for one over the limit.
+        """Line numbers from 1 and the lines with their ends; ``None`` for one over the limit.
 
         Raises `BreaksOff` where a packed file cannot be unpacked any further.
         """
@@ -140,7 +140,7 @@ class Source:
                     while (rest := read(_CHUNK)) and not rest.endswith(b"\n"):
                         pass
                     yield number, None
-                elif not line.isspace():
+                else:
                     yield number, line
         except Overfull as found:
             raise BreaksOff(number + 1, str(found)) from None

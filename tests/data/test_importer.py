@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.records import AnyRecord, Completion, Demonstration, Message, Pair, Prompt, PromptOnly, Unpaired
-from rlhf_lab.data.export import export_jsonl
+from rlhf_lab.data.export import export
 from rlhf_lab.data.importer import import_files
 from rlhf_lab.data.source import ImportCancelled
 from rlhf_lab.store import Store
@@ -192,7 +192,7 @@ def test_what_is_exported_is_imported_unchanged(records: list[AnyRecord]) -> Non
         with store.new_dataset("first", "test", "mixed") as writer:
             writer.add(records)
         file = Path(folder) / "second.jsonl"
-        assert export_jsonl(store, "first", file) == len(records)
+        assert export(store, "first", file).records == len(records)
         (result,) = import_files([file], store)
         assert result.problems == []
         assert list(store.records("second")) == records
@@ -201,9 +201,9 @@ def test_what_is_exported_is_imported_unchanged(records: list[AnyRecord]) -> Non
 def test_an_export_that_fails_leaves_no_file(store: Store, tmp_path: Path) -> None:
     import_files([pairs_file(tmp_path / "a.jsonl", 5)], store)
     with pytest.raises(LabError, match="cannot be written"):
-        export_jsonl(store, "a", tmp_path / "missing" / "out.jsonl")
+        export(store, "a", tmp_path / "missing" / "out.jsonl")
     with pytest.raises(LabError, match="no data set named 'b'"):
-        export_jsonl(store, "b", tmp_path / "out.jsonl")
+        export(store, "b", tmp_path / "out.jsonl")
     assert sorted(path.name for path in tmp_path.glob("*out*")) == []
-    heldout = export_jsonl(store, "a", tmp_path / "out.jsonl", split="train")
-    assert heldout == len((tmp_path / "out.jsonl").read_bytes().splitlines())
+    train = export(store, "a", tmp_path / "out.jsonl", split="train").records
+    assert train == len((tmp_path / "out.jsonl").read_bytes().splitlines())

@@ -9,6 +9,7 @@ from rlhf_lab.data.families.family import Family
 from rlhf_lab.data.families.generic import GENERIC, GENERIC_FROM_ONE, GENERIC_FROM_ZERO
 from rlhf_lab.data.families.hh import HH
 from rlhf_lab.data.families.kto import KTO, KTO_CONVERSATIONS, KTO_MESSAGES
+from rlhf_lab.data.families.lab_table import LAB_TABLE
 from rlhf_lab.data.families.label_studio import LABEL_STUDIO_PAIRWISE, LABEL_STUDIO_RANKER
 from rlhf_lab.data.families.messages import MESSAGES, PROMPT_COMPLETION
 from rlhf_lab.data.families.native import NATIVE
@@ -23,6 +24,7 @@ from rlhf_lab.data.families.ultrafeedback import ULTRAFEEDBACK, ULTRAFEEDBACK_RA
 
 FAMILIES: tuple[Family, ...] = (
     NATIVE,
+    LAB_TABLE,
     HH,
     ULTRAFEEDBACK,
     ULTRAFEEDBACK_RAW,

@@ -25,6 +25,8 @@ class Family:
     """One record, or those of a row that holds several (a tree, the verdicts of several people)."""
     note: str = ""
     """What a person should know before opening the data."""
+    own_cells: bool = False
+    """Whether ``read`` reads the JSON in cells itself: all its columns are text."""
     flat: bool = False
     """Whether a `rlhf_lab.data.mapping.Mapping` of its columns says all that there is to say."""
     ratings: Callable[[Row], Sequence[str]] | None = None

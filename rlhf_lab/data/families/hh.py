@@ -17,7 +17,12 @@ def _is_dialogue(found: str) -> bool:
 
 
 def _matches(row: Row) -> bool:
-    return is_text(row, "chosen", "rejected") and _is_dialogue(row["chosen"]) and _is_dialogue(row["rejected"])
+    return (
+        "prompt" not in row
+        and is_text(row, "chosen", "rejected")
+        and _is_dialogue(row["chosen"])
+        and _is_dialogue(row["rejected"])
+    )
 
 
 def _read(row: Row, build: Builder) -> Pair:

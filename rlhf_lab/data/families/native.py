@@ -1,5 +1,7 @@
 """The lab's own format: one record a line, as `rlhf_lab.core.records.dump_record` writes it. Lossless."""
 
+import json
+
 from pydantic import ValidationError
 
 from rlhf_lab.core.records import RECORD, Demonstration, Pair, Several, Unpaired
@@ -14,7 +16,7 @@ def _matches(row: Row) -> bool:
 
 def _read(row: Row, build: Builder) -> AnyKind:
     try:
-        record = RECORD.validate_python(row)
+        record = RECORD.validate_python(_with_tags(row))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the record"
@@ -31,6 +33,21 @@ def _read(row: Row, build: Builder) -> AnyKind:
     if "split" not in row:
         return record.model_copy(update={"split": build.split(record.prompt)})
     return record
+
+
+def _with_tags(row: Row) -> Row:
+    """Tags are JSON text in tables, whose columns have one type each."""
+    prompt = row.get("prompt")
+    if isinstance(prompt, dict) and isinstance(prompt.get("tags"), str):
+        row = {**row, "prompt": {**prompt, "tags": _tags(prompt["tags"])}}
+    return {**row, "tags": _tags(row["tags"])} if isinstance(row.get("tags"), str) else row
+
+
+def _tags(cell: str) -> object:
+    try:
+        return json.loads(cell)
+    except (ValueError, RecursionError):
+        return cell
 
 
 NATIVE = Family(

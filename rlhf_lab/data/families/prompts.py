@@ -5,7 +5,7 @@ from rlhf_lab.data.build import Builder, prompt_turns
 from rlhf_lab.data.families.family import Family
 from rlhf_lab.data.rows import Row
 
-_ABOUT = {"id", "prompt_id", "index", "source", "category", "topic", "tags", "lang", "language", "split", "type"}
+_ABOUT = {"id", "prompt_id", "index", "source", "category", "topic", "tags", "lang", "language", "split", "type", "lab"}
 """Columns that may stand beside a prompt; any other might be its answer, and is not passed over."""
 
 
