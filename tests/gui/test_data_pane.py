@@ -80,7 +80,7 @@ def test_a_dropped_file_is_previewed_imported_and_shown(
     assert pane.list.currentItem().text() == "tea"
     assert pane.view.records.table.model().rowCount() == 20
     assert pane.view.records.reading.left.view.toPlainText() == "Yes, please."
-    assert pane.view.tabs.tabText(1) == "Problems (1)"
+    assert pane.view.tabs.tabText(2) == "Problems (1)"
     assert "line 4" in pane.view.problems.toPlainText()
 
 

@@ -80,6 +80,15 @@ def test_filters_narrow_what_is_shown_and_clearing_brings_all_back(qtbot: QtBot,
     assert not view.bar.clear.isVisible()
 
 
+def test_a_source_is_chosen_among_those_that_are_there(qtbot: QtBot, view: RecordsView) -> None:
+    assert not view.bar.source.isVisible()
+    qtbot.mouseClick(view.bar.more, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: view.bar.source.count() == 4)
+    choose(view, "source", "ann")
+    wait_for_matches(qtbot, view, "15 matches")
+    assert numbers(view)[:3] == ["2", "4", "6"]
+
+
 def test_kinds_and_a_search_together(qtbot: QtBot, view: RecordsView) -> None:
     qtbot.mouseClick(view.bar.more, Qt.MouseButton.LeftButton)
     choose(view, "kind", "ranking")

@@ -20,6 +20,7 @@ from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.message_bar import Message
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, PlainView, one_line, plain_tip
 from rlhf_lab.gui.widgets.records_view import RecordsView
+from rlhf_lab.gui.widgets.statistics_view import StatisticsView
 
 if TYPE_CHECKING:
     from rlhf_lab.store import DatasetRow
@@ -67,6 +68,8 @@ class DatasetView(QWidget):
         self.export = self._tool("export", "Export this data set as a file")
         self.export.clicked.connect(self._ask_export)
         self.records = RecordsView(lab)
+        self.statistics = StatisticsView(lab)
+        self.records.changed.connect(self.statistics.forget)
         self.problems = PlainView()
         self.problems.setAccessibleName("Problems, by line of the file")
         self.questions = QVBoxLayout()
@@ -77,6 +80,7 @@ class DatasetView(QWidget):
         same = self._row == row
         self._row = row
         self.records.show_dataset(row)
+        self.statistics.show_dataset(row)
         if same:
             return
         self.name.setText(one_line(row.name, _NAME_SHOWN))
@@ -188,6 +192,7 @@ class DatasetView(QWidget):
         self.tabs.setDocumentMode(True)
         self.tabs.tabBar().setDrawBase(False)
         self.tabs.addTab(self.records, "Records")
+        self.tabs.addTab(self.statistics, "Statistics")
         self.tabs.addTab(self.problems, "Problems")
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)

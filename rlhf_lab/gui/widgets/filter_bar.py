@@ -39,6 +39,8 @@ class FilterBar(QWidget):
     """``changed`` comes once the person has stopped for a moment."""
 
     changed = Signal()
+    opened = Signal()
+    """The filters of a data set are seen for the first time."""
 
     def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)
@@ -69,6 +71,7 @@ class FilterBar(QWidget):
         self.clear.setProperty("look", "link")
         self.clear.clicked.connect(self._clear)
         self.tools = QHBoxLayout()
+        self._told = True
         self._pause = QTimer(self, singleShot=True, interval=_TYPING_MS)
         self._pause.timeout.connect(self.changed)
         self.search.textChanged.connect(self._touched)
@@ -80,15 +83,21 @@ class FilterBar(QWidget):
         self._lay_out()
         self._open(False)
 
-    def show_dataset(self, kind: str, sources: Sequence[str]) -> None:
+    def show_dataset(self, kind: str) -> None:
         """What can be chosen for a data set; nothing is at first."""
-        _fill(self.source, [("any source", {}), *((one_line(name, 60), {"source": name}) for name in sources)])
+        self.offer_sources([])
+        self._told = False
         kinds = [(words, {"kind": name}) for name, words in ONE_KIND.items()] if kind == "mixed" else []
         _fill(self.kind, [("any kind", {}), *kinds])
-        self.source.setVisible(len(sources) > 1)
         self.kind.setVisible(bool(kinds))
         self._empty()
         self.wait_no_longer()
+        self._open(self.more.isChecked())
+
+    def offer_sources(self, sources: Sequence[str]) -> None:
+        """Who wrote answers of this data set."""
+        _fill(self.source, [("any source", {}), *((one_line(name, 60), {"source": name}) for name in sources)])
+        self.source.setVisible(bool(sources))
 
     def filters(self) -> Filters:
         """What was chosen."""
@@ -140,8 +149,9 @@ class FilterBar(QWidget):
     @Slot(bool)
     def _open(self, shown: bool) -> None:
         self._row.setVisible(shown)
-        if shown:
-            self.split.setFocus()
+        if shown and not self._told:
+            self._told = True
+            self.opened.emit()
 
     def _lay_out(self) -> None:
         upper = QHBoxLayout()

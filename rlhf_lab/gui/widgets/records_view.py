@@ -2,9 +2,10 @@
 
 from array import array
 from collections.abc import Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QModelIndex, Qt, Slot
+from PySide6.QtCore import QModelIndex, Qt, Signal, Slot
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -19,6 +20,7 @@ from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.records import AnyRecord
 from rlhf_lab.gui.background import Background, Work
 from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.models.answers import answers
 from rlhf_lab.gui.models.records_table import PAGE, RecordsTable
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.filter_bar import FilterBar
@@ -32,12 +34,17 @@ if TYPE_CHECKING:
 MOST_REMOVED = 10_000
 """Records that are deleted with one key; for more, the data set is filtered and exported, or deleted."""
 
+_SOURCES_LOOKED_AT = 5_000
+_MOST_SOURCES = 100
 _TABLE_WHILE_EDITING = 140
 """Height in pixels; the texts need the room."""
 
 
 class RecordsView(QWidget):
     """Shows the data set that the pane has chosen. What a person changes is stored at once and can be undone."""
+
+    changed = Signal()
+    """Records were edited, deleted or brought back."""
 
     def __init__(self, lab: Lab, parent: QWidget | None = None):
         super().__init__(parent)
@@ -48,6 +55,7 @@ class RecordsView(QWidget):
         self._found = array("q")
         self.bar = FilterBar()
         self.bar.changed.connect(self._find)
+        self.bar.opened.connect(self._look_for_sources)
         self.model = RecordsTable(self)
         self.table = RecordView(self.model, "Records")
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
@@ -85,7 +93,7 @@ class RecordsView(QWidget):
             return
         self._stop_editing()
         self._stop_finding()
-        self.bar.show_dataset(row.kind, [])
+        self.bar.show_dataset(row.kind)
         self._show_all()
 
     # Records
@@ -135,6 +143,17 @@ class RecordsView(QWidget):
     def _all_found(self, _: object) -> None:
         if self.sender() is self._finding:
             self.bar.say("1 match" if len(self._found) == 1 else f"{len(self._found):,} matches")
+
+    @Slot()
+    def _look_for_sources(self) -> None:
+        if self._row is not None:
+            self._lab.in_background(_sources(self._row.name)).done.connect(self._offer_sources)
+
+    @Slot(object)
+    def _offer_sources(self, found: tuple[str, list[str]]) -> None:
+        name, sources = found
+        if self._row is not None and name == self._row.name:
+            self.bar.offer_sources(sources)
 
     def _stop_finding(self) -> None:
         self.bar.wait_no_longer()
@@ -229,6 +248,7 @@ class RecordsView(QWidget):
         self._lab.datasets_changed.emit()
         self._writing = None
         self._reload()
+        self.changed.emit()
 
     @Slot(str)
     def _not_written(self, reason: str) -> None:
@@ -276,6 +296,17 @@ class RecordsView(QWidget):
         column.setSpacing(8)
         column.addWidget(self.bar)
         column.addWidget(split, 1)
+
+
+def _sources(name: str) -> Work:
+    """Work for `Lab.in_background`: the data set, and who wrote the answers of its first records."""
+
+    def work(store: "Store", task: Background) -> tuple[str, list[str]]:
+        records = islice(store.records(name), _SOURCES_LOOKED_AT)
+        seen = {answer.source for record in records if not task.cancelled() for answer in answers(record)}
+        return name, sorted(seen - {""})[:_MOST_SOURCES]
+
+    return work
 
 
 def _finding(name: str, filters: "Filters") -> Work:
