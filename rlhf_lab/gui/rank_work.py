@@ -2,14 +2,19 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rlhf_lab.core.judgement import Judgement, answers_of
+from rlhf_lab.core.judgement import Judgement, QueueName, answers_of
+from rlhf_lab.gui.asker import MakeInference
 from rlhf_lab.gui.background import Background, Work
 from rlhf_lab.gui.models.rank_tally import Tally
+from rlhf_lab.runs.ask import ModelSpec
 
 if TYPE_CHECKING:
-    from rlhf_lab.store import Store
+    from rlhf_lab.data.agreement import Quality
+    from rlhf_lab.runs.scoring import Scored
+    from rlhf_lab.store import RankedDataset, Store
 
 AT_ONCE = 50
 """Records that a queue is asked for at a time."""
@@ -21,7 +26,7 @@ class Asked:
 
     opening: int
     dataset: str
-    queue: str
+    queue: QueueName
     who: str
     model: str | None = None
 
@@ -35,14 +40,82 @@ class Counted:
     others: dict[int, list[Judgement]]
 
 
-def next_records(asked: Asked, limit: int = AT_ONCE) -> Work:
-    """The next ids of a queue, as (asked, ids)."""
+@dataclass(frozen=True)
+class Offered:
+    """The next records of a queue. ``scored`` of ``total``: how far the reward model has looked at the data set."""
 
-    def work(store: "Store", task: Background) -> tuple[Asked, list[int]]:
+    asked: Asked
+    ids: list[int]
+    scored: int
+    total: int
+
+
+def next_records(asked: Asked, limit: int = AT_ONCE) -> Work:
+    """What the queue has to offer, as `Offered`."""
+
+    def work(store: "Store", task: Background) -> Offered:
         # One order for everybody, so that people's verdicts overlap; what is repeated differs from time to time.
         seed = asked.opening if asked.queue == "repeats" else 0
-        ids = store.queue(asked.dataset, asked.queue, asked.who, model_key=asked.model, limit=limit, seed=seed)  # type: ignore[arg-type]
-        return asked, ids
+        ids = store.queue(asked.dataset, asked.queue, asked.who, model_key=asked.model, limit=limit, seed=seed)
+        scored = store.score_count(asked.dataset, asked.model) if asked.model is not None else 0
+        return Offered(asked, ids, scored, store.count(asked.dataset))
+
+    return work
+
+
+def score_all(dataset: str, run: str, reward: ModelSpec, models: Path, make: MakeInference) -> Work:
+    """Score what is not scored yet, with an inference child of its own that ends with the work."""
+
+    def work(store: "Store", task: Background) -> "Scored":
+        from rlhf_lab.runs.scoring import score_dataset
+
+        with make(models, None) as inference:
+            return score_dataset(
+                store,
+                inference,
+                dataset,
+                run,
+                reward,
+                progress=task.progressed.emit,
+                cancelled=task.cancelled,
+            )
+
+    return work
+
+
+def weigh(asked: Asked) -> Work:
+    """The `Quality` of all verdicts on a data set; of the labels that came with it where there are none."""
+
+    def work(store: "Store", task: Background) -> "Weighed":
+        from rlhf_lab.data.agreement import judged_in, quality
+
+        judged = list(store.verdicts(asked.dataset))
+        records = {}
+        for record, _ in judged:
+            if record not in records and (rows := store.page(asked.dataset, record - 1, 1)):
+                records[record] = rows[0].record
+        own = bool(judged)
+        if not own:
+            judged, records = judged_in(store.records(asked.dataset))
+        return Weighed(asked, quality(judged, records), own)
+
+    return work
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """``own``: of verdicts given here, not of labels that came with the data set."""
+
+    asked: Asked
+    quality: "Quality"
+    own: bool
+
+
+def make_dataset(dataset: str, name: str, *, each: bool) -> Work:
+    """The verdicts as a data set of their own, as `rlhf_lab.store.RankedDataset`."""
+
+    def work(store: "Store", task: Background) -> "RankedDataset":
+        return store.ranked_dataset(dataset, name, how_many="each" if each else "majority")
 
     return work
 

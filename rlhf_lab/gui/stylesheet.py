@@ -39,6 +39,10 @@ QFrame[surface="note"] {{ background: {c.raised}; border: none; border-bottom: 1
 QFrame[surface="problem"] {{ background: {c.bad_soft}; border: none; border-bottom: 1px solid {c.border}; }}
 QFrame[surface="success"] {{ background: {c.good_soft}; border: none; border-bottom: 1px solid {c.border}; }}
 QFrame[surface="drop"] {{ background: {c.accent_soft}; border: 2px dashed {c.accent}; border-radius: 8px; }}
+QFrame[surface="mark-good"] {{ background: {c.good}; border: none; border-radius: 2px; }}
+QFrame[surface="mark-warn"] {{ background: {c.warn}; border: none; border-radius: 2px; }}
+QFrame[surface="mark-bad"] {{ background: {c.bad}; border: none; border-radius: 2px; }}
+QFrame[surface="mark-muted"] {{ background: {c.border}; border: none; border-radius: 2px; }}
 QFrame[surface="line"] {{ background: {c.border}; border: none; }}
 
 QPushButton, QToolButton {{
@@ -160,10 +164,10 @@ QMenu::item {{ padding: 6px 16px; border-radius: 4px; }}
 QMenu::item:selected {{ background: {c.accent_soft}; }}
 QMenu::separator {{ height: 1px; background: {c.border}; margin: 4px 8px; }}
 QCheckBox, QRadioButton {{ spacing: 8px; padding: 2px; border: 1px solid transparent; border-radius: 4px; }}
-QCheckBox::indicator {{
+QCheckBox::indicator, QListView::indicator {{
     width: 14px; height: 14px; background: {c.surface}; border: 1px solid {c.muted}; border-radius: 4px;
 }}
-QCheckBox::indicator:checked {{ background: {c.accent}; border-color: {c.accent}; image: url({icons}/tick.svg); }}
+QCheckBox::indicator:checked, QListView::indicator:checked {{ background: {c.accent}; border-color: {c.accent}; image: url({icons}/tick.svg); }}
 QCheckBox::indicator:disabled {{ border-color: {c.border}; }}
 QCheckBox:focus, QRadioButton:focus {{ border: 1px solid {c.accent}; }}
 """

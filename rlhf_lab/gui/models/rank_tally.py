@@ -10,13 +10,13 @@ from rlhf_lab.core.judgement import Judgement
 PACE_OVER = 30
 """Verdicts that the pace is told from, the newest."""
 
-Counts = tuple[int, int]
-"""Out of how many, how many."""
-
 
 @dataclass
 class Tally:
-    """Counts over one annotator's verdicts on one data set; every verdict can be taken back."""
+    """Counts over one annotator's verdicts on one data set; every verdict can be taken back.
+
+    Place and length are those of the best and the worst answer, as on the agreement page.
+    """
 
     done: int = 0
     agreed: int = 0
@@ -49,15 +49,14 @@ class Tally:
         for agreed in agreements(said, others):
             self.shared += sign
             self.agreed += sign * agreed
-        for a, b in combinations(said.shown_order, 2):
-            if not said.ranks or said.ranks[a] == said.ranks[b]:
-                continue
-            self.decided += sign
-            self.first += sign * (said.ranks[a] < said.ranks[b])
-            if lengths[a] != lengths[b]:
-                self.unequal += sign
-                better, worse = (a, b) if said.ranks[a] < said.ranks[b] else (b, a)
-                self.longer += sign * (lengths[better] > lengths[worse])
+        if said.verdict != "ranked":
+            return
+        best, worst = said.ranks.index(1), said.ranks.index(max(said.ranks))
+        self.decided += sign
+        self.first += sign * (said.shown_order.index(best) < said.shown_order.index(worst))
+        if lengths[best] != lengths[worst]:
+            self.unequal += sign
+            self.longer += sign * (lengths[best] > lengths[worst])
 
 
 def agreements(said: Judgement, others: Sequence[Judgement]) -> list[bool]:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rlhf_lab.core.judgement import Judgement
 from rlhf_lab.gui.models.ranking import Said
 
 LETTERS = "ABCDEFGHI"
@@ -130,6 +129,28 @@ NO_REWARD_RUN = Empty(
 )
 
 
+WRITING = Empty("The models are writing", "The first answers come in a moment. Loading a model takes some seconds.")
+
+
+def not_scored(model: str, records: int) -> Empty:
+    """The queue needs scores that are not there yet."""
+    return Empty(
+        f"{model} has not read this data set yet",
+        f"Its scores of the {records:,} records order this queue. They are kept, so that this is done once for each data "
+        "set and reward model; you can rank in another queue meanwhile.",
+        (("score", "Score this data set"), ("unranked", "Not ranked yet")),
+    )
+
+
+def scoring(model: str) -> Empty:
+    """The scores are on their way."""
+    return Empty(
+        f"{model} is reading",
+        "The queue opens when it is done.",
+        (("stop_scoring", "Stop"), ("unranked", "Not ranked yet")),
+    )
+
+
 def outcome_words(said: Said) -> str:
     """What was said, and who wrote what: "You preferred A · A: PPO 3, B: SFT 1"."""
     sources = [answer.source for answer in said.item.answers]
@@ -158,8 +179,3 @@ def order_words(ranks: Sequence[int]) -> str:
     """Ranks by place in letters: "B > A = D > C"."""
     levels = [[LETTERS[place] for place, rank in enumerate(ranks) if rank == level] for level in sorted(set(ranks))]
     return " > ".join(" = ".join(level) for level in levels)
-
-
-def note_of(judgement: Judgement | None) -> str:
-    """The note of a verdict that was undone."""
-    return judgement.note if judgement is not None else ""

@@ -152,7 +152,7 @@ class Desk:
         if self.current is not None and self.current.dataset == said.item.dataset:
             self._waiting.appendleft(self.current.id)
         if said.item.dataset != self.dataset:
-            self.open(self.who, said.item.dataset, self.queue)
+            self.open(self.who, said.item.dataset, "unranked")
         self._known.add(said.item.id)
         self._orders[said.item.id] = said.item.shown
         self.current = said.item

@@ -1,87 +1,77 @@
 """The Rank pane: people judge answers, one record after the other; each verdict is on the disk before the next is shown."""
 
-import time
-
-from PySide6.QtCore import Qt, Slot
-from PySide6.QtGui import QKeyEvent, QKeySequence, QShortcut, QShowEvent
+from PySide6.QtCore import Slot
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.core.judgement import Verdict
+from rlhf_lab.gui.asker import MakeInference
+from rlhf_lab.gui.fresh import FreshAnswers
 from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.models import rank_words
+from rlhf_lab.gui.models.contenders import contenders, opening_pair
+from rlhf_lab.gui.models.fresh import FreshPlan
 from rlhf_lab.gui.models.offers import finished_runs, run_title
-from rlhf_lab.gui.models.rank_tally import Tally
-from rlhf_lab.gui.models.rank_words import (
-    FRESH,
-    LOADING,
-    NO_DATA,
-    NO_REWARD_RUN,
-    RANKABLE,
-    Empty,
-    empty_queue,
-    note_of,
-    outcome_words,
-    queue_named,
-    verdict_words,
-)
-from rlhf_lab.gui.models.ranking import Desk, Item, Said
-from rlhf_lab.gui.rank_work import AT_ONCE, Asked, Counted, count_up, next_records
+from rlhf_lab.gui.models.rank_words import FRESH, Empty
+from rlhf_lab.gui.models.ranking import Desk, Said
+from rlhf_lab.gui.rank_agreement import AgreementPage
+from rlhf_lab.gui.rank_counting import Counting
+from rlhf_lab.gui.rank_scoring import Scoring
+from rlhf_lab.gui.rank_work import AT_ONCE, Asked, Offered, next_records
+from rlhf_lab.gui.widgets.rank_bench import Bench
 from rlhf_lab.gui.widgets.rank_counters import Counters
 from rlhf_lab.gui.widgets.rank_empty import EmptyPage
-from rlhf_lab.gui.widgets.rank_foot import RankFoot
+from rlhf_lab.gui.widgets.rank_fresh import FreshPage
 from rlhf_lab.gui.widgets.rank_guidelines import GuidelinesPanel
 from rlhf_lab.gui.widgets.rank_head import RankHead
-from rlhf_lab.gui.widgets.rank_pair import PairBoard
-from rlhf_lab.gui.widgets.rank_prompt import PromptCard
-from rlhf_lab.gui.widgets.rank_several import SeveralBoard
 from rlhf_lab.gui.widgets.rank_start import StartPage
+from rlhf_lab.runs.inference import Inference
+from rlhf_lab.runs.scoring import Scored
 
 
 class RankPane(QWidget):
     """A person chooses a name, a data set and a queue; from then on the keyboard is enough."""
 
-    def __init__(self, lab: Lab):
+    def __init__(self, lab: Lab, make_inference: MakeInference = Inference):
         super().__init__()
-        self._lab = lab
-        self.desk = Desk(lab.project.store)
-        self.tally = Tally()
-        self._counted: Counted | None = None
-        self._heard: list[tuple[Said, int]] = []
+        self._lab, self._store = lab, lab.project.store
+        self.setAccessibleName("Rank")
+        self.desk = Desk(self._store)
+        self.writers = FreshAnswers(lab.project, self, make_inference)
+        self.scoring = Scoring(lab, make_inference, self)
         self._opening = 0
         self._asking = self._exhausted = False
-        self.setAccessibleName("Rank")
         self.start = StartPage()
         self.head = RankHead()
         self.counters = Counters()
-        self.prompt = PromptCard()
-        self.pair = PairBoard()
-        self.several = SeveralBoard()
+        self.counting = Counting(lab, self.counters, self)
+        self.bench = Bench(self.desk)
         self.empty = EmptyPage()
-        self.foot = RankFoot()
+        self.fresh = FreshPage()
+        self.quality = AgreementPage(lab)
         self.guidelines = GuidelinesPanel()
         self._lay_out()
         self._connect()
-        self.pages.setCurrentWidget(self.start)
         self.refresh()
 
-    # Where we are
+    # Which data set, which queue, who
 
     @Slot()
     def refresh(self) -> None:
         """Look which people, data sets and reward models there are."""
-        rows = [row for row in self._lab.project.store.datasets() if row.kind in RANKABLE and row.records]
+        rows = [row for row in self._store.datasets() if row.kind in rank_words.RANKABLE and row.records]
         names = [row.name for row in rows]
-        self.head.offer_datasets([(name, name) for name in names], self.desk.dataset)
-        if not self.desk.who:
-            self.start.offer(self._lab.project.store.annotators())
-        elif self.desk.dataset not in names:
-            self._open(names[0] if names else "", self.desk.queue or "unranked")
+        self.head.offer_datasets(names, self.desk.dataset)
         self._offer_models()
+        if self.pages.currentWidget() is self.start:
+            self.start.offer(self._store.annotators())
+        elif self.desk.dataset not in names and not self.writers.going:
+            self._open(names[0] if names else "", "unranked")
 
     def fill_in(self, fields: dict[str, object]) -> None:
         """Open this data set, and this queue where one is named."""
-        queue = str(fields.get("queue", "unranked"))
-        self._open(str(fields["dataset"]), queue)
+        self.refresh()
+        self._open(str(fields["dataset"]), str(fields.get("queue", "unranked")))
 
     def showEvent(self, event: QShowEvent) -> None:
         """A pane that comes into view shows the project as it is now, and takes the keyboard."""
@@ -90,22 +80,23 @@ class RankPane(QWidget):
         self._take_focus()
 
     @Slot(str)
-    def _person_chosen(self, name: str) -> None:
+    def _begin_as(self, name: str) -> None:
         try:
-            self._lab.project.store.add_annotator(name)
+            self._store.add_annotator(name)
         except LabError as error:
             self.start.show_problem(str(error))
             return
         self.start.show_problem("")
         self.head.show_person(name)
         self.pages.setCurrentWidget(self.work)
-        dataset = self.desk.dataset or str(self.head.dataset.currentData() or "")
         self.desk.who = name
-        self._open(dataset, self.desk.queue or "unranked")
+        self.writers.stop()
+        queue = self.desk.queue if self.desk.queue not in ("", FRESH.name) else "unranked"
+        self._open(self.desk.dataset or self.head.first_dataset, queue)
 
     @Slot()
     def _ask_person(self) -> None:
-        self.start.offer(self._lab.project.store.annotators())
+        self.start.offer(self._store.annotators())
         self.pages.setCurrentWidget(self.start)
         self.start.take_focus()
 
@@ -116,284 +107,281 @@ class RankPane(QWidget):
         if not self.desk.who:
             return
         if not dataset:
-            self._show_empty(NO_DATA)
-            return
-        if queue_named(queue).scored and not self._model():
-            self._show_empty(NO_REWARD_RUN)
-            return
-        self._show_empty(LOADING)
-        self._ask_more()
+            self._show_empty(rank_words.NO_DATA)
+        elif self._scored_queue and not self.head.model_run:
+            self._show_empty(rank_words.NO_REWARD_RUN)
+        else:
+            self._show_empty(rank_words.LOADING)
+            self._ask_more()
 
     def _begin(self) -> None:
         """Everything that depends on the data set and the person."""
         self._opening += 1
         self._asking = self._exhausted = False
-        self.tally, self._counted = Tally(), None
-        self.counters.show_tally(self.tally)
-        self.foot.show_last("")
-        self.head.offer_datasets(
-            [(self.head.dataset.itemData(n), self.head.dataset.itemText(n)) for n in range(self.head.dataset.count())],
-            self.desk.dataset,
-        )
-        self.head.show_queue(self.desk.queue or "unranked")
+        self.bench.foot.show_last("")
+        self.head.show_chosen(self.desk.dataset, self.desk.queue)
+        self.head.show_page("rank")
+        if self.desk.queue != FRESH.name:
+            self.writers.stop()
         self._offer_models()
         if self.desk.dataset:
-            self.guidelines.show_text(self._lab.project.store.guidelines(self.desk.dataset))
-            if self.desk.who:
-                self._count_up()
+            self.guidelines.show_text(self._store.guidelines(self.desk.dataset))
+        if self.desk.queue:
+            self.counting.begin(self._asked())
 
+    @Slot()
     def _offer_models(self) -> None:
         runs = [(row.run, run_title(row.run)) for row in finished_runs(self._lab.project, ("reward",))]
-        scored = bool(self.desk.queue) and queue_named(self.desk.queue).scored
-        self.head.offer_models(runs, self._model(), seen=scored)
+        self.head.offer_models(runs, seen=self._scored_queue)
 
-    def _model(self) -> str:
-        return str(self.head.model.currentData() or "")
+    @property
+    def _scored_queue(self) -> bool:
+        return bool(self.desk.queue) and rank_words.queue_named(self.desk.queue).scored
 
     def _asked(self) -> Asked:
-        model = self._model() if queue_named(self.desk.queue).scored else None
+        model = self.head.model_run if self._scored_queue else None
         return Asked(self._opening, self.desk.dataset, self.desk.queue, self.desk.who, model)
 
-    # What is shown
+    # Records that come
 
+    @Slot()
     def _ask_more(self) -> None:
-        if self._asking or self._exhausted or self.desk.queue == FRESH.name:
-            return
-        self._asking = True
-        task = self._lab.in_background(next_records(self._asked(), AT_ONCE + self.desk.left_out))
-        task.done.connect(self._more_came)
-        task.failed.connect(self._queue_failed)
+        if self.desk.queue == FRESH.name:
+            self.writers.keep_ahead(self.desk.waiting)
+        elif not self._asking and not self._exhausted:
+            self._asking = True
+            task = self._lab.in_background(next_records(self._asked(), AT_ONCE + self.desk.left_out))
+            task.done.connect(self._more_came)
+            task.failed.connect(self._queue_failed)
 
     @Slot(object)
-    def _more_came(self, found: tuple[Asked, list[int]]) -> None:
-        asked, ids = found
-        if asked.opening != self._opening:
+    def _more_came(self, offered: Offered) -> None:
+        if offered.asked.opening != self._opening:
             return
         self._asking = False
         waited = self.desk.current is None
-        self._exhausted = not self.desk.offer(ids)
-        if waited:
-            self._show_current()
-        elif self.desk.wants_more:
-            self._ask_more()
+        self._exhausted = not self.desk.offer(offered.ids)
+        if offered.asked.model is not None:
+            self.head.show_unscored(offered.total - offered.scored)
+        if not waited:
+            if self.desk.wants_more:
+                self._ask_more()
+        elif offered.asked.model is not None and not offered.scored:
+            self._show_unscored(offered.asked.model, offered.total)
+        else:
+            self.bench.show_current()
 
     @Slot(str)
     def _queue_failed(self, reason: str) -> None:
         self._asking = False
-        self.foot.show_last(reason, role="bad")
+        self._show_empty(Empty("The next records cannot be read", reason, (("retry", "Try again"),)))
 
-    def _show_current(self, *, note: str = "") -> None:
-        item = self.desk.current
-        if item is None:
-            if self._asking:
-                self._show_empty(LOADING)
-            elif not self._exhausted and self.desk.dataset:
-                self._show_empty(LOADING)
-                self._ask_more()
-            else:
-                title = run_title(self._model()) if self._model() else "The reward model"
-                self._show_empty(empty_queue(self.desk.queue, self.tally.done, self.desk.left_out, title))
-            return
-        board = self._board(item)
-        self.prompt.show_prompt(item.record.prompt)
-        board.show_item(item)
-        if self.middle.currentWidget() is not self.ranking:
-            self.middle.setCurrentWidget(self.ranking)
-        if self.boards.currentWidget() is not board:
-            self.boards.setCurrentWidget(board)
-            self.foot.offer_confirm(board is self.pair)
-        self.foot.take_note(note)
-        self.desk.looking()
-        self._take_focus()
-        if self.desk.wants_more:
+    @Slot()
+    def _ran_out(self) -> None:
+        if self.desk.queue == FRESH.name and self.writers.going:
+            self._show_empty(rank_words.WRITING)
+            self.empty.show_progress(0, 0)
             self._ask_more()
+        elif not self._exhausted and self.desk.queue != FRESH.name:
+            self._show_empty(rank_words.LOADING)
+            self._ask_more()
+        else:
+            model = run_title(self.head.model_run) if self.head.model_run else "The reward model"
+            found = rank_words.empty_queue(self.desk.queue, self.counting.tally.done, self.desk.left_out, model)
+            self._show_empty(found)
 
     def _show_empty(self, empty: Empty) -> None:
         self.empty.show_empty(empty)
         self.middle.setCurrentWidget(self.empty)
 
-    def _board(self, item: Item) -> PairBoard | SeveralBoard:
-        return self.pair if len(item.shown) == 2 else self.several
+    @Slot()
+    def _show_bench(self) -> None:
+        if self.middle.currentWidget() is not self.bench:
+            self.middle.setCurrentWidget(self.bench)
 
     def _take_focus(self) -> None:
         if self.pages.currentWidget() is self.start:
             self.start.take_focus()
-        elif self.middle.currentWidget() is self.ranking and self.desk.current is not None:
-            self._board(self.desk.current).take_focus()
+        elif self.middle.currentWidget() is self.bench:
+            self.bench.take_focus()
 
-    # What the person says
-
-    @Slot(str, tuple, int)
-    def _judge(self, verdict: Verdict, ranks: tuple[int, ...], strength: int) -> None:
-        if self.desk.current is None:
-            return
-        try:
-            said = self.desk.judge(verdict, ranks, strength=strength, note=self.foot.take_note())
-        except LabError as error:
-            self.foot.show_last(f"Not stored: {error}", role="bad")
-            return
-        self._show_current()
-        self._count(said, 1)
-        self.foot.show_last(outcome_words(said))
-
-    @Slot()
-    def _skip(self) -> None:
-        self._judge("skip", (), 1)
-
-    @Slot()
-    def undo(self) -> None:
-        """Take back the newest verdict of this person and show its record again."""
-        before = self.desk.dataset
-        said = self._step(self.desk.undo, "There is nothing to undo.")
-        if said is None:
-            return
-        if self.desk.dataset != before:
+    @Slot(object, int)
+    def _said(self, said: Said, sign: int) -> None:
+        if self.head.dataset_name != self.desk.dataset:  # undone in another data set
             self._begin()
         else:
-            self._count(said, -1)
-        self._show_current(note=note_of(said.judgement))
-        self.foot.show_last(f"Undone: {verdict_words(said)}")
+            self.counting.count(said, sign)
+
+    # Scores of a reward model
 
     @Slot()
-    def redo(self) -> None:
-        """Give the verdict again that was undone last."""
-        said = self._step(self.desk.redo, "There is nothing to redo.")
-        if said is None:
-            return
-        if said.item.dataset == self.desk.dataset:
-            self._count(said, 1)
-        self._show_current()
-        self.foot.show_last(f"Given again: {outcome_words(said)}")
+    def _score(self) -> None:
+        if self.head.model_run and self.desk.dataset:
+            self.scoring.begin(self.desk.dataset, self.head.model_run)
+            if self.middle.currentWidget() is self.empty:
+                self._show_unscored(self.head.model_run, 0)
 
-    def _step(self, act: object, nothing: str) -> Said | None:
-        try:
-            said = act()  # type: ignore[operator]
-        except LabError as error:
-            self.foot.show_last(str(error), role="bad")
-            return None
-        if said is None:
-            self.foot.show_last(nothing)
-        return said
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        """What the part in focus did not want, the answers may."""
-        item = self.desk.current
-        if self.middle.currentWidget() is not self.ranking or item is None or self.pages.currentWidget() is self.start:
-            super().keyPressEvent(event)
-        elif not self._board(item).take_key(event):
-            self._take_common(event)
-
-    def _take_common(self, event: QKeyEvent) -> None:
-        if event.modifiers() or event.isAutoRepeat():
-            super().keyPressEvent(event)
-        elif event.key() == Qt.Key.Key_S:
-            self._skip()
-        elif event.key() == Qt.Key.Key_N:
-            self.foot.open_note()
+    def _show_unscored(self, run: str, records: int) -> None:
+        if self.scoring.is_at(self.desk.dataset, run):
+            self._show_empty(rank_words.scoring(run_title(run)))
+            self.empty.show_progress(0, 0)
         else:
-            super().keyPressEvent(event)
+            self._show_empty(rank_words.not_scored(run_title(run), records))
 
-    # Counters
+    @Slot(object, object)
+    def _scoring_goes_on(self, done: int, total: int) -> None:
+        if "stop_scoring" in self.empty.buttons:
+            self.empty.show_progress(done, total)
+
+    @Slot(str, str, object)
+    def _scoring_ended(self, dataset: str, run: str, scored: Scored) -> None:
+        if self._scored_queue and self.desk.dataset == dataset:
+            self._open(dataset, self.desk.queue)
+        elif scored.complete:
+            self._lab.message.emit(f"{run_title(run)} has read {dataset!r}: its queues on the Rank pane are open.")
+
+    @Slot(str)
+    def _scoring_failed(self, reason: str) -> None:
+        if "stop_scoring" in self.empty.buttons:
+            self._show_empty(Empty("The scores could not be had", reason, (("score", "Try again"),)))
+        else:
+            self._lab.message.emit(reason)
+
+    # Fresh answers
+
+    def _show_fresh(self) -> None:
+        known = contenders(self._lab.project)
+        rows = sorted(self._store.datasets(), key=lambda row: row.kind != "prompt")
+        self.fresh.offer([row.name for row in rows if row.records], known, list(dict.fromkeys(opening_pair(known))))
+        self.middle.setCurrentWidget(self.fresh)
+        self.head.show_chosen(self.desk.dataset, FRESH.name)
+        self.head.show_page("rank")
+        self.fresh.take_focus()
 
     @Slot(object)
-    def _counted_up(self, counted: Counted) -> None:
-        """What was said since then is added; what was undone since then may be in it or not: count again."""
-        if counted.asked.opening != self._opening:
+    def _write(self, plan: FreshPlan) -> None:
+        try:
+            self.writers.begin(plan)
+        except LabError as error:
+            self._lab.message.emit(str(error))
             return
-        heard, self._heard = self._heard, []
-        if any(sign < 0 for _, sign in heard):
-            self._count_up()
+        self.desk.open(self.desk.who, "", FRESH.name)
+        self._begin()
+        self._ran_out()
+
+    @Slot(str, list)
+    def _written(self, dataset: str, ids: list[int]) -> None:
+        if self.desk.queue != FRESH.name:
             return
-        self._counted, self.tally = counted, counted.tally
-        for said, sign in heard:
-            self._count(said, sign)
-        self.counters.show_tally(self.tally)
+        if self.desk.dataset != dataset:
+            self.desk.open(self.desk.who, dataset, FRESH.name)
+            self._lab.datasets_changed.emit()
+            self._begin()
+        waited = self.desk.current is None
+        self.desk.offer(ids)
+        if waited:
+            self.bench.show_current()
+        else:
+            self._ask_more()
 
-    def _count(self, said: Said, sign: int) -> None:
-        others = self._counted.others.get(said.item.id, []) if self._counted is not None else []
-        (self.tally.add if sign > 0 else self.tally.take_back)(said.judgement, said.item.lengths, others)
-        if self._counted is None:
-            self._heard.append((said, sign))
-        self.counters.show_tally(self.tally)
+    @Slot(str)
+    def _writing_failed(self, reason: str) -> None:
+        if self.desk.queue == FRESH.name and self.desk.current is None:
+            self._show_empty(
+                Empty("No more answers", reason, (("fresh", "Write others…"), ("agreement", "See the agreement")))
+            )
+        else:
+            self._lab.message.emit(reason)
 
-    def _count_up(self) -> None:
-        self._heard = []
-        self._lab.in_background(count_up(self._asked(), time.time())).done.connect(self._counted_up)
+    @Slot()
+    def _fresh_cancelled(self) -> None:
+        self._open(self.desk.dataset, "unranked" if self.desk.queue in ("", FRESH.name) else self.desk.queue)
 
-    # The rest
+    # What the person chooses
+
+    @Slot(str)
+    def _show_page(self, name: str) -> None:
+        if name == "agreement" and self.desk.dataset:
+            self.head.show_page("agreement")
+            self.middle.setCurrentWidget(self.quality)
+            self.quality.open(self._asked())
+        elif self.desk.current is not None:
+            self.head.show_page("rank")
+            self._show_bench()
+            self._take_focus()
+        else:
+            self._open(self.desk.dataset, self.desk.queue or "unranked")
 
     @Slot(str)
     def _act(self, name: str) -> None:
         match name:
-            case "data":
-                self._lab.pane_asked.emit("data", {})
-            case "reward":
-                self._lab.pane_asked.emit("reward", {})
+            case "data" | "reward":
+                self._lab.pane_asked.emit(name, {})
+            case "agreement":
+                self._show_page(name)
+            case "score":
+                self._score()
+            case "stop_scoring":
+                self.scoring.stop()
+            case "retry":
+                self._open(self.desk.dataset, self.desk.queue)
             case _:
                 self._choose_queue(name)
 
     @Slot(str)
     def _choose_dataset(self, name: str) -> None:
-        if name and name != self.desk.dataset:
-            self._open(name, self.desk.queue or "unranked")
+        if name != self.desk.dataset:
+            queue = self.desk.queue if self.desk.queue not in ("", FRESH.name) else "unranked"
+            self._open(name, queue)
 
     @Slot(str)
     def _choose_queue(self, name: str) -> None:
-        if name:
-            self._open(self.desk.dataset, name)
+        if name == FRESH.name:
+            self._show_fresh()
+        else:
+            self._open(self.desk.dataset or self.head.first_dataset, name)
 
-    @Slot(str)
-    def _choose_model(self, name: str) -> None:
+    @Slot()
+    def _choose_model(self) -> None:
         self._open(self.desk.dataset, self.desk.queue)
 
     @Slot(str)
     def _save_guidelines(self, text: str) -> None:
         if self.desk.dataset:
-            self._lab.project.store.set_guidelines(self.desk.dataset, text)
-        self._take_focus()
-
-    @Slot(bool)
-    def _confirm(self, wanted: bool) -> None:
-        self.pair.confirm = wanted
+            self._store.set_guidelines(self.desk.dataset, text)
         self._take_focus()
 
     def _connect(self) -> None:
-        self.start.chosen.connect(self._person_chosen)
+        self.start.chosen.connect(self._begin_as)
         self.head.person_asked.connect(self._ask_person)
         self.head.dataset_chosen.connect(self._choose_dataset)
         self.head.queue_chosen.connect(self._choose_queue)
         self.head.model_chosen.connect(self._choose_model)
+        self.head.score_asked.connect(self._score)
+        self.head.page_chosen.connect(self._show_page)
         self.head.guidelines_toggled.connect(self.guidelines.setVisible)
         self.guidelines.saved.connect(self._save_guidelines)
         self.empty.asked.connect(self._act)
-        for board in (self.pair, self.several):
-            board.verdict_given.connect(self._judge)
-        self.foot.skip_asked.connect(self._skip)
-        self.foot.undo_asked.connect(self.undo)
-        self.foot.redo_asked.connect(self.redo)
-        self.foot.note_left.connect(self._take_focus)
-        self.foot.confirm_toggled.connect(self._confirm)
-        inside = Qt.ShortcutContext.WidgetWithChildrenShortcut
-        QShortcut(QKeySequence("Ctrl+Z"), self, self.undo, context=inside)
-        for keys in ("Ctrl+Shift+Z", "Ctrl+Y"):
-            QShortcut(QKeySequence(keys), self, self.redo, context=inside)
+        self.bench.said.connect(self._said)
+        self.bench.ran_out.connect(self._ran_out)
+        self.bench.running_low.connect(self._ask_more)
+        self.bench.filled.connect(self._show_bench)
+        self.bench.add_shortcuts(self)
+        self.fresh.asked.connect(self._write)
+        self.fresh.cancelled.connect(self._fresh_cancelled)
+        self.writers.came.connect(self._written)
+        self.writers.failed.connect(self._writing_failed)
+        self.scoring.progressed.connect(self._scoring_goes_on)
+        self.scoring.ended.connect(self._scoring_ended)
+        self.scoring.failed.connect(self._scoring_failed)
+        self._lab.closing.connect(self.writers.stop)
         self._lab.datasets_changed.connect(self.refresh)
         self._lab.runs_changed.connect(self._offer_models)
 
     def _lay_out(self) -> None:
-        self.boards = QStackedWidget()
-        self.boards.addWidget(self.pair)
-        self.boards.addWidget(self.several)
-        self.ranking = QWidget()
-        column = QVBoxLayout(self.ranking)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(12)
-        column.addWidget(self.prompt)
-        column.addWidget(self.boards, 1)
-        column.addWidget(self.foot)
         self.middle = QStackedWidget()
-        self.middle.addWidget(self.empty)
-        self.middle.addWidget(self.ranking)
+        for part in (self.empty, self.bench, self.fresh, self.quality):
+            self.middle.addWidget(part)
         self.guidelines.hide()
         beside = QHBoxLayout()
         beside.setSpacing(12)

@@ -2,6 +2,7 @@
 
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
+from rlhf_lab.data.share import Share
 from rlhf_lab.gui.models.rank_tally import Tally
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip
 
@@ -10,6 +11,9 @@ _ENOUGH = 10
 
 _CERTAIN = 30
 """Cases from which a habit is warned of."""
+
+_FAR = 0.1
+"""From a half, at least."""
 
 
 class Counter(QWidget):
@@ -66,15 +70,13 @@ class Counters(QWidget):
         self.done.show_number(f"{tally.done:,}")
         pace = tally.per_hour
         self.pace.show_number("–" if pace is None else f"{min(pace, 9999):,.0f}")
-        self._share(self.agreement, tally.agreed, tally.shared, fair=None)
-        self._share(self.first, tally.first, tally.decided, fair=0.5)
-        self._share(self.longer, tally.longer, tally.unequal, fair=0.5)
+        self._share(self.agreement, Share(tally.agreed, tally.shared), swayed=False)
+        self._share(self.first, Share(tally.first, tally.decided), swayed=True)
+        self._share(self.longer, Share(tally.longer, tally.unequal), swayed=True)
 
-    def _share(self, counter: Counter, hits: int, of: int, *, fair: float | None) -> None:
-        if of < _ENOUGH:
-            counter.show_number("–", f"{of:,} of the {_ENOUGH} comparisons that this needs at least.")
+    def _share(self, counter: Counter, share: Share, *, swayed: bool) -> None:
+        if share.of < _ENOUGH:
+            counter.show_number("–", f"{share.of:,} of the {_ENOUGH} comparisons that this needs at least.")
             return
-        share = hits / of
-        spread = 1.96 * (0.25 / of) ** 0.5
-        strays = fair is not None and of >= _CERTAIN and abs(share - fair) > max(spread, 0.1)
-        counter.show_number(f"{share:.0%}", f"{hits:,} of {of:,} comparisons, ±{spread:.0%}.", warn=strays)
+        strays = swayed and share.of >= _CERTAIN and not share.is_chance and abs(share.value - 0.5) > _FAR
+        counter.show_number(f"{share.value:.0%}", f"{share.text} of {share.of:,} comparisons.", warn=strays)

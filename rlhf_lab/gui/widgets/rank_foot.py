@@ -64,13 +64,16 @@ class RankFoot(QWidget):
         self.note.show()
         self.note.setFocus()
 
-    def take_note(self, text: str = "") -> str:
-        """The note, which is gone then; ``text`` is the one of the record that is shown next."""
-        written = self.note.text().strip() if not self.note.isHidden() else ""
+    @property
+    def note_text(self) -> str:
+        """The note on the verdict that comes next."""
+        return self.note.text().strip() if not self.note.isHidden() else ""
+
+    def take_note(self, text: str) -> None:
+        """Begin with this note: that of a verdict that was undone, or none."""
         if text or not self.note.isHidden():
             self.note.setText(text)
             self.note.setVisible(bool(text))
-        return written
 
     def show_last(self, words: str, *, role: str = "muted") -> None:
         """What was said last."""

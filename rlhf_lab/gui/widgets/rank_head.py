@@ -23,6 +23,8 @@ class RankHead(QWidget):
     page_chosen = Signal(str)
     """ "rank" or "agreement"."""
     guidelines_toggled = Signal(bool)
+    score_asked = Signal()
+    """Have the chosen model score what it has not seen."""
     person_asked = Signal()
 
     def __init__(self) -> None:
@@ -36,6 +38,10 @@ class RankHead(QWidget):
         self.queue.addItem(f"{FRESH.title}…", FRESH.name)
         self.queue.setItemData(self.queue.count() - 1, plain_tip(FRESH.tip), Qt.ItemDataRole.ToolTipRole)
         self.model = _combo("Reward model that orders the queue", 9)
+        self.score = QPushButton()
+        self.score.setToolTip("Records that this reward model has not read yet are not in the queue")
+        self.score.hide()
+        self.score.clicked.connect(self.score_asked)
         self.rank, self.agreement = QPushButton("Rank"), QPushButton("Agreement")
         self.rank.setToolTip("Judge one record after the other")
         self.agreement.setToolTip("How far people agree, and whether the labels are good enough to train on")
@@ -67,6 +73,7 @@ class RankHead(QWidget):
         row.setSpacing(8)
         for combo in (self.dataset, self.queue, self.model):
             row.addWidget(combo)
+        row.addWidget(self.score)
         row.addStretch(1)
         pages = QHBoxLayout()
         pages.setSpacing(4)
@@ -76,21 +83,44 @@ class RankHead(QWidget):
         row.addWidget(self.guidelines)
         row.addWidget(self.person)
 
-    def offer_datasets(self, named: Sequence[Named], chosen: str) -> None:
-        """Offer data sets; one that is being written at this moment may be among them."""
-        _fill(self.dataset, named, chosen)
-        self.dataset.setEnabled(bool(named))
-        if not named:
-            self.dataset.addItem("No data set to rank")
+    @property
+    def dataset_name(self) -> str:
+        """The data set that is shown as chosen."""
+        return str(self.dataset.currentData() or "")
 
-    def offer_models(self, named: Sequence[Named], chosen: str, *, seen: bool) -> None:
+    @property
+    def first_dataset(self) -> str:
+        """What to open where nothing was chosen."""
+        return str(self.dataset.itemData(0) or "")
+
+    @property
+    def model_run(self) -> str:
+        """The reward run that orders the queue; "" where there is none."""
+        return str(self.model.currentData() or "")
+
+    def offer_datasets(self, names: Sequence[str], chosen: str) -> None:
+        """Offer data sets."""
+        _fill(self.dataset, [(name, name) for name in names], chosen)
+        self.dataset.setEnabled(bool(names))
+        if not names:
+            self.dataset.addItem("No data set to rank", "")
+
+    def offer_models(self, named: Sequence[Named], *, seen: bool) -> None:
         """Offer reward models; they are seen where the queue is ordered by one."""
-        _fill(self.model, named, chosen)
+        _fill(self.model, named, self.model_run)
         self.model.setVisible(seen and bool(named))
+        if not seen:
+            self.show_unscored(0)
 
-    def show_queue(self, name: str) -> None:
-        """Show which queue is open."""
-        self.queue.setCurrentIndex(self.queue.findData(name))
+    def show_chosen(self, dataset: str, queue: str) -> None:
+        """Show which data set and which queue are open."""
+        self.dataset.setCurrentIndex(max(0, self.dataset.findData(dataset)))
+        self.queue.setCurrentIndex(max(0, self.queue.findData(queue)))
+
+    def show_unscored(self, records: int) -> None:
+        """So many records have no scores of the model yet."""
+        self.score.setText(f"Score {records:,} more")
+        self.score.setVisible(records > 0)
 
     def show_page(self, name: str) -> None:
         """Show which page is open."""
