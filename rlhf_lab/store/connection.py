@@ -12,7 +12,7 @@ from rlhf_lab.store import schema
 
 
 @contextmanager
-def _in_words(path: Path) -> Iterator[None]:
+def in_words(path: Path) -> Iterator[None]:
     """Turn what SQLite says about locks, space and damage into a `LabError`."""
     try:
         yield
@@ -44,7 +44,7 @@ class Connection:
         self.path = path
         self.busy_ms = busy_ms
         self._synchronous = synchronous
-        with _in_words(path):
+        with in_words(path):
             try:
                 # SQLite gives its -wal and -shm files the permissions of the database itself.
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -97,13 +97,13 @@ class Connection:
 
     def rows(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
         """All rows of a query."""
-        with _in_words(self.path):
+        with in_words(self.path):
             return self._sqlite.execute(sql, parameters).fetchall()
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """A short `BEGIN IMMEDIATE` transaction: committed on leaving, undone on any exception."""
-        with _in_words(self.path):
+        with in_words(self.path):
             self._sqlite.execute("BEGIN IMMEDIATE")
             try:
                 yield self._sqlite

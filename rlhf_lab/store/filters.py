@@ -13,7 +13,8 @@ from rlhf_lab.store.schema import ID_BITS
 class Filters:
     """All that is set must hold.
 
-    ``search``: words that occur in the prompt or an answer, in any order; "quoted words" as they stand.
+    ``search``: words, or beginnings of words, that occur in the prompt or an answer, in any order; "quoted
+    words" as they stand. (While there is no index, parts of words are found as well, and accents matter.)
     ``source``: who or what wrote one of the answers. ``shortest`` and ``longest``: characters of the
     longest answer (of the prompt where there is none). ``edited``: changed here since it was imported.
     ``judged``: whether anybody gave a verdict here that counts.
@@ -34,10 +35,10 @@ class Filters:
         return self != ALL
 
     @property
-    def terms(self) -> list[str]:
-        """The words and quoted phrases of the search."""
-        found = (phrase or word for phrase, word in re.findall(r'"([^"]+)"|(\S+)', self.search))
-        return [term for term in found if term.strip()]
+    def terms(self) -> list[tuple[str, bool]]:
+        """The words of the search, and its quoted phrases with True."""
+        found = ((phrase or word, bool(phrase)) for phrase, word in re.findall(r'"([^"]+)"|(\S+)', self.search))
+        return [(text, quoted) for text, quoted in found if text.strip()]
 
 
 ALL = Filters()
@@ -67,8 +68,17 @@ LENGTH = """
 """
 """Characters of a record's longest answer."""
 
-EDITED = "id IN (SELECT record FROM edits WHERE dataset = :dataset AND undone = 0 AND after IS NOT NULL)"
-JUDGED = "id IN (SELECT record FROM verdicts WHERE dataset = :dataset AND state = 'live')"
+SOURCE_OF = """
+    SELECT id, json_extract(body, '$.chosen.source') AS source FROM records WHERE id >= :from AND id < :to
+    UNION ALL SELECT id, json_extract(body, '$.rejected.source') FROM records WHERE id >= :from AND id < :to
+    UNION ALL SELECT id, json_extract(body, '$.completion.source') FROM records WHERE id >= :from AND id < :to
+    UNION ALL SELECT records.id, json_extract(value, '$.source') FROM records, json_each(body, '$.completions')
+    WHERE records.id >= :from AND records.id < :to
+"""
+"""Who or what wrote each answer of the records in a range of ids: (id, source)."""
+
+EDITED = "SELECT record FROM edits WHERE dataset = :dataset AND undone = 0 AND after IS NOT NULL"
+JUDGED = "SELECT record FROM verdicts WHERE dataset = :dataset AND state = 'live'"
 
 
 def conditions(dataset: int, filters: Filters) -> tuple[str, dict[str, Any]]:
@@ -86,10 +96,10 @@ def conditions(dataset: int, filters: Filters) -> tuple[str, dict[str, Any]]:
             parts.append(part)
             values[name] = value
     if filters.edited:
-        parts.append(EDITED)
+        parts.append(f"id IN ({EDITED})")
     if filters.judged is not None:
-        parts.append(JUDGED if filters.judged else f"NOT {JUDGED}")
-    for number, term in enumerate(filters.terms):
+        parts.append(f"id {'' if filters.judged else 'NOT'} IN ({JUDGED})")
+    for number, (term, _) in enumerate(filters.terms):
         # The quick pattern looks at the JSON as it lies there; only what passes is taken apart.
         parts.append(f"body LIKE :quick{number} ESCAPE '\\' AND ({_TEXT.format(f':text{number}')})")
         values[f"quick{number}"] = _pattern(json.dumps(term, ensure_ascii=False)[1:-1])

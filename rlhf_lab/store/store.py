@@ -1,6 +1,7 @@
 """The project's database as everybody sees it: data sets, judgements, runs, events and curves."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Self
@@ -20,6 +21,7 @@ from rlhf_lab.store.queues import Queues
 from rlhf_lab.store.ranked import HowMany, RankedDataset, make_ranked
 from rlhf_lab.store.run_index import Curve, RunIndex, RunRow
 from rlhf_lab.store.scores import Scores
+from rlhf_lab.store.search_index import remove_orphans
 
 _JUDGING_WAITS_MS = 250
 """A verdict waits a little longer for another process's batch than the window does for what it can ask again."""
@@ -105,6 +107,34 @@ class Store:
         """How many records there are that the filters let through."""
         return self._browse.count(name, filters)
 
+    def find(self, name: str, filters: Filters) -> "Iterator[array[int]]":
+        """Ids of all records that the filters let through, in order, in parts: `rows` reads them, also elsewhere.
+
+        Where `search_ready` all come at once, soon; else a part for each 20,000 records that were looked through.
+        """
+        return self._browse.find(name, filters)
+
+    def sources(self, name: str) -> list[tuple[str, int]]:
+        """Who or what wrote answers, and in how many records, most first; quick where `search_ready`."""
+        return self._browse.sources(name)
+
+    def build_search(
+        self,
+        name: str,
+        step: Callable[[int, int], None] = lambda done, total: None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> bool:
+        """Make the index that filters use, in short steps; whether it is complete now (not where cancelled).
+
+        It goes on where it was broken off, does nothing where it is ready, and writes nothing into the
+        database: whoever else writes there need not wait. ``step(done, total)`` comes between steps.
+        """
+        return self._browse.build_search(name, step, cancelled)
+
+    def search_ready(self, name: str) -> bool:
+        """Whether filters are fast: the index is there, and few records have changed since."""
+        return self._browse.search_ready(name)
+
     def rows(self, name: str, ids: Iterable[int]) -> list[Row]:
         """The records of these ids in this order; those that are removed are left out."""
         return self._browse.rows(name, ids)
@@ -147,6 +177,7 @@ class Store:
     def delete_dataset(self, name: str) -> None:
         """Remove a data set; runs keep their own copy of what they were trained on."""
         self._datasets.delete(name)
+        remove_orphans(self._connection)
 
     # Judgements
 

@@ -109,7 +109,7 @@ def test_edited_and_judged(store: Store) -> None:
 
 @given(st.text())
 def test_any_search_has_terms_that_are_in_it(search: str) -> None:
-    assert all(term in search and term.strip() for term in Filters(search).terms)
+    assert all(term in search and term.strip() for term, _ in Filters(search).terms)
 
 
 def test_lengths_are_those_of_the_longest_answer(store: Store) -> None:
