@@ -1,6 +1,6 @@
-"""Importing as a task of the window: look at files, then store them, both beside the event loop."""
+"""Importing as a task of the window: look at files, then store them, both in a process of their own."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -10,6 +10,7 @@ from PySide6.QtCore import QMimeData
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.gui.background import Background, Work
+from rlhf_lab.gui.data_process import DataProcess
 from rlhf_lab.gui.models.answers import KIND_WORDS
 from rlhf_lab.gui.widgets.plain_text import one_line
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from rlhf_lab.data.importer import ImportResult
     from rlhf_lab.data.mapping import Mapping
     from rlhf_lab.data.preview import Preview
+    from rlhf_lab.runs.importing import Importing
     from rlhf_lab.store import Store
 
 MOST_LOOKED_AT = 200
@@ -69,45 +71,53 @@ def has_files(data: QMimeData) -> bool:
     return any(url.isLocalFile() for url in data.urls())
 
 
-def look_at(paths: Sequence[Path], heldout: float) -> Work:
+def look_at(process: DataProcess, paths: Sequence[Path], heldout: float) -> Work:
     """Work for `Lab.in_background`: a `Looked` for each file, those in folders included."""
 
     def work(store: "Store", task: Background) -> list[Looked]:
         from rlhf_lab.data.folders import dropped_files
 
-        found = []
-        for file in dropped_files(paths)[:MOST_LOOKED_AT]:
-            if task.cancelled():
-                break
-            found.append(_look(Looked(file.path, file.name, file.inside), heldout))
-        return found
+        files = [Looked(file.path, file.name, file.inside) for file in dropped_files(paths)[:MOST_LOOKED_AT]]
+        return _look_at(process, files, heldout, task)
 
     return work
 
 
-def look_again(files: Sequence[Looked], heldout: float) -> Work:
+def look_again(process: DataProcess, files: Sequence[Looked], heldout: float) -> Work:
     """Work for `Lab.in_background`: the same files under the mappings and the share that are chosen now."""
 
     def work(store: "Store", task: Background) -> list[Looked]:
-        return [file if task.cancelled() else _look(file, heldout) for file in files]
+        return _look_at(process, files, heldout, task)
 
     return work
 
 
-def _look(file: Looked, heldout: float) -> Looked:
+def _look_at(process: DataProcess, files: Sequence[Looked], heldout: float, task: Background) -> list[Looked]:
+    found = []
+    with process.use() as data:
+        for file in files:
+            if task.cancelled():
+                break
+            found.append(_look(data, file, heldout, task.cancelled))
+    return found
+
+
+def _look(data: "Importing", file: Looked, heldout: float, cancelled: Callable[[], bool]) -> Looked:
     from rlhf_lab.data.mapping import NeedsMapping
-    from rlhf_lab.data.preview import preview
+    from rlhf_lab.data.source import ImportCancelled
 
     mapped = () if file.mapping is None else tuple(file.mapping.columns.items())
     file = replace(file, preview=None, reason="", verdicts=_verdicts(file))
     try:
-        found = preview(file.path, file.mapping, heldout=heldout)
+        found = data.preview(file.path, file.mapping, heldout=heldout, cancelled=cancelled)
     except NeedsMapping as needed:
         if file.mapping is None and needed.guess.columns and not needed.guess.missing():
             guess = replace(file, mapping=needed.guess, guessed=True, columns=needed.columns)
-            return _look(guess, heldout)
+            return _look(data, guess, heldout, cancelled)
         roles = mapped or tuple(needed.guess.columns.items())
         return replace(file, reason=_asked(file, needed.columns), columns=needed.columns, roles=roles)
+    except ImportCancelled:
+        raise
     except LabError as error:
         # Half a mapping is an error too: what was offered is offered on.
         return replace(file, reason=str(error), roles=mapped or file.roles)
@@ -142,6 +152,8 @@ def _verdicts(file: Looked) -> tuple[str, ...]:
     rest = Mapping(columns={role: name for role, name in file.mapping.columns.items() if role != "preference"})
     try:
         with Source.open(file.path) as source:
+            if source.table:  # pyarrow has no place in the window's process
+                return ()
             lines = islice(detect(source, rest).container.read(source), _ROWS_LOOKED_AT)
             values = [at_path(line.row, column) for line in lines if not line.flaw]
     except LabError:
@@ -150,22 +162,21 @@ def _verdicts(file: Looked) -> tuple[str, ...]:
     return tuple(sorted(set(shown)))[:_MOST_VALUES]
 
 
-def store_files(wishes: Sequence[Wish], heldout: float) -> Work:
+def store_files(process: DataProcess, wishes: Sequence[Wish], heldout: float) -> Work:
     """Work for `Lab.in_background`: an `ImportResult` for each file; progress in bytes."""
 
     def work(store: "Store", task: Background) -> "list[ImportResult]":
-        from rlhf_lab.data.importer import import_files
-
         results = []
-        for wish in wishes:
-            results += import_files(
-                wish.paths,
-                store,
-                progress=task.progressed.emit,
-                cancelled=task.cancelled,
-                heldout=heldout,
-                mapping=wish.mapping,
-            )
+        with process.use() as data:
+            for wish in wishes:
+                results += data.import_files(
+                    wish.paths,
+                    progress=task.progressed.emit,
+                    cancelled=task.cancelled,
+                    heldout=heldout,
+                    mapping=wish.mapping,
+                )
+        process.rest()
         return results
 
     return work

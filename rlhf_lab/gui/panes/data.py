@@ -20,6 +20,8 @@ from PySide6.QtWidgets import (
 )
 
 from rlhf_lab.gui.background import Background, Work
+from rlhf_lab.gui.data_process import DataProcess
+from rlhf_lab.gui.file_export import Wanted, export_file
 from rlhf_lab.gui.file_import import (
     Looked,
     dropped_paths,
@@ -40,6 +42,8 @@ from rlhf_lab.gui.widgets.two_line_item import SECOND_LINE, WARNING, TwoLineItem
 
 if TYPE_CHECKING:
     from rlhf_lab.data.importer import ImportResult
+    from rlhf_lab.gui.widgets.export_panel import ExportPanel
+    from rlhf_lab.store import DatasetRow
 
 _NAME = Qt.ItemDataRole.UserRole
 _FILES = "Data (*.jsonl *.ndjson *.json *.csv *.tsv *.txt *.gz *.zst *.parquet *.arrow *.feather)"
@@ -56,6 +60,8 @@ class DataPane(QWidget):
         self._task: Background | None = None
         self._storing = False
         self._dropped: list[Path] = []
+        self._process = DataProcess(lab.project.store.path)
+        lab.closing.connect(self._rest)
         self.setAcceptDrops(True)
         self.setAccessibleName("Data")
         self.list = QListWidget()
@@ -76,6 +82,8 @@ class DataPane(QWidget):
         QShortcut(QKeySequence("Ctrl+Shift+O"), self, self._choose_folder)
         self.view = DatasetView(lab)
         self._panel: ImportPanel | None = None
+        self._exporter: ExportPanel | None = None
+        self.view.export_asked.connect(self._ask_export)
         self.empty = PlainLabel(
             "No data yet. Drop a file or a folder of data anywhere here, or press Import. JSON Lines, JSON, CSV, TSV, Parquet "
             "and Arrow are read, packed as .gz or .zst too.",
@@ -105,6 +113,18 @@ class DataPane(QWidget):
             self._panel.cancel_asked.connect(self._cancel)
             self.stack.addWidget(self._panel)
         return self._panel
+
+    @property
+    def exporter(self) -> "ExportPanel":
+        """Where an export is prepared; made when it is first needed."""
+        if self._exporter is None:
+            from rlhf_lab.gui.widgets.export_panel import ExportPanel
+
+            self._exporter = ExportPanel()
+            self._exporter.export_asked.connect(self._export)
+            self._exporter.cancel_asked.connect(self._cancel)
+            self.stack.addWidget(self._exporter)
+        return self._exporter
 
     # What is there
 
@@ -188,7 +208,7 @@ class DataPane(QWidget):
             self._lab.message.emit("There is no file in what was dropped.")
             return
         self._dropped = paths
-        task = self._begin(look_at(paths, self.panel.heldout()))
+        task = self._begin(look_at(self._process, paths, self.panel.heldout()))
         task.done.connect(self._looked)
         self.panel.show_looking()
         self.stack.setCurrentWidget(self.panel)
@@ -200,7 +220,7 @@ class DataPane(QWidget):
 
     @Slot(object)
     def _look_again(self, files: list[Looked]) -> None:
-        task = self._begin(look_again(files, self.panel.heldout()))
+        task = self._begin(look_again(self._process, files, self.panel.heldout()))
         task.done.connect(self._looked_again)
 
     @Slot(object)
@@ -210,7 +230,9 @@ class DataPane(QWidget):
 
     @Slot()
     def _store(self) -> None:
-        task = self._begin(store_files(wishes_for(self._dropped, self.panel.looked), self.panel.heldout()))
+        task = self._begin(
+            store_files(self._process, wishes_for(self._dropped, self.panel.looked), self.panel.heldout())
+        )
         self._storing = True
         task.progressed.connect(self.panel.show_progress)
         task.done.connect(self._stored)
@@ -226,6 +248,28 @@ class DataPane(QWidget):
             self.select(stored[-1].name)
         self._lab.message.emit(told(results))
 
+    # Export
+
+    @Slot(object)
+    def _ask_export(self, row: "DatasetRow") -> None:
+        self.exporter.show_dataset(row)
+        self.stack.setCurrentWidget(self.exporter)
+
+    @Slot(object)
+    def _export(self, wanted: Wanted) -> None:
+        task = self._begin(export_file(self._process, wanted))
+        self._storing = True
+        task.progressed.connect(self.exporter.show_progress)
+        task.done.connect(self._exported)
+
+    @Slot(object)
+    def _exported(self, words: str) -> None:
+        self._task, self._storing = None, False
+        self._show_records()
+        self._lab.message.emit(words)
+
+    # Both
+
     @Slot(str)
     def _failed(self, reason: str) -> None:
         self._task, self._storing = None, False
@@ -239,6 +283,10 @@ class DataPane(QWidget):
         else:
             self._end()
             self._show_records()
+
+    @Slot()
+    def _rest(self) -> None:
+        self._process.rest()
 
     def _begin(self, work: Work) -> Background:
         self._end()

@@ -183,6 +183,7 @@ class DatasetView(QWidget):
         for widget in (self.name, self.new_name):
             head.addWidget(widget)
         head.addWidget(self.rename)
+        head.addWidget(self.export)
         head.addWidget(self.delete)
         head.addStretch(1)
         for button in reversed(self.uses):
