@@ -243,7 +243,9 @@ def remove_orphans(connection: Connection) -> None:
 
 def unsure(filters: Filters) -> bool:
     """Whether the index lets through too much: it knows words, not what stands between or beside them."""
-    return any(quoted or not term.isalnum() or _unspaced(term) for term, quoted in filters.terms)
+    return any(
+        quoted or not term.isalnum() or _unspaced(term) or len(_tokens(term)) != 1 for term, quoted in filters.terms
+    )
 
 
 def _match(filters: Filters) -> str:
