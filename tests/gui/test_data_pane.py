@@ -174,8 +174,11 @@ def test_what_a_data_set_is_good_for_leads_to_the_pane(qtbot: QtBot, pane: DataP
     with qtbot.waitSignal(lab.pane_asked) as asked:
         qtbot.mouseClick(pane.view.uses[0], Qt.MouseButton.LeftButton)
     assert asked.args == ["reward", {"dataset": "pairs"}]
+    with qtbot.waitSignal(lab.pane_asked) as asked:
+        qtbot.mouseClick(pane.view.uses[1], Qt.MouseButton.LeftButton)
+    assert asked.args == ["rank", {"dataset": "pairs"}]
     pane.select("talks")
-    assert [button.isVisible() for button in pane.view.uses] == [True, False]
+    assert [button.isVisible() for button in pane.view.uses] == [True, False, False]
     with qtbot.waitSignal(lab.pane_asked) as asked:
         qtbot.mouseClick(pane.view.uses[0], Qt.MouseButton.LeftButton)
     assert asked.args == ["sft", {"dataset": "talks"}]

@@ -164,3 +164,16 @@ def test_another_data_set_is_shown_without_the_filters_of_the_last(
     assert view.bar.search.text() == ""
     assert view.table.model().rowCount() == 40
     assert not view.bar.kind.isVisible(), "all are pairs"
+
+
+def test_a_large_data_set_is_indexed_behind_and_found_in(qtbot: QtBot, pane: DataPane, project: Project) -> None:
+    with project.store.new_dataset("large", "lab", "prompt") as writer:
+        writer.add(PromptOnly(prompt=prompt(n)) for n in range(6000))
+    pane.refresh()
+    pane.select("large")
+    view = pane.view.records
+    qtbot.waitUntil(lambda: project.store.search_ready("large"), timeout=20_000)
+    qtbot.waitUntil(lambda: not view.bar.indexing.isVisible())
+    qtbot.keyClicks(view.bar.search, "5999")
+    wait_for_matches(qtbot, view, "1 match")
+    assert numbers(view) == ["6,000"]

@@ -29,10 +29,10 @@ _PROBLEMS = 1_000
 _NAME_SHOWN = 32
 
 _USES: dict[str, tuple[tuple[str, str], ...]] = {
-    "pair": (("reward", "Train a reward model on this"), ("sft", "Fine-tune on this")),
-    "ranking": (("reward", "Train a reward model on this"),),
-    "rated": (("reward", "Train a reward model on this"),),
-    "candidates": (("ppo", "Use these prompts for PPO"),),
+    "pair": (("reward", "Train a reward model on this"), ("rank", "Rank"), ("sft", "Fine-tune on this")),
+    "ranking": (("reward", "Train a reward model on this"), ("rank", "Rank")),
+    "rated": (("reward", "Train a reward model on this"), ("rank", "Rank")),
+    "candidates": (("rank", "Rank these answers"), ("ppo", "Use these prompts for PPO")),
     "demonstration": (("sft", "Fine-tune on this"),),
     "prompt": (("ppo", "Use these prompts for PPO"),),
     "unpaired": (("ppo", "Use these prompts for PPO"),),

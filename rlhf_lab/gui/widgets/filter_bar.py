@@ -58,6 +58,8 @@ class FilterBar(QWidget):
         self.more.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         theme().keep_icon(self.more, "filter")
         self.matches = PlainLabel(role="muted")
+        self.indexing = PlainLabel(role="caption")
+        self.indexing.setToolTip("Until it is made, a search reads every record. It goes on while you work.")
         self.split = _choice("Split", _SPLITS)
         self.source = _choice("Source", [])
         self.kind = _choice("Kind", [])
@@ -114,6 +116,11 @@ class FilterBar(QWidget):
         """How many were found, or that the search goes on."""
         self.matches.setText(text)
 
+    def say_indexing(self, text: str) -> None:
+        """How far the search index is; "" when there is nothing to wait for."""
+        self.indexing.setText(text)
+        self.indexing.setVisible(bool(text))
+
     def wait_no_longer(self) -> None:
         """Forget a change that was not told yet."""
         self._pause.stop()
@@ -161,6 +168,7 @@ class FilterBar(QWidget):
         upper.addWidget(self.matches)
         upper.addWidget(self.clear)
         upper.addStretch(1)
+        upper.addWidget(self.indexing)
         self.tools.setSpacing(4)
         upper.addLayout(self.tools)
         self._row = QWidget()

@@ -2,7 +2,6 @@
 
 from array import array
 from collections.abc import Sequence
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QModelIndex, Qt, Signal, Slot
@@ -20,8 +19,7 @@ from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.records import AnyRecord
 from rlhf_lab.gui.background import Background, Work
 from rlhf_lab.gui.lab import Lab
-from rlhf_lab.gui.models.answers import answers
-from rlhf_lab.gui.models.records_table import PAGE, RecordsTable
+from rlhf_lab.gui.models.records_table import RecordsTable
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.filter_bar import FilterBar
 from rlhf_lab.gui.widgets.reading_view import ReadingView
@@ -34,7 +32,8 @@ if TYPE_CHECKING:
 MOST_REMOVED = 10_000
 """Records that are deleted with one key; for more, the data set is filtered and exported, or deleted."""
 
-_SOURCES_LOOKED_AT = 5_000
+_INDEXED_FROM = 5_000
+"""Records; fewer are looked through as they are in a moment."""
 _MOST_SOURCES = 100
 _TABLE_WHILE_EDITING = 140
 """Height in pixels; the texts need the room."""
@@ -52,6 +51,7 @@ class RecordsView(QWidget):
         self._row: DatasetRow | None = None
         self._finding: Background | None = None
         self._writing: Background | None = None
+        self._indexing: Background | None = None
         self._found = array("q")
         self.bar = FilterBar()
         self.bar.changed.connect(self._find)
@@ -95,6 +95,7 @@ class RecordsView(QWidget):
         self._stop_finding()
         self.bar.show_dataset(row.kind)
         self._show_all()
+        self._index()
 
     # Records
 
@@ -143,6 +144,37 @@ class RecordsView(QWidget):
     def _all_found(self, _: object) -> None:
         if self.sender() is self._finding:
             self.bar.say("1 match" if len(self._found) == 1 else f"{len(self._found):,} matches")
+
+    def _index(self) -> None:
+        """Make searching fast, behind; a data set that is left waits until it is shown again."""
+        assert self._row is not None
+        if self._indexing is not None:
+            self._indexing.cancel()
+        self._indexing = None
+        self.bar.say_indexing("")
+        if self._row.records >= _INDEXED_FROM:
+            self._indexing = self._lab.in_background(_indexing(self._row.name))
+            self._indexing.progressed.connect(self._index_grew)
+            self._indexing.done.connect(self._indexed)
+            self._indexing.failed.connect(self._not_indexed)
+
+    @Slot(object, object)
+    def _index_grew(self, done: int, total: int) -> None:
+        if self.sender() is self._indexing and total:
+            self.bar.say_indexing(f"Search index: {100 * done // total}%" if done < total else "")
+
+    @Slot(object)
+    def _indexed(self, _: object) -> None:
+        if self.sender() is self._indexing:
+            self.bar.say_indexing("")
+            self._indexing = None
+
+    @Slot(str)
+    def _not_indexed(self, reason: str) -> None:
+        if self.sender() is self._indexing:
+            self._indexing = None
+            self.bar.say_indexing("")
+            self._lab.message.emit(f"Searching stays slow, since the index could not be made. {reason}")
 
     @Slot()
     def _look_for_sources(self) -> None:
@@ -299,12 +331,19 @@ class RecordsView(QWidget):
 
 
 def _sources(name: str) -> Work:
-    """Work for `Lab.in_background`: the data set, and who wrote the answers of its first records."""
+    """Work for `Lab.in_background`: the data set, and who wrote answers, most first."""
 
     def work(store: "Store", task: Background) -> tuple[str, list[str]]:
-        records = islice(store.records(name), _SOURCES_LOOKED_AT)
-        seen = {answer.source for record in records if not task.cancelled() for answer in answers(record)}
-        return name, sorted(seen - {""})[:_MOST_SOURCES]
+        return name, [source for source, _ in store.sources(name) if source][:_MOST_SOURCES]
+
+    return work
+
+
+def _indexing(name: str) -> Work:
+    """Work for `Lab.in_background`: make the search index; progress in records."""
+
+    def work(store: "Store", task: Background) -> bool:
+        return store.build_search(name, task.progressed.emit, task.cancelled)
 
     return work
 
@@ -313,12 +352,10 @@ def _finding(name: str, filters: "Filters") -> Work:
     """Work for `Lab.in_background`: parts are ids of the records that pass, in order."""
 
     def work(store: "Store", task: Background) -> None:
-        after = None
-        while not task.cancelled():
-            ids = [row.id for row in store.page(name, after, PAGE, filters)]
-            if not ids:
+        for ids in store.find(name, filters):
+            if task.cancelled():
                 return
-            task.part.emit(array("q", ids))
-            after = ids[-1]
+            if ids:
+                task.part.emit(ids)
 
     return work
