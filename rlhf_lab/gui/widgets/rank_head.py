@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QKeySequence
+from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QButtonGroup, QComboBox, QHBoxLayout, QPushButton, QToolButton, QWidget
 
 from rlhf_lab.gui.models.rank_words import FRESH, QUEUES
@@ -56,7 +56,8 @@ class RankHead(QWidget):
         self.guidelines.setCheckable(True)
         self.guidelines.setAccessibleName("Guidelines")
         keys = QKeySequence("Ctrl+G")
-        self.guidelines.setShortcut(keys)
+        # Not the button's own shortcut, which acts 100 ms later, after showing itself pressed.
+        QShortcut(keys, self, self.guidelines.click)
         shown = keys.toString(QKeySequence.SequenceFormat.NativeText)
         self.guidelines.setToolTip(f"What to look at when ranking this data set ({shown})")
         theme().keep_icon(self.guidelines, "guidelines")

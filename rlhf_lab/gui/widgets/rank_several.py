@@ -2,7 +2,7 @@
 
 from PySide6.QtCore import QEvent, QObject, QPoint, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent
-from PySide6.QtWidgets import QApplication, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from rlhf_lab.gui.models.rank_levels import Levels
 from rlhf_lab.gui.models.rank_words import LETTERS
@@ -33,6 +33,7 @@ class SeveralBoard(QWidget):
         super().__init__()
         self.levels = Levels(0)
         self._lifted: int | None = None
+        self._missing = ""
         self._before: tuple[int | None, ...] = ()
         self._pressed: tuple[int, QPoint] | None = None
         self._dragged: int | None = None
@@ -48,7 +49,7 @@ class SeveralBoard(QWidget):
         self.equal.clicked.connect(lambda: self._give("tie", (1,) * len(self.levels)))
         self.bad.clicked.connect(lambda: self._give("both_bad", ()))
         self.submit.clicked.connect(self._submit)
-        self._ghost = QLabel(self)
+        self._ghost = PlainLabel(parent=self)
         self._ghost.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self._ghost.hide()
         self._lay_out()
@@ -56,7 +57,7 @@ class SeveralBoard(QWidget):
     def show_item(self, item: Item) -> None:
         """Show the answers; an undone ranking stands on the ladder again."""
         self._end_drag()
-        self._lifted = None
+        self._lifted, self._missing = None, ""
         self.levels = Levels(len(item.answers))
         if item.before is not None and item.before.ranks:
             self.levels.restore(item.by_place(item.before.ranks))
@@ -75,6 +76,7 @@ class SeveralBoard(QWidget):
         key, at = Qt.Key(event.key()), self._focused()
         if event.modifiers() not in _PLAIN:
             return False
+        self._missing = ""
         if self._lifted is not None and self._take_lifted(key):
             return True
         if key in _DIGITS and at is not None:
@@ -140,12 +142,11 @@ class SeveralBoard(QWidget):
     def _submit(self) -> None:
         ranks = self.levels.ranks()
         if ranks is None:
-            missing = ", ".join(LETTERS[answer] for answer in self.levels.unranked())
+            self._missing = ", ".join(LETTERS[answer] for answer in self.levels.unranked())
             self._focus(self.levels.unranked()[0])
-            self.hint.setText(f"Not ranked yet: {missing}. Every answer needs a rank; equal ranks are fine.")
-            self.hint.set_role("warn")
-            return
-        self._give("ranked", ranks)
+            self._show()
+        else:
+            self._give("ranked", ranks)
 
     def _give(self, verdict: str, ranks: tuple[int, ...]) -> None:
         self.verdict_given.emit(verdict, ranks, 1)
@@ -218,9 +219,11 @@ class SeveralBoard(QWidget):
             card.rank.show_text("" if level is None else str(level), strong=True)
             card.set_lifted(answer == self._lifted)
         self.ladder.show_levels(self.levels, self._focused(), self._lifted)
-        lifted = self._lifted is not None
-        self.hint.setText(_LIFTED_HINT.format(letter=LETTERS[self._lifted or 0]) if lifted else _HINT)
-        self.hint.set_role("caption")
+        hint = _HINT if self._lifted is None else _LIFTED_HINT.format(letter=LETTERS[self._lifted])
+        if self._missing:
+            hint = f"Not ranked yet: {self._missing}. Every answer needs a rank; equal ranks are fine."
+        self.hint.setText(hint)
+        self.hint.set_role("warn" if self._missing else "caption")
 
     def _focused(self) -> int | None:
         return next((n for n, card in enumerate(self.cards) if card.view.hasFocus()), None)
