@@ -6,17 +6,12 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.core.records import AnyRecord, Completion, Demonstration, Message, Pair, Prompt, PromptOnly, Unpaired
-from rlhf_lab.data.export import export
 from rlhf_lab.data.importer import import_files
 from rlhf_lab.data.source import ImportCancelled
 from rlhf_lab.store import Store
@@ -156,54 +151,3 @@ def test_real_files(name: str, store: Store) -> None:
     stored = next(store.records(result.name)).model_dump_json()
     said = source[0].get("output") or source[0].get("messages", [{}])[-1].get("content") or source[0]["chosen"]["value"]
     assert json.dumps(said, ensure_ascii=False) in stored
-
-
-FILLED = st.text(min_size=1).filter(lambda text: not text.isspace() and "\0" not in text)
-PROMPT = st.builds(
-    lambda turns, last: Prompt(messages=(*turns, Message(role="user", content=last))),
-    st.lists(st.builds(Message, role=st.sampled_from(["user", "assistant"]), content=FILLED), max_size=2),
-    FILLED,
-)
-COMMON = {
-    "prompt": PROMPT,
-    "split": st.sampled_from(["train", "heldout"]),
-    "tags": st.dictionaries(FILLED, FILLED | st.integers(-9, 9) | st.booleans(), max_size=2),
-}
-COMPLETION = st.builds(Completion, text=FILLED, source=st.text(max_size=5))
-RECORDS: st.SearchStrategy[AnyRecord] = st.one_of(
-    st.builds(PromptOnly, **COMMON),
-    st.builds(Demonstration, completion=COMPLETION, **COMMON),
-    st.builds(Unpaired, completion=COMPLETION, label=st.booleans(), **COMMON),
-    st.builds(
-        Pair,
-        chosen=COMPLETION,
-        rejected=COMPLETION,
-        tie=st.booleans(),
-        margin=st.none() | st.floats(allow_nan=False, allow_infinity=False),
-        **COMMON,
-    ).filter(lambda pair: pair.chosen.text != pair.rejected.text),
-)
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.lists(RECORDS, min_size=1, max_size=5, unique_by=lambda record: record.prompt.text))
-def test_what_is_exported_is_imported_unchanged(records: list[AnyRecord]) -> None:
-    with tempfile.TemporaryDirectory() as folder, Store.open(Path(folder) / "lab.sqlite") as store:
-        with store.new_dataset("first", "test", "mixed") as writer:
-            writer.add(records)
-        file = Path(folder) / "second.jsonl"
-        assert export(store, "first", file).records == len(records)
-        (result,) = import_files([file], store)
-        assert result.problems == []
-        assert list(store.records("second")) == records
-
-
-def test_an_export_that_fails_leaves_no_file(store: Store, tmp_path: Path) -> None:
-    import_files([pairs_file(tmp_path / "a.jsonl", 5)], store)
-    with pytest.raises(LabError, match="cannot be written"):
-        export(store, "a", tmp_path / "missing" / "out.jsonl")
-    with pytest.raises(LabError, match="no data set named 'b'"):
-        export(store, "b", tmp_path / "out.jsonl")
-    assert sorted(path.name for path in tmp_path.glob("*out*")) == []
-    train = export(store, "a", tmp_path / "out.jsonl", split="train").records
-    assert train == len((tmp_path / "out.jsonl").read_bytes().splitlines())
