@@ -48,10 +48,10 @@ class Badge(QWidget):
         theme().changed.connect(self.update)
 
     def show_text(self, text: str, *, strong: bool = False) -> None:
-        """Show another one; a strong one is filled with the accent colour."""
-        self._text, self._strong = text, strong
-        self.setVisible(bool(text))
-        self.update()
+        """Show another one, or "" for none; a strong one is filled with the accent colour."""
+        if (text, strong) != (self._text, self._strong):
+            self._text, self._strong = text, strong
+            self.update()
 
     @property
     def text(self) -> str:
@@ -68,9 +68,10 @@ class Badge(QWidget):
         return self.sizeHint()
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """See `QWidget.paintEvent`."""
+        """An empty one keeps its place, so that nothing has to be laid out anew."""
+        if not self._text:
+            return
         painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         side = self.sizeHint().width()
         box = QRectF((self.width() - side) / 2, (self.height() - side) / 2, side, side)
         draw_badge(painter, box, self._text, self.font(), strong=self._strong, round=self._round)

@@ -34,6 +34,7 @@ class SeveralBoard(QWidget):
         self.levels = Levels(0)
         self._lifted: int | None = None
         self._missing = ""
+        self._arranged = 0
         self._before: tuple[int | None, ...] = ()
         self._pressed: tuple[int, QPoint] | None = None
         self._dragged: int | None = None
@@ -232,7 +233,9 @@ class SeveralBoard(QWidget):
         self.cards[answer].view.setFocus(Qt.FocusReason.TabFocusReason)
 
     def _arrange(self, answers: int) -> None:
-        columns = _COLUMNS[answers]
+        if answers == self._arranged:
+            return
+        self._arranged, columns = answers, _COLUMNS[answers]
         for place, card in enumerate(self.cards):
             self._grid.addWidget(card, place // columns, place % columns)
             card.setVisible(place < answers)
