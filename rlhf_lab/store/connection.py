@@ -46,11 +46,15 @@ class Connection:
         self._synchronous = synchronous
         with in_words(path):
             try:
-                # SQLite gives its -wal and -shm files the permissions of the database itself.
-                os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-            except PermissionError:
+                # SQLite gives its -wal and -shm files the permissions of the database itself. Never open one that is
+                # there: closing it again would give up the locks of this process's other connections, and another
+                # process that leaves would then believe to be the last, and take the log away.
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+            except FileExistsError:
                 if not path.is_file():
-                    raise LabError(f"{path} cannot be made: no permission. Choose another project folder.") from None
+                    raise LabError(f"{path} is no file. Choose another project folder.") from None
+            except PermissionError:
+                raise LabError(f"{path} cannot be made: no permission. Choose another project folder.") from None
             except OSError as error:
                 raise LabError(f"{path} cannot be opened: {error.strerror}. Choose another project folder.") from error
             self._sqlite = sqlite3.connect(path, timeout=busy_ms / 1000, isolation_level=None)
