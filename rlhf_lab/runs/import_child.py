@@ -19,7 +19,7 @@ from typing import IO, Any
 from pydantic import TypeAdapter
 
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.data import export, importer, preview
+from rlhf_lab.data import export, importer, preview, statistics
 from rlhf_lab.data.mapping import Mapping, NeedsMapping
 from rlhf_lab.data.source import ImportCancelled
 from rlhf_lab.runs import host
@@ -28,6 +28,7 @@ from rlhf_lab.store import Store
 _PREVIEW = TypeAdapter(preview.Preview)
 _RESULTS = TypeAdapter(list[importer.ImportResult])
 _EXPORTED = TypeAdapter(export.ExportResult)
+_STATISTICS = TypeAdapter(statistics.DatasetStatistics)
 _MAPPING = TypeAdapter(Mapping | None)
 _LONGEST_CELL = 500
 
@@ -132,6 +133,18 @@ def _met(request: AnyMapping[str, Any], desk: Desk, database: Path) -> bytes:
                     cancelled=desk.cancelled,
                 )
             return _EXPORTED.dump_json(exported)
+        case "statistics":
+            with Store.open(database) as store:
+                counted = statistics.statistics_of(store.records(request["name"]), cancelled=desk.cancelled)
+            if desk.cancelled():
+                raise ImportCancelled("The counting was cancelled.")
+            return _STATISTICS.dump_json(counted)
+        case "index":
+            with Store.open(database) as store:
+                ready = store.build_search(request["name"], desk.progress, desk.cancelled)
+            if desk.cancelled():
+                raise ImportCancelled("The index was left as far as it was.")
+            return b"true" if ready else b"false"
     raise LabError(f"The import process does not know how to {request['op']!r}.")
 
 

@@ -1,4 +1,4 @@
-"""The client of the data process: preview, import and export beside a window that stays at 60 frames. No Qt.
+"""The client of the data process: import, export and counting beside a window that stays at 60 frames. No Qt.
 
 Its methods are those of `rlhf_lab.data`, and block: call them in a thread. A cancel is heard within a
 twentieth of a second; what an import had stored by then is removed by the child, which outlives this object
@@ -27,6 +27,7 @@ from rlhf_lab.data.importer import ImportResult, Progress
 from rlhf_lab.data.mapping import Mapping, NeedsMapping
 from rlhf_lab.data.preview import Preview
 from rlhf_lab.data.source import ImportCancelled
+from rlhf_lab.data.statistics import DatasetStatistics
 from rlhf_lab.runs import host
 
 ENTRY = (sys.executable, "-m", "rlhf_lab.runs.import_child")
@@ -34,6 +35,7 @@ ENTRY = (sys.executable, "-m", "rlhf_lab.runs.import_child")
 _PREVIEW = TypeAdapter(Preview)
 _RESULTS = TypeAdapter(list[ImportResult])
 _EXPORTED = TypeAdapter(ExportResult)
+_STATISTICS = TypeAdapter(DatasetStatistics)
 _HEARD_S = 0.05
 _PATIENCE_S = 0.4
 """A cancelled child that has not said so by then is killed."""
@@ -88,6 +90,16 @@ class Importing:
         """See `rlhf_lab.data.export.export`."""
         wish = {"name": name, "path": str(path), "form": form, "split": split, "escape_formulas": escape_formulas}
         return _EXPORTED.validate_python(self._ask("export", wish, None, progress, cancelled))
+
+    def statistics(self, name: str, *, cancelled: Callable[[], bool] | None = None) -> DatasetStatistics:
+        """See `rlhf_lab.data.statistics.statistics_of`, of all records of a data set."""
+        return _STATISTICS.validate_python(self._ask("statistics", {"name": name}, None, None, cancelled))
+
+    def build_search(
+        self, name: str, *, progress: Progress | None = None, cancelled: Callable[[], bool] | None = None
+    ) -> bool:
+        """See `rlhf_lab.store.store.Store.build_search`."""
+        return bool(self._ask("index", {"name": name}, None, progress, cancelled))
 
     def close(self) -> None:
         """End the child once it has removed what was cancelled; does not wait for that."""

@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.records import AnyRecord
 from rlhf_lab.gui.background import Background, Work
+from rlhf_lab.gui.data_process import DataProcess
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.records_table import RecordsTable
 from rlhf_lab.gui.theme import theme
@@ -52,6 +53,8 @@ class RecordsView(QWidget):
         self._finding: Background | None = None
         self._writing: Background | None = None
         self._indexing: Background | None = None
+        self._process = DataProcess(lab.project.store.path)
+        lab.closing.connect(self._rest)
         self._found = array("q")
         self.bar = FilterBar()
         self.bar.changed.connect(self._find)
@@ -149,14 +152,21 @@ class RecordsView(QWidget):
         """Make searching fast, behind; a data set that is left waits until it is shown again."""
         assert self._row is not None
         if self._indexing is not None:
+            self._indexing.failed.disconnect()  # that it was cancelled is no news
             self._indexing.cancel()
         self._indexing = None
         self.bar.say_indexing("")
         if self._row.records >= _INDEXED_FROM:
-            self._indexing = self._lab.in_background(_indexing(self._row.name))
+            self._indexing = self._lab.in_background(_indexing(self._process, self._row.name))
             self._indexing.progressed.connect(self._index_grew)
             self._indexing.done.connect(self._indexed)
             self._indexing.failed.connect(self._not_indexed)
+
+    @Slot()
+    def _rest(self) -> None:
+        if self._indexing is not None:
+            self._indexing.failed.disconnect()
+        self._process.rest()
 
     @Slot(object, object)
     def _index_grew(self, done: int, total: int) -> None:
@@ -339,11 +349,16 @@ def _sources(name: str) -> Work:
     return work
 
 
-def _indexing(name: str) -> Work:
-    """Work for `Lab.in_background`: make the search index; progress in records."""
+def _indexing(process: DataProcess, name: str) -> Work:
+    """Work for `Lab.in_background`: make the search index where it is missing; progress in records."""
 
-    def work(store: "Store", task: Background) -> bool:
-        return store.build_search(name, task.progressed.emit, task.cancelled)
+    def work(store: "Store", task: Background) -> None:
+        if store.search_ready(name):
+            return
+        # In a thread of the window's process it would take the GIL from every repaint.
+        with process.use() as data:
+            data.build_search(name, progress=task.progressed.emit, cancelled=task.cancelled)
+        process.rest()
 
     return work
 

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from rlhf_lab.gui.background import Background, Work
+from rlhf_lab.gui.data_process import DataProcess
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.answers import KIND_WORDS
 from rlhf_lab.gui.theme import theme
@@ -42,6 +43,8 @@ class StatisticsView(QWidget):
         self._row: DatasetRow | None = None
         self._counted: DatasetRow | None = None
         self._task: Background | None = None
+        self._process = DataProcess(lab.project.store.path)
+        lab.closing.connect(self._rest)
         self.doing = PlainLabel(role="muted")
         self.bar = QProgressBar()
         self.bar.setRange(0, 0)
@@ -169,7 +172,7 @@ class StatisticsView(QWidget):
         self.doing.show()
         self.bar.show()
         self._counted = self._row
-        self._task = self._lab.in_background(_counting(self._row.name))
+        self._task = self._lab.in_background(_counting(self._process, self._row.name))
         self._task.done.connect(self._done)
         self._task.failed.connect(self._failed)
 
@@ -185,6 +188,10 @@ class StatisticsView(QWidget):
             self._task = self._counted = None
             self.bar.hide()
             self.doing.setText(reason)
+
+    @Slot()
+    def _rest(self) -> None:
+        self._process.rest()
 
     def _stop(self) -> None:
         if self._task is not None:
@@ -330,12 +337,13 @@ def _share(count: int, of: int) -> str:
     return f"{count / of:.0%} of all" if of else ""
 
 
-def _counting(name: str) -> Work:
+def _counting(process: DataProcess, name: str) -> Work:
     """Work for `Lab.in_background`: a `DatasetStatistics`."""
 
     def work(store: "Store", task: Background) -> "DatasetStatistics":
-        from rlhf_lab.data.statistics import statistics_of
-
-        return statistics_of(store.records(name), cancelled=task.cancelled)
+        with process.use() as data:
+            found = data.statistics(name, cancelled=task.cancelled)
+        process.rest()
+        return found
 
     return work
