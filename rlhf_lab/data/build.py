@@ -169,8 +169,8 @@ class Builder:
     """Makes records; the split follows from the prompt alone, so that it is the same in every import.
 
     ``rating`` is the one that counts where answers have several. ``system`` goes before every prompt; the
-    reader of mapped columns sets it for each row. ``ties`` and ``left_out`` count what is no problem, but
-    must be said.
+    reader of mapped columns sets it for each row. ``ties`` and ``left_out`` count what is no problem of a
+    row, but must be said.
     """
 
     def __init__(self, heldout: float, rating: str = "") -> None:

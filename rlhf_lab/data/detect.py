@@ -190,15 +190,16 @@ def _with_ratings(found: Detected, rows: Sequence[Row]) -> Detected:
 
 
 def _json_columns(rows: Sequence[Row]) -> tuple[str, ...]:
-    """Columns all of whose texts are JSON lists or objects."""
+    """Columns of text nine tenths of whose cells are JSON lists or objects: a few may be broken."""
     parser = JsonText()
-    names = dict.fromkeys(name for row in rows for name in row)
-    return tuple(
-        name
-        for name in names
-        if (cells := [row[name] for row in rows if row.get(name) not in (None, "")])
-        and all(isinstance(cell, str) and not isinstance(_value(cell, parser), str) for cell in cells)
-    )
+    found = []
+    for name in dict.fromkeys(name for row in rows for name in row):
+        cells = [row[name] for row in rows if row.get(name) not in (None, "")]
+        if cells and all(isinstance(cell, str) for cell in cells):
+            read = sum(not isinstance(_value(cell, parser), str) for cell in cells)
+            if read and read >= 0.9 * len(cells):
+                found.append(name)
+    return tuple(found)
 
 
 def _decoded(row: Row, columns: Sequence[str], parser: JsonText) -> Row:

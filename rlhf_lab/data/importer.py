@@ -1,6 +1,7 @@
 """Import: each file becomes one data set, whole or not at all; what could not be read is listed by line."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -193,16 +194,18 @@ class Rows:
         self._detected = detected
         self._build = Builder(heldout, detected.rating)
         self._seen = Duplicates()
+        self._ties = 0
+        self._left_out: Counter[str] = Counter()
 
     @property
     def note(self) -> str:
         """What must be said of the records read so far: ties, repetitions, and what was left out of them."""
         said = []
-        if self._build.ties:
-            said.append(f"Records with ties (equally good answers): {self._build.ties:,}.")
+        if self._ties:
+            said.append(f"Records with ties (equally good answers): {self._ties:,}.")
         if self._seen.repeated:
             said.append(f"Records that repeat an earlier one: {self._seen.repeated:,}.")
-        left_out = [f"{count:,} {what}" for what, count in self._build.left_out.items() if count]
+        left_out = [f"{count:,} {what}" for what, count in self._left_out.items() if count]
         if left_out:
             said.append(f"Left out: {'; '.join(left_out)}.")
         return " ".join(said)
@@ -221,6 +224,8 @@ class Rows:
             if line.flaw:
                 yield Problem(line.number, line.flaw)
                 continue
+            build.ties = 0
+            build.left_out.clear()
             try:
                 records = read(line.row, build)
             except Unreadable as found:
@@ -229,6 +234,9 @@ class Rows:
             except ValidationError as error:
                 yield Problem(line.number, _short(error.errors(include_url=False)[0]["msg"]))
                 continue
+            self._ties += build.ties
+            if build.left_out:
+                self._left_out.update(build.left_out)
             for record in records:
                 try:
                     check(record)

@@ -146,4 +146,6 @@ def kind_of(value: object) -> str:
         return "a number"
     if isinstance(value, str):
         return "text"
+    if isinstance(value, bytes):
+        return "bytes"
     return "a list" if isinstance(value, list) else "an object"

@@ -3,6 +3,7 @@
 from rlhf_lab.core.records import Completion, Message, Pair, Tag
 from rlhf_lab.data.build import Builder, Unreadable, split_last, turns, unreadable, word
 from rlhf_lab.data.families.family import Family, is_list
+from rlhf_lab.data.json_text import JsonFlaw, JsonText
 from rlhf_lab.data.rows import Row
 
 _TIES = {"tie": False, "tie (bothbad)": True, "tie (both bad)": True, "bothbad": True}
@@ -30,10 +31,15 @@ def _read(row: Row, build: Builder) -> Pair:
 
 
 def _only(row: Row, column: str) -> str:
-    """The one text of a list of turns; the table holds those of several turns apart from their questions."""
+    """The one text of a list of turns, which is JSON text in the table; several turns are apart from their questions."""
     value = row.get(column)
     if isinstance(value, str):
-        return value
+        if not value.startswith("["):
+            return value
+        try:
+            value = JsonText().read(value)
+        except JsonFlaw as flaw:
+            raise Unreadable(f"{column}: {flaw}") from None
     if not isinstance(value, list):
         unreadable(column, value, "a list of texts")
     if len(value) != 1:
