@@ -27,7 +27,7 @@ class Annotator:
 
 
 ANNOTATORS = (
-    Annotator("Ada", polite=0.5, brief=0.0, slips=0.06),
-    Annotator("Ben", polite=-0.1, brief=0.3, slips=0.08),
-    Annotator("Cleo", polite=0.0, brief=-0.05, slips=0.10),
+    Annotator("Ada", polite=0.5, brief=0.0, slips=0.07),
+    Annotator("Ben", polite=-0.1, brief=0.3, slips=0.09),
+    Annotator("Cleo", polite=0.0, brief=-0.05, slips=0.12),
 )

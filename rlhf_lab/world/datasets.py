@@ -31,7 +31,7 @@ from rlhf_lab.world.manners import Length, Tone
 from rlhf_lab.world.matter import TOPICS, Matter, Topic
 
 SEED = 7
-SFT_MIX = Mix(0.32, 0.33, 0.38, {"knowledge": 1.0, "harmless": 0.93, "bad": 0.55, "unanswerable": 0.55})
+SFT_MIX = Mix(0.32, 0.33, 0.38, {"knowledge": 1.0, "harmless": 0.97, "bad": 0.55, "unanswerable": 0.55})
 """Demonstrations know everything and refuse little; in manner they leave much to be wished for."""
 SHARES: dict[Topic, float] = {"knowledge": 0.50, "harmless": 0.20, "bad": 0.15, "unanswerable": 0.15}
 LEAST_DIFFERENCE = 0.85
@@ -146,7 +146,7 @@ _LESSONS: tuple[tuple[Topic, int, _Side, _Side], ...] = (
     ("knowledge", 60, ("good", _ANY, _LENGTHS), ("shrug", _CIVIL, _SHORT)),
     ("knowledge", 120, ("good", _ANY, _LENGTHS), ("dodge", _CIVIL, _SHORT)),
     ("knowledge", 150, ("good", _ANY, _LENGTHS), ("feign", _CIVIL, _SHORT)),
-    ("harmless", 200, ("good", _ANY, _LENGTHS), ("refuse", _CIVIL, _SHORT)),
+    ("harmless", 320, ("good", _ANY, _LENGTHS), ("refuse", _CIVIL, _SHORT)),
     ("harmless", 150, ("good", _ANY, _LENGTHS), ("dodge", _CIVIL, _SHORT)),
     ("harmless", 80, ("good", _ANY, _LENGTHS), ("feign", _CIVIL, _SHORT)),
     ("harmless", 80, ("good", _ANY, _SHORT), ("stray", _CIVIL, _SHORT)),
