@@ -79,11 +79,10 @@ class Browse:
             return
         low, high = ids_of(dataset)
         ((last,),) = self._connection.rows("SELECT max(id) FROM records WHERE id >= ? AND id < ?", (low, high))
-        where, values = conditions(dataset, filters)
         for start in range(low, (low if last is None else last + 1), _SCANNED):
-            part = {"start": start, "end": start + _SCANNED}
-            sql = f"SELECT id FROM records WHERE {where} AND id >= :start AND id < :end ORDER BY id"
-            yield array("q", (key for (key,) in self._connection.rows(sql, values | part)))
+            where, values = conditions(dataset, filters, low=start, high=start + _SCANNED)
+            rows = self._connection.rows(f"SELECT id FROM records WHERE {where} ORDER BY id", values)
+            yield array("q", (key for (key,) in rows))
 
     def sources(self, name: str) -> list[tuple[str, int]]:
         dataset = self._id(name)
@@ -123,10 +122,10 @@ class Browse:
         return dataset_id(self._connection, name)
 
     def _rows(self, dataset: int, after: int | None, limit: int, skip: int, filters: Filters) -> list[Row]:
-        where, values = conditions(dataset, filters)
+        where, values = conditions(dataset, filters, low=None if after is None else after + 1)
         rows = self._connection.rows(
-            f"SELECT id, body FROM records WHERE {where} AND id > :after ORDER BY id LIMIT :limit OFFSET :skip",
-            {**values, "after": -1 if after is None else after, "limit": limit, "skip": skip},
+            f"SELECT id, body FROM records WHERE {where} ORDER BY id LIMIT :limit OFFSET :skip",
+            {**values, "limit": limit, "skip": skip},
         )
         return [Row(key, load_record(body)) for key, body in rows]
 

@@ -81,10 +81,21 @@ EDITED = "SELECT record FROM edits WHERE dataset = :dataset AND undone = 0 AND a
 JUDGED = "SELECT record FROM verdicts WHERE dataset = :dataset AND state = 'live'"
 
 
-def conditions(dataset: int, filters: Filters) -> tuple[str, dict[str, Any]]:
-    """SQL that holds for a row of ``records`` that the filters let through, and its parameters."""
+def conditions(
+    dataset: int, filters: Filters, *, low: int | None = None, high: int | None = None
+) -> tuple[str, dict[str, Any]]:
+    """SQL that holds for a row of ``records`` that the filters let through, and its parameters.
+
+    Of the ids from ``low`` to below ``high`` alone, where given. They have to be given here: of two lower
+    bounds, SQLite searches by the one that it comes to first, and looks at all rows from there on.
+    """
+    first, end = dataset << ID_BITS, (dataset + 1) << ID_BITS
     parts = ["id >= :low", "id < :high"]
-    values: dict[str, Any] = {"dataset": dataset, "low": dataset << ID_BITS, "high": (dataset + 1) << ID_BITS}
+    values: dict[str, Any] = {
+        "dataset": dataset,
+        "low": first if low is None else max(first, low),
+        "high": end if high is None else min(end, high),
+    }
     for name, part in (
         ("split", "split = :split"),
         ("kind", "kind = :kind"),
