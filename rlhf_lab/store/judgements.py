@@ -87,6 +87,7 @@ class Judgements:
 
     def verdicts(self, dataset: str, who: str | None) -> Iterator[tuple[int, Judgement]]:
         key, after = dataset_id(self._connection, dataset), 0
+        # By number, not by an index: that would sort all verdicts anew for each page.
         while rows := self._connection.rows(
             f"SELECT id, record, body FROM verdicts NOT INDEXED {_LIVE} AND id > :after ORDER BY id LIMIT :limit",
             {"dataset": key, "who": who, "after": after, "limit": _PAGE},

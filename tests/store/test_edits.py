@@ -1,7 +1,7 @@
 """Editing and removing records: positions and counts stay right, every step can be undone, also later."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -129,3 +129,27 @@ def test_deleting_the_data_set_leaves_nothing_of_its_history(store: Store) -> No
     store.delete_dataset("d")
     for table in ("edits", "touched", "gaps", "verdicts", "problems"):
         assert store._connection.rows(f"SELECT count(*) FROM {table}") == [(0,)]
+
+
+def test_a_look_costs_the_same_anywhere(store: Store) -> None:
+    keys = ids(store)
+    store.remove("d", keys[100:200])
+
+    def cost(look: Callable[[], object]) -> int:
+        """In hundreds of steps of SQLite's machine."""
+        steps = 0
+
+        def count() -> int:
+            nonlocal steps
+            steps += 1
+            return 0
+
+        store._connection._sqlite.set_progress_handler(count, 100)
+        look()
+        store._connection._sqlite.set_progress_handler(None, 0)
+        return steps
+
+    first, last = cost(lambda: store.page("d", limit=20)), cost(lambda: store.page("d", keys[-30], 20))
+    assert last <= first + 2
+    assert cost(lambda: store.page_at("d", 2800, 20)) <= first + 60
+    assert cost(lambda: store.page("d", keys[-30], 20, Filters(split="train"))) <= first + 10

@@ -1,5 +1,7 @@
 """Verdicts: durable, superseded and undone as one person's history, and there again after a restart."""
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -211,3 +213,20 @@ def test_a_verdict_is_seen_from_another_connection_at_once(store: Store) -> None
         assert live(other) == [(0, (1, 2))]
         assert other.undo("Ada") is not None
         assert live(store) == []
+
+
+def test_a_verdict_waits_a_little_for_another_writer_then_says_so(store: Store) -> None:
+    key = ids(store)[0]
+    store.judge("d", key, said("Ada", 1, 2))
+    blocker = sqlite3.connect(store.path, isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    with Store.open(store.path, busy_ms=50) as window:
+        start = time.perf_counter()
+        with pytest.raises(LabError, match="in use by another process"):
+            window.judge("d", key, said("Ada", 2, 1))
+        assert 0.2 < time.perf_counter() - start < 2
+        assert live(window) == [(0, (1, 2))]
+        blocker.execute("ROLLBACK")
+        blocker.close()
+        window.judge("d", key, said("Ada", 2, 1))
+        assert live(window) == [(0, (2, 1))]
