@@ -15,7 +15,7 @@ from PySide6.QtWidgets import (
 
 from rlhf_lab.gui.plots.base import LabPlot
 
-PANES = ("rank", "sft", "reward", "policy", "compare", "runs")
+PANES = ("data", "rank", "sft", "reward", "policy", "compare", "runs")
 CONTROLS = (QAbstractButton, QComboBox, QLineEdit, QPlainTextEdit, QSlider, LabPlot)
 
 

@@ -40,7 +40,7 @@ def pane(qtbot: QtBot, lab: Lab) -> Iterator[DataPane]:
 
 def open_statistics(qtbot: QtBot, pane: DataPane, name: str) -> StatisticsView:
     pane.select(name)
-    pane.view.tabs.setCurrentWidget(pane.view.statistics)
+    pane.view.tabs.setCurrentIndex(1)
     qtbot.waitUntil(pane.view.statistics.numbers["records"].isVisible)
     return pane.view.statistics
 

@@ -36,13 +36,13 @@ from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.answers import KIND_WORDS
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.dataset_view import DatasetView
-from rlhf_lab.gui.widgets.import_panel import ImportPanel
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line, plain_tip
 from rlhf_lab.gui.widgets.two_line_item import SECOND_LINE, WARNING, TwoLineItem
 
 if TYPE_CHECKING:
     from rlhf_lab.data.importer import ImportResult
     from rlhf_lab.gui.widgets.export_panel import ExportPanel
+    from rlhf_lab.gui.widgets.import_panel import ImportPanel
     from rlhf_lab.store import DatasetRow
 
 _NAME = Qt.ItemDataRole.UserRole
@@ -104,9 +104,11 @@ class DataPane(QWidget):
         self._offer_guide()
 
     @property
-    def panel(self) -> ImportPanel:
+    def panel(self) -> "ImportPanel":
         """Where an import is looked at before it is done; made when it is first needed."""
         if self._panel is None:
+            from rlhf_lab.gui.widgets.import_panel import ImportPanel
+
             self._panel = ImportPanel()
             self._panel.import_asked.connect(self._store)
             self._panel.look_asked.connect(self._look_again)

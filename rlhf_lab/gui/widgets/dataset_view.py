@@ -20,9 +20,9 @@ from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.message_bar import Message
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, PlainView, one_line, plain_tip
 from rlhf_lab.gui.widgets.records_view import RecordsView
-from rlhf_lab.gui.widgets.statistics_view import StatisticsView
 
 if TYPE_CHECKING:
+    from rlhf_lab.gui.widgets.statistics_view import StatisticsView
     from rlhf_lab.store import DatasetRow
 
 _PROBLEMS = 1_000
@@ -68,19 +68,37 @@ class DatasetView(QWidget):
         self.export = self._tool("export", "Export this data set as a file")
         self.export.clicked.connect(self._ask_export)
         self.records = RecordsView(lab)
-        self.statistics = StatisticsView(lab)
-        self.records.changed.connect(self.statistics.forget)
+        self._statistics: StatisticsView | None = None
         self.problems = PlainView()
         self.problems.setAccessibleName("Problems, by line of the file")
         self.questions = QVBoxLayout()
         self._lay_out()
+
+    @property
+    def statistics(self) -> "StatisticsView":
+        """The data set in pictures; made when it is first needed."""
+        if self._statistics is None:
+            from rlhf_lab.gui.widgets.statistics_view import StatisticsView
+
+            self._statistics = StatisticsView(self._lab)
+            self.records.changed.connect(self._statistics.forget)
+            self._pictures.layout().addWidget(self._statistics)
+            if self._row is not None:
+                self._statistics.show_dataset(self._row)
+        return self._statistics
+
+    @Slot()
+    def _open_tab(self) -> None:
+        if self.tabs.currentWidget() is self._pictures:
+            self.statistics.show()
 
     def show_dataset(self, row: "DatasetRow") -> None:
         """Show a data set from its first record on."""
         same = self._row == row
         self._row = row
         self.records.show_dataset(row)
-        self.statistics.show_dataset(row)
+        if self._statistics is not None:
+            self._statistics.show_dataset(row)
         if same:
             return
         self.name.setText(one_line(row.name, _NAME_SHOWN))
@@ -193,8 +211,12 @@ class DatasetView(QWidget):
         self.tabs.setDocumentMode(True)
         self.tabs.tabBar().setDrawBase(False)
         self.tabs.addTab(self.records, "Records")
-        self.tabs.addTab(self.statistics, "Statistics")
+        self._pictures = QWidget()
+        inside = QVBoxLayout(self._pictures)
+        inside.setContentsMargins(0, 0, 0, 0)
+        self.tabs.addTab(self._pictures, "Statistics")
         self.tabs.addTab(self.problems, "Problems")
+        self.tabs.currentChanged.connect(self._open_tab)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)

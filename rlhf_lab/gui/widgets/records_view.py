@@ -24,10 +24,10 @@ from rlhf_lab.gui.models.records_table import RecordsTable
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.filter_bar import FilterBar
 from rlhf_lab.gui.widgets.reading_view import ReadingView
-from rlhf_lab.gui.widgets.record_editor import RecordEditor
 from rlhf_lab.gui.widgets.record_list import RecordView
 
 if TYPE_CHECKING:
+    from rlhf_lab.gui.widgets.record_editor import RecordEditor
     from rlhf_lab.store import DatasetRow, Filters, Row, Store
 
 MOST_REMOVED = 10_000
@@ -65,12 +65,9 @@ class RecordsView(QWidget):
         self.table.selectionModel().currentRowChanged.connect(self._read)
         self.table.doubleClicked.connect(self._edit)
         self.reading = ReadingView()
-        self.editor = RecordEditor()
-        self.editor.saved.connect(self._save)
-        self.editor.left.connect(self._stop_editing)
+        self._editor: RecordEditor | None = None
         self.place = QStackedWidget()
         self.place.addWidget(self.reading)
-        self.place.addWidget(self.editor)
         self.edit = self._tool("rename", "Edit this record (F2)")
         self.edit.clicked.connect(self._edit)
         self.remove = self._tool("trash", "Delete the chosen records (Del); it can be undone")
@@ -86,6 +83,18 @@ class RecordsView(QWidget):
         QShortcut(QKeySequence("Ctrl+Z"), self, self._undo, context=in_view)
         QShortcut(QKeySequence("Ctrl+Shift+Z"), self, self._redo, context=in_view)
         self._lay_out()
+
+    @property
+    def editor(self) -> "RecordEditor":
+        """What takes the reading view's place while a record is edited; made when it is first needed."""
+        if self._editor is None:
+            from rlhf_lab.gui.widgets.record_editor import RecordEditor
+
+            self._editor = RecordEditor()
+            self._editor.saved.connect(self._save)
+            self._editor.left.connect(self._stop_editing)
+            self.place.addWidget(self._editor)
+        return self._editor
 
     def show_dataset(self, row: "DatasetRow") -> None:
         """Show a data set from its first record on; the one that is shown already keeps its place."""
@@ -241,7 +250,7 @@ class RecordsView(QWidget):
 
     @Slot()
     def _stop_editing(self) -> None:
-        if self.place.currentWidget() is self.editor:
+        if self.place.currentWidget() is not self.reading:
             self.place.setCurrentWidget(self.reading)
             self._split.setSizes(self._sizes)
             self.table.setFocus()
