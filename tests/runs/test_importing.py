@@ -18,6 +18,7 @@ from rlhf_lab.data.importer import import_files
 from rlhf_lab.data.mapping import Mapping, NeedsMapping
 from rlhf_lab.data.preview import preview
 from rlhf_lab.data.source import ImportCancelled
+from rlhf_lab.data.statistics import statistics_of
 from rlhf_lab.runs.importing import Importing
 from rlhf_lab.store import Store
 
@@ -72,6 +73,19 @@ def test_columns_that_fit_no_format_ask_for_a_mapping(data: Importing, tmp_path:
     assert [record.model_dump()["chosen"]["text"] for record in shown.records] == ["x"]
     (result,) = data.import_files([file], mapping=Mapping(roles, {"1st": "b"}))
     assert result.records == 1
+
+
+def test_a_child_counts_and_indexes_as_this_process_does(data: Importing, database: Path, tmp_path: Path) -> None:
+    data.import_files([pairs_file(tmp_path / "a.jsonl", 60)])
+    with Store.open(database) as store:
+        assert data.statistics("a") == statistics_of(store.records("a"))
+        assert not store.search_ready("a")
+        seen: list[tuple[int, int]] = []
+        assert data.build_search("a", progress=lambda done, total: seen.append((done, total)))
+        assert store.search_ready("a")
+    assert seen[-1][0] == seen[-1][1]
+    with pytest.raises(LabError, match="no data set"):
+        data.statistics("nowhere")
 
 
 def test_export_and_import_again(data: Importing, database: Path, tmp_path: Path) -> None:
