@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-RESAMPLED = 400
+RESAMPLED = 300
 
 Judged = Iterable[tuple[int, Judgement]]
 """(record id, judgement), as `rlhf_lab.store.Store.verdicts` gives them."""
@@ -294,13 +294,12 @@ def _alpha(shared: list[Mapping[str, _Signs]]) -> Interval | None:
     value = _alpha_of(counts)
     if value is None:
         return None
-    starts = np.cumsum([0, *(len(table) for table in tables)])
+    record_of = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
     chance = np.random.default_rng(0)
     found = []
     for _ in range(RESAMPLED):
-        drawn = chance.integers(0, len(tables), len(tables))
-        rows = np.concatenate([np.arange(starts[n], starts[n + 1]) for n in drawn])
-        again = _alpha_of(counts[rows])
+        times = np.bincount(chance.integers(0, len(tables), len(tables)), minlength=len(tables))
+        again = _alpha_of(counts.repeat(times[record_of], axis=0))
         found.append(1.0 if again is None else again)
     return Interval(value, *(float(end) for end in np.quantile(found, (0.025, 0.975))))
 
