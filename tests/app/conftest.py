@@ -4,11 +4,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pytestqt.qtbot import QtBot
+
+from tests.app.opened import Opened
 
 Lab = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -39,6 +42,19 @@ def lab(tmp_path: Path) -> Lab:
         )
 
     return run
+
+
+@pytest.fixture
+def open_lab(tmp_path: Path, qtbot: QtBot) -> Iterator[Callable[[], Opened]]:
+    opened: list[Opened] = []
+
+    def start() -> Opened:
+        opened.append(Opened(tmp_path, qtbot))
+        return opened[-1]
+
+    yield start
+    for lab in opened:
+        lab.lab.let_go()
 
 
 @pytest.fixture

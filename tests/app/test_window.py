@@ -5,64 +5,18 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
-import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from rlhf_lab.core.config import SftConfig
-from rlhf_lab.gui.app import BUSY_MS, Session
 from rlhf_lab.gui.closing import CloseDialog
-from rlhf_lab.gui.settings import Settings
-from rlhf_lab.gui.single import SingleWindow
-from rlhf_lab.runs.project import Project
-
-LONG_MS = 120_000
-SMALL = {"batch_size": 4, "micro_batch_size": 4, "max_prompt_tokens": 32, "max_new_tokens": 12, "eval_size": 4}
-
-
-class Opened:
-    """The application on one folder, opened and closed like by a person."""
-
-    def __init__(self, folder: Path, qtbot: QtBot) -> None:
-        self._qtbot = qtbot
-        project = Project.open(folder / "project", busy_ms=BUSY_MS)
-        settings = Settings(folder / "settings.ini")
-        settings.put("warm", False)
-        single = SingleWindow(project.folder)
-        assert single.claim()
-        self.session = Session(project, settings, single)
-        self.window, self.lab = self.session.window, self.session.lab
-        self.window.show()
-        data = self.window.pane("data")
-        qtbot.waitUntil(lambda: data.list.count() >= 4, timeout=LONG_MS)
-
-    def leave(self) -> None:
-        if self.window.isVisible():
-            self._qtbot.waitUntil(lambda: self.window.close() and not self.window.isVisible(), timeout=LONG_MS)
-        self.session.close()
-
-
-@pytest.fixture
-def open_lab(tmp_path: Path, qtbot: QtBot) -> Iterator[Callable[[], Opened]]:
-    opened: list[Opened] = []
-
-    def start() -> Opened:
-        opened.append(Opened(tmp_path, qtbot))
-        return opened[-1]
-
-    yield start
-    for lab in opened:
-        lab.lab.let_go()
-
-
-def press(button: QWidget, qtbot: QtBot) -> None:
-    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+from tests.app.opened import LONG_MS, SMALL, Opened, press
 
 
 def pid_of(opened: Opened, run: str) -> int:

@@ -31,7 +31,24 @@ from rlhf_lab.gui.settings import Settings
 from rlhf_lab.gui.single import SingleWindow
 from rlhf_lab.runs.project import Project
 
-WORDS = "the a of ground water model answer because which often never likely small green river thinks".split()
+WORDS = [
+    "the",
+    "a",
+    "of",
+    "ground",
+    "water",
+    "model",
+    "answer",
+    "because",
+    "which",
+    "often",
+    "never",
+    "likely",
+    "small",
+    "green",
+    "river",
+    "thinks",
+]
 PAIR_KEYS = "1122334qws"
 IDLE_MS = 3500
 """By then the window has imported, while nobody acts, what the plots need: that is another measure."""
