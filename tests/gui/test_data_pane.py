@@ -81,7 +81,8 @@ def test_a_dropped_file_is_previewed_imported_and_shown(
     assert pane.view.records.table.model().rowCount() == 20
     assert pane.view.records.reading.left.view.toPlainText() == "Yes, please."
     assert pane.view.tabs.tabText(2) == "Problems (1)"
-    assert "line 4" in pane.view.problems.toPlainText()
+    pane.view.tabs.setCurrentWidget(pane.view.problems)
+    assert "line 4" in pane.view.problems.list.toPlainText()
 
 
 def test_leaving_the_pane_takes_the_highlight_away(pane: DataPane, file: Path) -> None:
@@ -207,3 +208,21 @@ def test_cancelling_an_import_leaves_nothing(qtbot: QtBot, pane: DataPane, proje
     assert "cancelled" in told.args[0]
     assert [row.name for row in project.store.datasets()] == ["talks", "pairs"]
     assert pane.stack.currentWidget() is pane.view
+
+
+def test_problems_are_searched(qtbot: QtBot, pane: DataPane, project: Project, lab: Lab) -> None:
+    with project.store.new_dataset("flawed", "lab", "prompt") as writer:
+        writer.add(list(project.store.records("talks"))[:2])
+        writer.problems_found((n + 1, "an odd reason" if n % 2 else "an even <b>reason</b>") for n in range(3000))
+    lab.datasets_changed.emit()
+    pane.select("flawed")
+    view = pane.view.problems
+    pane.view.tabs.setCurrentWidget(view)
+    assert view.count.text() == "3,000 in all, the first 1,000 are shown"
+    qtbot.keyClicks(view.search, "ODD")
+    qtbot.waitUntil(lambda: view.count.text().startswith("1,500 of 3,000"))
+    assert view.list.toPlainText().startswith("line 2: an odd reason\nline 4:")
+    pane.select("pairs")
+    assert view.search.text() == ""
+    assert "Every line" in view.list.toPlainText()
+    assert pane.view.tabs.tabText(2) == "Problems"

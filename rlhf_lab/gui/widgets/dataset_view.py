@@ -18,14 +18,14 @@ from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.answers import KIND_WORDS
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.message_bar import Message
-from rlhf_lab.gui.widgets.plain_text import PlainLabel, PlainView, one_line, plain_tip
+from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line, plain_tip
+from rlhf_lab.gui.widgets.problems_view import ProblemsView
 from rlhf_lab.gui.widgets.records_view import RecordsView
 
 if TYPE_CHECKING:
     from rlhf_lab.gui.widgets.statistics_view import StatisticsView
     from rlhf_lab.store import DatasetRow
 
-_PROBLEMS = 1_000
 _NAME_SHOWN = 32
 
 _USES: dict[str, tuple[tuple[str, str], ...]] = {
@@ -69,8 +69,7 @@ class DatasetView(QWidget):
         self.export.clicked.connect(self._ask_export)
         self.records = RecordsView(lab)
         self._statistics: StatisticsView | None = None
-        self.problems = PlainView()
-        self.problems.setAccessibleName("Problems, by line of the file")
+        self.problems = ProblemsView(lab.project.store)
         self.questions = QVBoxLayout()
         self._lay_out()
 
@@ -113,16 +112,9 @@ class DatasetView(QWidget):
                 button.setAccessibleName(uses[number][1])
         self._clear_questions()
         self._end_rename()
-        self._show_problems()
-
-    def _show_problems(self) -> None:
-        assert self._row is not None
-        found, total = self._lab.project.store.problems(self._row.name, _PROBLEMS)
-        lines = [f"line {line}: {reason}" for line, reason in found]
-        if total > len(found):
-            lines.append(f"… and {total - len(found):,} more")
-        self.problems.set_text("\n".join(lines) or "Every line of the file could be used.")
-        self.tabs.setTabText(self.tabs.indexOf(self.problems), f"Problems ({total:,})" if total else "Problems")
+        self.problems.show_dataset(row.name)
+        title = f"Problems ({row.problems:,})" if row.problems else "Problems"
+        self.tabs.setTabText(self.tabs.indexOf(self.problems), title)
 
     # What to do with it
 

@@ -177,12 +177,11 @@ class FilterBar(QWidget):
         lower.setSpacing(8)
         for widget in self.choices:
             lower.addWidget(widget)
-        for text, widget in (("Answer length from", self.shortest), ("to", self.longest)):
+        for text, widget in (("Length from", self.shortest), ("to", self.longest)):
             label = PlainLabel(text)
             label.setBuddy(widget)
             lower.addWidget(label)
             lower.addWidget(widget)
-        lower.addWidget(PlainLabel("characters"))
         lower.addStretch(1)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
