@@ -7,6 +7,7 @@ trains while the Policy pane is taken, and is stopped afterwards. Drives the rea
 """
 
 import argparse
+import csv
 import os
 import sys
 import tempfile
@@ -31,6 +32,14 @@ from rlhf_lab.terminal import Terminal
 STAGE_PANES: dict[Stage, str] = {"sft": "sft", "reward": "reward", "ppo": "policy"}
 LIVE_UPDATES = 8
 PATIENCE_MS = 900_000
+SURVEY = [
+    ("Query", "Better", "Worse", "rater"),
+    *(
+        (f"How long should tea number {n} draw?", f"{n} minutes, then taste it.", "Who cares? Long.", "ada")
+        for n in range(2, 14)
+    ),
+]
+"""A table whose columns no format has."""
 SETTLE_MS = 600
 """Longer than a redraw of the plots and the fading of a message."""
 
@@ -90,12 +99,33 @@ def _take_all(session: Session, runs: dict[Stage, str], to: Path) -> None:
         window.show_pane("data")
         window.pane("data").select("lab world pairs")
         _shoot(session, to / f"data-{choice}.png")
+        _take_data(session, to, choice)
         for stage, pane in STAGE_PANES.items():
             window.show_run(runs[stage])
             _shoot(session, to / f"{pane}-{choice}.png")
         for pane in ("compare", "runs"):
             window.show_pane(pane)
             _shoot(session, to / f"{pane}-{choice}.png")
+
+
+def _take_data(session: Session, to: Path, choice: str) -> None:
+    """The other faces of the Data pane: a data set in pictures, an import whose columns need a look, an export."""
+    pane = session.window.pane("data")
+    pane.view.tabs.setCurrentIndex(1)
+    _until(pane.view.statistics.numbers["records"].isVisible)
+    _shoot(session, to / f"data-statistics-{choice}.png")
+    pane.view.tabs.setCurrentIndex(0)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "tea survey.csv"
+        with file.open("w", newline="") as table:
+            csv.writer(table).writerows(SURVEY)
+        pane.look_at([file])
+        _until(lambda: pane.panel.go.isVisible() and pane.panel.title.text().startswith("Import "))
+        _shoot(session, to / f"data-import-{choice}.png")
+        pane.panel.cancel.click()
+    pane.view.export.click()
+    _shoot(session, to / f"data-export-{choice}.png")
+    pane.exporter.cancel.click()
 
 
 def _take_live(session: Session, runs: dict[Stage, str], to: Path) -> None:
