@@ -5,7 +5,7 @@ from PySide6.QtGui import QColor, QFocusEvent, QFont, QPainter, QPaintEvent, QPe
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from rlhf_lab.gui.theme import theme
-from rlhf_lab.gui.widgets.plain_text import PlainLabel, PlainView
+from rlhf_lab.gui.widgets.plain_text import PlainLabel, PlainView, one_line
 
 _LARGER = 1.08
 """Of the system's text: answers are read for hours."""
@@ -94,6 +94,38 @@ def draw_badge(
     painter.setPen(QColor(colours.on_accent if strong else colours.text))
     painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
     painter.restore()
+
+
+class Ghost(QWidget):
+    """What is dragged: the letter and how the answer begins, small enough to see where it would land."""
+
+    def __init__(self, parent: QWidget):
+        super().__init__(parent)
+        self._letter = self._words = ""
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.resize(196, round(self.fontMetrics().height() * 1.55) + 14)
+        self.hide()
+
+    def lift(self, letter: str, text: str) -> None:
+        """Appear above everything else, as this answer."""
+        self._letter, self._words = letter, one_line(text, 40)
+        self.raise_()
+        self.show()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """See `QWidget.paintEvent`."""
+        colours = theme().colours
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(QPen(QColor(colours.accent), 1.5))
+        painter.setBrush(QColor(colours.surface))
+        painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), 8, 8)
+        side = self.height() - 14
+        draw_badge(painter, QRectF(7, 7, side, side), self._letter, self.font(), strong=True)
+        words = QRectF(side + 15, 0, self.width() - side - 24, self.height())
+        painter.setPen(QColor(colours.text))
+        shown = self.fontMetrics().elidedText(self._words, Qt.TextElideMode.ElideRight, int(words.width()))
+        painter.drawText(words, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, shown)
 
 
 class AnswerCard(QFrame):

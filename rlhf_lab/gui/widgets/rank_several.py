@@ -8,7 +8,7 @@ from rlhf_lab.gui.models.rank_levels import Levels
 from rlhf_lab.gui.models.rank_words import LETTERS
 from rlhf_lab.gui.models.ranking import MOST_RANKED, Item
 from rlhf_lab.gui.widgets.plain_text import PlainLabel
-from rlhf_lab.gui.widgets.rank_answer import AnswerCard
+from rlhf_lab.gui.widgets.rank_answer import AnswerCard, Ghost
 from rlhf_lab.gui.widgets.rank_keys import KeyButton
 from rlhf_lab.gui.widgets.rank_ladder import Ladder
 
@@ -50,9 +50,7 @@ class SeveralBoard(QWidget):
         self.equal.clicked.connect(lambda: self._give("tie", (1,) * len(self.levels)))
         self.bad.clicked.connect(lambda: self._give("both_bad", ()))
         self.submit.clicked.connect(self._submit)
-        self._ghost = PlainLabel(parent=self)
-        self._ghost.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self._ghost.hide()
+        self._ghost = Ghost(self)
         self._lay_out()
 
     def show_item(self, item: Item) -> None:
@@ -180,17 +178,10 @@ class SeveralBoard(QWidget):
                 return
             self._dragged = answer
             self._focus(answer)
-            picture = self.cards[answer].grab()
-            size = picture.size() / picture.devicePixelRatio()
-            self._ghost.setPixmap(
-                picture.scaledToWidth(min(220, size.width()), Qt.TransformationMode.SmoothTransformation)
-            )
-            self._ghost.adjustSize()
-            self._ghost.raise_()
-            self._ghost.show()
+            self._ghost.lift(LETTERS[answer], self.cards[answer].view.toPlainText())
             self.setCursor(Qt.CursorShape.ClosedHandCursor)
         here = self.mapFromGlobal(at)
-        self._ghost.move(here - QPoint(24, 16))
+        self._ghost.move(here - QPoint(18, 18))
         self.ladder.show_spot(self.ladder.spot_at(self.ladder.mapFromGlobal(at)))
 
     def _drop(self, at: QPoint) -> None:
