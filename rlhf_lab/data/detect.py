@@ -28,6 +28,8 @@ _WHOLE = {NATIVE.name, LAB_TABLE.name}
 """Formats whose rows say all of a record themselves."""
 _LONGEST_TAG = 200
 _ROWS_LOOKED_AT = 200
+MOST_LOOKED_AT = 16 * 2**20
+"""Bytes of content that detecting or showing a file holds at most, and one record."""
 _COLUMNS_SHOWN = 20
 
 
@@ -151,6 +153,8 @@ def _first(source: Source, container: Container) -> list[Line]:
     try:
         for line in islice(container.read(source), _ROWS_LOOKED_AT):
             seen.append(line)
+            if not line.flaw and source.unpacked_position > MOST_LOOKED_AT:
+                break
     except BreaksOff as broken:
         seen.append(Line(broken.line, {}, str(broken)))
     return seen

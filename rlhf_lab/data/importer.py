@@ -180,7 +180,7 @@ def _batches(rows: "Rows") -> Iterator[list[AnyKind | Problem]]:
     for item in rows:
         batch.append(item)
         # A few very long lines make a batch too: memory and the time to notice a cancel stay bounded.
-        if len(batch) >= _BATCH or (len(batch) % 16 == 0 and source.unpacked_position - begun > _BATCH_BYTES):
+        if len(batch) >= _BATCH or (len(batch) % 4 == 0 and source.unpacked_position - begun > _BATCH_BYTES):
             yield batch
             batch, begun = [], source.unpacked_position
     yield batch

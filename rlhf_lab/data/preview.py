@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from rlhf_lab.data.detect import detect
+from rlhf_lab.data.detect import MOST_LOOKED_AT, detect
 from rlhf_lab.data.families.family import AnyKind
 from rlhf_lab.data.folders import dataset_name
 from rlhf_lab.data.importer import Problem, Rows
@@ -53,7 +53,11 @@ def preview(path: Path, mapping: Mapping | None = None, *, limit: int = 20, held
     with Source.open(path) as source:
         detected = detect(source, mapping)
         read = Rows(source, detected, heldout)
-        rows = list(islice(read, max(limit, _ROWS)))
+        rows: list[AnyKind | Problem] = []
+        for row in islice(read, max(limit, _ROWS)):
+            rows.append(row)
+            if source.unpacked_position > MOST_LOOKED_AT:
+                break
         shown = rows[:limit]
         kinds = {row.kind for row in rows if not isinstance(row, Problem)}
         return Preview(

@@ -130,10 +130,9 @@ class Source:
 
         Raises `BreaksOff` where a packed file cannot be unpacked any further.
         """
-        read, number = self._begin().readline, 0
+        read, number = self._begin().readline, 1
         try:
             while line := read(LINE_LIMIT):
-                number += 1
                 if number == 1:
                     line = line.removeprefix(codecs.BOM_UTF8)
                 if len(line) == LINE_LIMIT and not line.endswith(b"\n"):
@@ -142,8 +141,9 @@ class Source:
                     yield number, None
                 else:
                     yield number, line
+                number += 1
         except Overfull as found:
-            raise BreaksOff(number + 1, str(found)) from None
+            raise BreaksOff(number, str(found)) from None
 
     def chunks(self) -> Iterator[str]:
         """The whole text in pieces; a byte that is not UTF-8 becomes a lone surrogate, so that it can be found.

@@ -73,7 +73,7 @@ def _arrow_rows(source: Source) -> Iterator[Line]:
             else (reader.get_batch(place) for place in range(reader.num_record_batches))
         )
         for batch in batches:
-            if batch.nbytes > _MOST_BATCH:
+            if batch.get_total_buffer_size() > _MOST_BATCH:
                 raise BreaksOff(number + 1, f"a batch of more than {_MOST_BATCH // 2**30} GB")
             for first in range(0, batch.num_rows, _ROWS):
                 yield from _rows(source, batch.slice(first, _ROWS), number + first)
@@ -84,24 +84,25 @@ def _arrow_rows(source: Source) -> Iterator[Line]:
 
 
 def _rows(source: Source, batch: pa.RecordBatch, before: int) -> Iterator[Line]:
-    source.taken += batch.nbytes
     try:
+        batch.validate(full=True)  # before anything else looks at it: offsets may point anywhere
         if batch.nbytes <= LINE_LIMIT:
-            batch.validate(full=True)
+            source.taken += batch.nbytes
             for number, row in enumerate(batch.to_pylist(), before + 1):
                 yield Line(number, _without_nulls(row))
             return
     except (*_ERRORS, UnicodeDecodeError):
         pass
-    for place in range(batch.num_rows):  # one of them is bad or very long: which?
-        yield _row(batch.slice(place, 1), before + place + 1)
+    for place in range(batch.num_rows):  # one of them is bad, or they are very long
+        yield _row(source, batch.slice(place, 1), before + place + 1)
 
 
-def _row(one: pa.RecordBatch, number: int) -> Line:
-    if one.nbytes > LINE_LIMIT:
-        return Line(number, {}, f"the row is longer than {LINE_LIMIT // 2**20} MB")
+def _row(source: Source, one: pa.RecordBatch, number: int) -> Line:
     try:
         one.validate(full=True)
+        source.taken += one.nbytes
+        if one.nbytes > LINE_LIMIT:
+            return Line(number, {}, f"the row is longer than {LINE_LIMIT // 2**20} MB")
         return Line(number, _without_nulls(one.to_pylist()[0]))
     except (*_ERRORS, UnicodeDecodeError) as error:
         return Line(number, {}, f"the row cannot be read: {_first_line(error)}")

@@ -69,7 +69,7 @@ def unique(record: AnyRecord) -> str:
     return record.prompt.text
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.lists(RECORDS, min_size=1, max_size=6, unique_by=unique),
     st.sampled_from(["native", "csv", "parquet"]),
@@ -89,7 +89,7 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize(("form", "kind"), FOREIGN)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
 @given(data=st.data())
 def test_what_another_tools_form_holds_is_imported_unchanged(form: Form, kind: str, data: st.DataObject) -> None:
     records = data.draw(st.lists(BY_KIND[kind], min_size=1, max_size=5, unique_by=unique))
