@@ -81,12 +81,40 @@ def test_import_says_what_became_of_each_file_and_export_writes_it_again(lab: La
     assert (found["name"], found["kind"], found["records"], found["problems_total"]) == ("pairs", "pair", 5, 2)
     assert [problem["line"] for problem in found["problems"]] == [6, 7]
     assert all(problem["reason"] for problem in found["problems"])
-    assert set(found) == {"name", "format", "kind", "records", "problems", "problems_total"}
+    assert set(found) == {"name", "format", "kind", "records", "problems", "problems_total", "note"}
 
     out = lab("export", "pairs", "again.jsonl", "--project", "project", "--json")
-    assert last_object(out) == {"dataset": "pairs", "file": "again.jsonl", "records": 5}
+    assert last_object(out) == {
+        "dataset": "pairs",
+        "file": "again.jsonl",
+        "format": "native",
+        "records": 5,
+        "left_out": {},
+    }
     assert len((tmp_path / "again.jsonl").read_text().splitlines()) == 5
     assert lab("export", "paris", "x.jsonl", "--project", "project").returncode == 1
+
+
+def test_columns_are_mapped_and_other_forms_written(lab: Lab, tmp_path: Path) -> None:
+    folder = tmp_path / "sheets"
+    folder.mkdir()
+    (folder / "a.csv").write_text("frage,erste,zweite,besser\nQ,x,y,links\nR,x,y,beide\n")
+    mapped = [f"--column={pair}" for pair in ("prompt=frage", "response_a=erste", "response_b=zweite")]
+    columns = [*mapped, "--column=preference=besser", "--verdict=links=a", "--verdict=beide=tie"]
+    [found] = last_object(lab("import", "sheets", *columns, "--project", "project", "--json"))["datasets"]
+    assert (found["name"], found["records"], found["problems_total"]) == ("sheets/a", 2, 0)
+    assert "ties" in found["note"]
+    out = lab("export", "sheets/a", "a.trl", "--format", "trl", "--project", "project", "--json")
+    assert (last_object(out)["records"], last_object(out)["left_out"]) == (1, {"ties": 1})
+    assert json.loads((tmp_path / "a.trl").read_text())["chosen"] == "x"
+    for arguments, words in {
+        ("import", "sheets", "--column", "prompt"): "--column wants NAME=VALUE",
+        ("import", "sheets", "--column", "question=frage"): "no role of a column",
+        ("import", "sheets/a.csv", "--column", "prompt=frage", "--verdict", "x=y"): "say a (the first answer",
+        ("export", "sheets/a", "x", "--format", "pdf"): "There is no form 'pdf'",
+        ("export", "sheets/a", "x", "--split", "half"): "train and heldout",
+    }.items():
+        assert words in last_object(lab(*arguments, "--project", "project", "--json"))["error"]
 
 
 def test_a_long_list_of_problems_is_cut_and_counted(lab: Lab, tmp_path: Path) -> None:
