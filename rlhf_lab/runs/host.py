@@ -46,6 +46,15 @@ def be_nice() -> None:
         os.nice(5)
 
 
+def limit_memory(most: int) -> None:
+    """Let this process fail in words rather than take the machine with it (no effect on Windows and macOS)."""
+    if sys.platform == "linux":
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+
+
 def detached() -> dict[str, Any]:
     """Arguments of `subprocess.Popen` for a child that outlives its parent and gets none of its signals."""
     if sys.platform == "win32":

@@ -31,6 +31,8 @@ _EXPORTED = TypeAdapter(export.ExportResult)
 _STATISTICS = TypeAdapter(statistics.DatasetStatistics)
 _MAPPING = TypeAdapter(Mapping | None)
 _LONGEST_CELL = 500
+_MOST_MEMORY = 8 * 2**30
+"""Addresses; a file that wants more was made to want it."""
 
 
 class Desk:
@@ -161,6 +163,7 @@ def main() -> None:
     """See the module."""
     host.private_files()
     host.be_nice()
+    host.limit_memory(_MOST_MEMORY)
     # Replies have a stream of their own: what a library prints by mistake is no reply.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

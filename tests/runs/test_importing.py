@@ -171,3 +171,25 @@ def test_packed_files_go_through_the_child(data: Importing, tmp_path: Path) -> N
     packed = tmp_path / "b.gz"
     packed.write_bytes(gzip.compress(plain.read_bytes()))
     assert data.preview(packed).format == "TRL (JSONL, gzip)"
+
+
+def test_a_table_that_wants_more_memory_than_it_may_have_ends_in_words(database: Path, tmp_path: Path) -> None:
+    # 64 MB once in the file, and a hundred times in its rows: 4 GB for a batch of them.
+    written = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, pyarrow as pa, pyarrow.parquet as pq; "
+            "texts = pa.DictionaryArray.from_arrays([0] * 100, ['x' * 2**26]); "
+            "table = pa.table({'prompt': [f'q{n}' for n in range(100)], 'completion': texts}); "
+            "pq.write_table(table, sys.argv[1], store_schema=False, compression='zstd')",
+            str(tmp_path / "t"),
+        ],
+        check=False,
+    )
+    assert written.returncode == 0
+    modest = "from rlhf_lab.runs import import_child as child; child._MOST_MEMORY = 2 * 2**30; child.main()"
+    with Importing(database, entry=(sys.executable, "-c", modest)) as data:
+        with pytest.raises(LabError, match=r"holds no record that could be read|Not enough memory"):
+            data.preview(tmp_path / "t")
+        assert data.preview(pairs_file(tmp_path / "a.jsonl", 2)).rows == 2
