@@ -175,10 +175,13 @@ def _best(rows: Sequence[Row], container: Container, mapping: Mapping) -> tuple[
     best: tuple[int, Family, tuple[str, ...]] | None = None
     for decoding, shown in ways:
         named = [_named(row, mapping) for row in shown] if mapping.columns else shown
-        for family in FAMILIES:
-            votes = sum(map(family.matches, named))
-            if votes > (best[0] if best else 0):
-                best = (votes, family, decoding)
+        votes = {family.name: (sum(map(family.matches, named)), family) for family in FAMILIES}
+        count, family = max(votes.values(), key=lambda vote: vote[0])
+        for fewer, narrower in votes.values():
+            if family.name in narrower.instead_of and 2 * fewer >= count > 0:
+                family = narrower
+        if count > (best[0] if best else 0):
+            best = (count, family, decoding)
     return None if best is None else best[1:]
 
 

@@ -9,6 +9,7 @@ import pytest
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.data.importer import ImportResult, import_files
 from rlhf_lab.store import Store
+from tests.data.family_cases import CASES
 
 GOOD = {"prompt": "fine", "chosen": "yes", "rejected": "no"}
 
@@ -23,6 +24,12 @@ def imported(tmp_path: Path, rows: list[Any]) -> ImportResult:
         (result,) = import_files([write(tmp_path / "data.jsonl", rows)], store)
         assert result.records + result.problems_total == len([row for row in rows if row != ""])
         return result
+
+
+def import_rows(tmp_path: Path, rows: list[Any]) -> ImportResult:
+    """Where one row can be several records."""
+    with Store.open(tmp_path / "lab.sqlite") as store:
+        return import_files([write(tmp_path / "data.jsonl", rows)], store)[0]
 
 
 def user(text: str) -> dict[str, str]:
@@ -45,6 +52,19 @@ CHAT = {"messages": [user("Q"), assistant("A")]}
 VERDICT = {"question": "Q", "response_a": "x", "response_b": "y", "winner": "a"}
 KTO = {"prompt": "Q", "completion": "A", "label": True}
 
+FIRST = {case.format: case.rows[0] for case in reversed(CASES)}
+OPENAI, SHP, NECTAR, ARENA = (FIRST[name] for name in ("OpenAI comparisons", "SHP", "Nectar", "Arena conversations"))
+TABLE, EVAL, ARGILLA, RAW = (FIRST[name] for name in ("Arena table", "AlpacaEval", "Argilla", "UltraFeedback, raw"))
+PAIRWISE, RANKER, TREE = (
+    FIRST[name] for name in ("Label Studio, pairwise", "Label Studio, ranker", "OpenAssistant tree")
+)
+
+
+def ranked(**buckets: list[str]) -> dict[str, Any]:
+    result = {"type": "ranker", "value": {"ranker": buckets}}
+    return {**RANKER, "annotations": [{"result": [result]}]}
+
+
 TRAPS: list[tuple[str, dict[str, Any], Any, str]] = [
     ("same pair", GOOD, GOOD, "the same pair again"),
     ("same pair reversed", GOOD, {**GOOD, "chosen": "no", "rejected": "yes"}, "the other way round"),
@@ -61,6 +81,7 @@ TRAPS: list[tuple[str, dict[str, Any], Any, str]] = [
     ("not JSON", GOOD, "{'prompt': 'Q'}", "no valid JSON"),
     ("cut off", GOOD, '{"prompt": "Q", "chosen": "a', "no valid JSON"),
     ("HH, other prompt", HH, {**HH, "rejected": "\n\nHuman: Ho\n\nAssistant: No"}, "differ before the assistant's first"),
+    ("HH, no dialogue", HH, {"chosen": "It is so.", "rejected": "It is not."}, "differ before the assistant's first"),
     ("HH, no answer", HH, {**HH, "rejected": "\n\nHuman: Hi\n\nAssistant:"}, "the rejected answer is empty"),
     ("HH, alike", HH, {**HH, "rejected": HH["chosen"]}, "the same"),
     ("UF, other prompt", UF, {**UF, "rejected": [user("R"), assistant("B")]}, "differ before their last message"),
@@ -78,14 +99,39 @@ TRAPS: list[tuple[str, dict[str, Any], Any, str]] = [
     ("deep verdict", VERDICT, {**VERDICT, "question": "R", "winner": [[[]]]}, "winner: found a list"),
     ("KTO again", KTO, KTO, "the same answer again"),
     ("KTO contradicts", KTO, {**KTO, "label": False}, "with the other label"),
+    ("OpenAI, one summary", OPENAI, {**OPENAI, "summaries": OPENAI["summaries"][:1]}, "summaries: found a list, expected a list of two"),
+    ("OpenAI, no post", OPENAI, {**OPENAI, "info": {"id": "x"}}, "post: not there"),
+    ("OpenAI, truth as choice", OPENAI, {**OPENAI, "choice": True}, "choice: found true"),
+    ("SHP, label", SHP, {**SHP, "history": "R", "labels": 2}, "labels: found 2, expected 1 where A is preferred"),
+    ("SHP, null", SHP, {**SHP, "history": "R", "labels": None}, "labels: found nothing"),
+    ("Nectar, no rank", NECTAR, {**NECTAR, "answers": [{"answer": "a", "rank": None}]}, "answers: rank: found nothing"),
+    ("Nectar, not an answer", NECTAR, {**NECTAR, "answers": ["a", "b"]}, "expected a list of answers with their ranks"),
+    ("Nectar, again", NECTAR, {**NECTAR, "answers": NECTAR["answers"][::-1]}, "the same answers to the same prompt again"),
+    ("Arena, unknown winner", ARENA, {**ARENA, "judge": "x", "winner": "model_c"}, "winner: found 'model_c', expected model_a"),
+    ("Arena, other question", ARENA, {**ARENA, "conversation_b": [user("R"), assistant("y")]}, "differ before the last one"),
+    ("Arena, no answer", ARENA, {**ARENA, "conversation_a": [user("Q")]}, "ends with a user message"),
+    ("table, two winners", TABLE, {**TABLE, "prompt": "R", "winner_tie": 1}, "found 1, 0, 1, expected one 1"),
+    ("table, null text", TABLE, {**TABLE, "response_a": "[null]"}, "response_a: found nothing (null), expected text"),
+    ("table, no text", TABLE, {**TABLE, "response_a": "[]"}, "response_a: found nothing, expected a text"),
+    ("table, not JSON", TABLE, {**TABLE, "response_a": "[\\ud800"}, "response_a: no valid JSON"),
+    ("eval, no preference", EVAL, {**EVAL, "instruction": "R", "preference": None}, "preference: found nothing"),
+    ("eval, a word", EVAL, {**EVAL, "instruction": "R", "preference": "nan"}, "preference: found 'nan', expected a number"),
+    ("Argilla, none", ARGILLA, {**ARGILLA, "prompt": "R", "preference": []}, "found no verdict that was submitted"),
+    ("Argilla, half", ARGILLA, {**ARGILLA, "prompt": "R", "preference": [{"value": [{"rank": 1, "value": "response1"}]}]}, "a rank for 1 of two responses"),
+    ("pairwise, no answer", PAIRWISE, {**PAIRWISE, "data": {"prompt": "Q", "answer1": "x"}}, "found no second answer, expected it as answer2"),
+    ("pairwise, nothing said", PAIRWISE, {**PAIRWISE, "annotations": []}, "found no result of kind 'selected'"),
+    ("ranker, two buckets", RANKER, ranked(good=["id1"], bad=["id2"]), "found 2 buckets with items"),
+    ("ranker, other id", RANKER, ranked(bucket=["id1", "id9"]), "expected ids of the task's items (id1, id2)"),
+    ("tree, other role", TREE, {"prompt": {"text": "Q", "role": "prompter", "replies": [{"text": "x", "role": "robot"}]}}, "role: found 'robot', expected prompter"),
+    ("tree, no text", TREE, {"prompt": {"text": "Q", "role": "prompter", "replies": [5]}}, "a message of the tree: found 5"),
+    ("raw, no ratings", RAW, {**RAW, "completions": [{"response": "a"}, {"response": "b"}]}, "found 0 different answers"),
     ("KTO label", KTO, {**KTO, "prompt": "R", "label": "maybe"}, "label: found 'maybe', expected true or false"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("good", "bad", "reason"), [t[1:] for t in TRAPS], ids=[t[0] for t in TRAPS])
 def test_a_bad_row_is_a_problem_with_its_line(good: dict[str, Any], bad: Any, reason: str, tmp_path: Path) -> None:
-    result = imported(tmp_path, [good, "", bad])
-    assert result.records == 1
+    result = import_rows(tmp_path, [good, "", bad])
     (problem,) = result.problems
     assert problem.line == 3
     assert reason in problem.reason

@@ -25,6 +25,8 @@ class Family:
     """One record, or those of a row that holds several (a tree, the verdicts of several people)."""
     note: str = ""
     """What a person should know before opening the data."""
+    instead_of: tuple[str, ...] = ()
+    """Wider formats that its rows also fit: this one is meant where it fits half of the rows that they do."""
     own_cells: bool = False
     """Whether ``read`` reads the JSON in cells itself: all its columns are text."""
     flat: bool = False

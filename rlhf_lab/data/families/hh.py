@@ -53,4 +53,5 @@ HH = Family(
     _matches,
     _read,
     note="Human-written attempts to provoke harm: some texts of this kind of data are offensive.",
+    instead_of=("TRL, implicit prompt",),
 )

@@ -43,4 +43,5 @@ NECTAR = Family(
     "prompt as it is; answers in the order of their ranks, 1 the best, equal ranks tied",
     _matches,
     _read,
+    instead_of=("answers to rank",),
 )

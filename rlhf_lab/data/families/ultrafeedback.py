@@ -91,4 +91,5 @@ ULTRAFEEDBACK_RAW = Family(
     _is_raw,
     _read_raw,
     ratings=_names,
+    instead_of=("answers to rank",),
 )
