@@ -104,9 +104,9 @@ class Detected:
             return records
         if LAB in row:
             return [restored(record, row[LAB]) for record in records]
-        about = _about(named)
-        if not about:
+        if _ABOUT.keys().isdisjoint(named):
             return records
+        about = _about(named)
         return [record.model_copy(update={"tags": {**about, **record.tags}}) for record in records]
 
 
