@@ -2,6 +2,7 @@
 
 import json
 import re
+from math import isfinite
 from typing import Any
 
 _DIGITS = 4000
@@ -13,12 +14,15 @@ class JsonFlaw(ValueError):  # noqa: N818 - a finding about a text, not a fault 
 
 
 class JsonText:
-    """A JSON decoder that notes double keys, NaN, huge integers and lone surrogates."""
+    """A JSON decoder that notes double keys, NaN, numbers that are too large and lone surrogates."""
 
     def __init__(self) -> None:
         self._flaw = ""
         self._decoder = json.JSONDecoder(
-            object_pairs_hook=self._object, parse_constant=self._constant, parse_int=self._integer
+            object_pairs_hook=self._object,
+            parse_constant=self._constant,
+            parse_int=self._integer,
+            parse_float=self._float,
         )
 
     def read(self, text: str) -> Any:
@@ -70,6 +74,12 @@ class JsonText:
 
     def _constant(self, name: str) -> None:
         self._flaw = f"{name}, which is no JSON number"
+
+    def _float(self, digits: str) -> float:
+        found = float(digits)
+        if not isfinite(found):
+            self._flaw = f"the number {digits[:20]}, which is too large"
+        return found
 
     def _integer(self, digits: str) -> int:
         if len(digits) > _DIGITS:

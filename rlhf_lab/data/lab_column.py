@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from rlhf_lab.core.records import RECORD, Pair
 from rlhf_lab.data.build import Unreadable
 from rlhf_lab.data.families.family import AnyKind
+from rlhf_lab.data.json_text import JsonText
 
 LAB = "lab"
 """Split, tags, sources, margin and weight as JSON text: text, since loaders guess the type of objects."""
@@ -16,7 +17,7 @@ LAB = "lab"
 def restored(record: AnyKind, lab: Any) -> AnyKind:
     """A record with what its row's column `LAB` says; raises `Unreadable` where that is not ours."""
     try:
-        found = json.loads(lab) if isinstance(lab, str) else lab
+        found = JsonText().read(lab) if isinstance(lab, str) else lab
         sources = found.get("sources", [])
         row = record.model_dump()
         row |= {"split": found["split"], "tags": found.get("tags", {})}

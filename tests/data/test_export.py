@@ -177,11 +177,19 @@ def test_formulas_in_a_table_are_harmless_unless_asked_otherwise(escape: bool, s
 
 def test_a_lab_column_that_is_not_ours_is_a_problem(store: Store, tmp_path: Path) -> None:
     row = {"prompt": "Q", "chosen": "a", "rejected": "b"}
-    labs = ['{"split": "train"}', '{"split": "other"}', "x", "[" * 50_000, '{"split": "train", "sources": [1]}', "5"]
+    labs = [
+        '{"split": "train"}',
+        '{"split": "other"}',
+        "x",
+        "[" * 50_000,
+        '{"split": "train", "sources": [1]}',
+        "5",
+        '{"split": "train", "tags": {"x": NaN}}',
+    ]
     lines = [json.dumps({**row, "prompt": f"Q{n}", "lab": lab}) for n, lab in enumerate(labs)]
     (tmp_path / "d.jsonl").write_text("\n".join(lines))
     (result,) = import_files([tmp_path / "d.jsonl"], store)
-    assert (result.records, [problem.line for problem in result.problems]) == (1, [2, 3, 4, 5, 6])
+    assert (result.records, [problem.line for problem in result.problems]) == (1, [2, 3, 4, 5, 6, 7])
     assert all(problem.reason.startswith("lab: found no valid entry") for problem in result.problems)
 
 

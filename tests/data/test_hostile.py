@@ -34,6 +34,7 @@ HOSTILE = {
     "huge integer": (row(b"9" * 5000), "a whole number of 5,000 digits"),
     "duplicate key": (b'{"prompt": "a", "chosen": "b", "rejected": "c", "chosen": "d"}\n', "the key 'chosen' occurs twice"),
     "NaN": (b'{"prompt": "p", "chosen": "a", "rejected": "b", "score": NaN}\n', "NaN, which is no JSON number"),
+    "too large": (b'{"prompt": "p", "chosen": "a", "rejected": "b", "score": 1e999}\n', "1e999, which is too large"),
     "infinity": (b'{"prompt": "p", "chosen": "a", "rejected": "b", "score": -Infinity}\n', "-Infinity"),
     "other schema": (b'{"messages": [{"role": "user", "content": "x"}]}\n', "prompt: not there"),
     "17 MB": (row(b'"' + b"x" * (17 * 2**20) + b'"'), "longer than 16 MB"),

@@ -178,6 +178,15 @@ def test_hostile_json_in_the_cells_of_a_table(tmp_path: Path) -> None:
     assert all("expected a list of messages" in problem.reason for problem in result.problems)
 
 
+def test_numbers_that_json_cannot_hold_are_a_problem_in_a_native_table(tmp_path: Path) -> None:
+    prompts = [{"messages": [{"role": "user", "content": f"Q{n}"}]} for n in range(3)]
+    tags = [{"x": 1.5}, {"x": float("nan")}, {"x": float("inf")}]
+    pq.write_table(pa.table({"kind": ["prompt"] * 3, "prompt": prompts, "tags": tags}), tmp_path / "t")
+    shown = preview(tmp_path / "t")
+    assert [record.tags for record in shown.records] == [{"x": 1.5}]
+    assert [problem.line for problem in shown.problems] == [2, 3]
+
+
 def test_a_ranking_of_too_many_answers_is_a_problem(tmp_path: Path) -> None:
     def row(count: int) -> bytes:
         answers = [{"answer": f"a{n}", "rank": n} for n in range(count)]

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from rlhf_lab.core.records import RECORD
 from rlhf_lab.data.build import Builder, Unreadable, check_answers, check_prompt
 from rlhf_lab.data.families.family import AnyKind, Family
+from rlhf_lab.data.json_text import JsonText
 from rlhf_lab.data.rows import Row
 
 _ANSWERS = ("completion", "chosen", "rejected")
@@ -61,19 +62,20 @@ def _matches(row: Row) -> bool:
 
 
 def _read(row: Row, build: Builder) -> AnyKind:
+    read_json = JsonText().read
     cells = {name: as_written(cell) for name, cell in row.items() if cell not in ("", None)}
     prompt = cells.get("prompt", "")
     try:
         listed = prompt.lstrip().startswith("[")
         found: dict[str, Any] = {"kind": cells.get("kind"), "split": cells.get("split")}
         found["prompt"] = {
-            "messages": json.loads(prompt) if listed else [{"role": "user", "content": prompt}],
-            "tags": json.loads(cells.get("prompt_tags", "{}")),
+            "messages": read_json(prompt) if listed else [{"role": "user", "content": prompt}],
+            "tags": read_json(cells.get("prompt_tags", "{}")),
         }
         found |= {
             name: {"text": cells[name], "source": cells.get(f"{name}_source", "")} for name in _ANSWERS if name in cells
         }
-        found |= {name: json.loads(cells[name]) for name in (*_JSON, *_NUMBERS) if name in cells}
+        found |= {name: read_json(cells[name]) for name in (*_JSON, *_NUMBERS) if name in cells}
         record = RECORD.validate_python(found)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]

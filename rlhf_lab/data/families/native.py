@@ -1,12 +1,13 @@
 """The lab's own format: one record a line, as `rlhf_lab.core.records.dump_record` writes it. Lossless."""
 
-import json
+from math import isfinite
 
 from pydantic import ValidationError
 
 from rlhf_lab.core.records import RECORD, Demonstration, Pair, Several, Unpaired
 from rlhf_lab.data.build import Builder, Unreadable, check_answers, check_prompt
 from rlhf_lab.data.families.family import AnyKind, Family
+from rlhf_lab.data.json_text import JsonFlaw, JsonText
 from rlhf_lab.data.rows import Row
 
 
@@ -21,6 +22,9 @@ def _read(row: Row, build: Builder) -> AnyKind:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the record"
         raise Unreadable(f"{where}: {first['msg']}") from None
+    for name, value in (*record.tags.items(), *record.prompt.tags.items()):
+        if isinstance(value, float) and not isfinite(value):  # tables can hold them, JSON cannot
+            raise Unreadable(f"tags: found {value} as {name[:40]!r}, expected a finite number")
     check_prompt(record.prompt.messages)
     if isinstance(record, Pair):
         check_answers((record.chosen.text, record.rejected.text))
@@ -45,8 +49,8 @@ def _with_tags(row: Row) -> Row:
 
 def _tags(cell: str) -> object:
     try:
-        return json.loads(cell)
-    except (ValueError, RecursionError):
+        return JsonText().read(cell)
+    except JsonFlaw:
         return cell
 
 
