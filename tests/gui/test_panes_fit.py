@@ -4,6 +4,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QAbstractButton,
+    QAbstractSpinBox,
     QComboBox,
     QLabel,
     QLineEdit,
@@ -70,4 +71,31 @@ def test_no_label_reads_markup(window, name) -> None:
     window.show_pane(name)
 
     for label in window.pane(name).findChildren(QLabel):
+        assert label.textFormat() == Qt.TextFormat.PlainText, label.text()
+
+
+def test_import_and_export_fit_and_their_controls_have_names(qtbot, window, tmp_path) -> None:
+    window.show_pane("data")
+    pane = window.pane("data")
+    file = tmp_path / "odd.csv"
+    file.write_text("frage,gut,schlecht\n" + "Q?,ja,nein\n" * 3)
+    pane.look_at([file, file])
+    qtbot.waitUntil(lambda: pane.panel.go.isVisible())
+    pane.panel.columns.open()
+    check(window, pane.panel)
+    pane.panel.cancel.click()
+    pane.view.export.click()
+    check(window, pane.exporter)
+
+
+def check(window, panel: QWidget) -> None:
+    assert window.minimumSizeHint().width() <= 1280
+    assert window.minimumSizeHint().height() <= 800
+    for control in (w for w in shown_parts(panel) if isinstance(w, CONTROLS)):
+        if isinstance(control.parent(), QComboBox | QAbstractSpinBox):
+            continue
+        words = control.accessibleName() or (control.text() if isinstance(control, QAbstractButton) else "")
+        assert words, f"a {type(control).__name__} has no name"
+        assert control.focusPolicy() & Qt.FocusPolicy.TabFocus, f"{words} cannot be reached by Tab"
+    for label in panel.findChildren(QLabel):
         assert label.textFormat() == Qt.TextFormat.PlainText, label.text()

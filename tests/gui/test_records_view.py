@@ -11,7 +11,7 @@ from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.panes.data import DataPane
 from rlhf_lab.gui.widgets.records_view import RecordsView
 from rlhf_lab.runs.project import Project
-from rlhf_lab.store import Store
+from rlhf_lab.store import Row, Store
 from tests.gui.conftest import prompt, split
 
 CTRL, CTRL_SHIFT = (
@@ -151,6 +151,30 @@ def test_several_records_are_deleted_with_one_key_and_come_back(
     qtbot.mouseClick(view.undo, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: view.table.model().rowCount() == 32)
     assert numbers(view)[:3] == ["1", "2", "3"]
+
+
+def test_a_range_of_what_was_found_is_deleted_and_nothing_else(
+    qtbot: QtBot, view: RecordsView, project: Project
+) -> None:
+    qtbot.mouseClick(view.bar.more, Qt.MouseButton.LeftButton)
+    choose(view, "split", "held out")
+    wait_for_matches(qtbot, view, "3 matches")
+    view.table.selectAll()
+    view.table.setFocus()
+    qtbot.keyClick(view.table, Qt.Key.Key_Delete)
+    wait_for_matches(qtbot, view, "0 matches")
+    assert project.store.count("many kinds") == 29
+    assert all(record.split == "train" for record in project.store.records("many kinds"))
+
+
+def test_a_million_chosen_records_are_not_deleted_at_once(qtbot: QtBot, view: RecordsView, lab: Lab) -> None:
+    row = PromptOnly(prompt=prompt(1))
+    view.model.show_pages("prompt", 1_000_000, lambda at, most: [Row(n, row) for n in range(at, at + most)])
+    view.table.selectAll()
+    view.table.setFocus()
+    with qtbot.waitSignal(lab.message) as told:
+        qtbot.keyClick(view.table, Qt.Key.Key_Delete)
+    assert "10,000" in told.args[0]
 
 
 def test_another_data_set_is_shown_without_the_filters_of_the_last(

@@ -204,7 +204,7 @@ class DataPane(QWidget):
     def look_at(self, paths: list[Path]) -> None:
         """Show what the files hold, before anything is stored."""
         if self._storing:
-            self._lab.message.emit("Another import is under way. Wait for it, or cancel it first.")
+            self._lab.message.emit("Another import or export is under way. Wait for it, or cancel it first.")
             return
         if not paths:
             self._lab.message.emit("There is no file in what was dropped.")

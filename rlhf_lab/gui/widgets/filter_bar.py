@@ -9,6 +9,7 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLineEdit,
     QPushButton,
+    QSizePolicy,
     QSpinBox,
     QToolButton,
     QVBoxLayout,
@@ -23,6 +24,8 @@ from rlhf_lab.store import Filters
 _TYPING_MS = 250
 _LONGEST = 99_999_999
 _WIDEST = 168
+_LETTERS = 3
+"""Of a choice that can be read in a narrow window; a wide one shows it whole."""
 
 _SPLITS = (("any split", {}), ("train", {"split": "train"}), ("held out", {"split": "heldout"}))
 _STATES = (
@@ -176,13 +179,13 @@ class FilterBar(QWidget):
         lower.setContentsMargins(0, 0, 0, 0)
         lower.setSpacing(8)
         for widget in self.choices:
-            lower.addWidget(widget)
+            lower.addWidget(widget, 3)
         for text, widget in (("Length from", self.shortest), ("to", self.longest)):
             label = PlainLabel(text)
             label.setBuddy(widget)
             lower.addWidget(label)
-            lower.addWidget(widget)
-        lower.addStretch(1)
+            lower.addWidget(widget, 1 if widget in (self.shortest, self.longest) else 0)
+        lower.addStretch(0)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
@@ -195,6 +198,9 @@ def _choice(title: str, choices: Choices) -> QComboBox:
     made.setAccessibleName(title)
     made.setToolTip(title)
     made.setMaximumWidth(_WIDEST)
+    made.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    made.setMinimumContentsLength(_LETTERS)
+    made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
     _fill(made, choices)
     return made
 
@@ -214,5 +220,7 @@ def _length(title: str, tip: str) -> QSpinBox:
     made.setAccessibleName(f"{title} answer in characters")
     made.setToolTip(tip)
     made.lineEdit().setTextMargins(6, 0, 0, 0)
-    made.setMaximumWidth(104)
+    made.setMinimumWidth(72)
+    made.setMaximumWidth(96)
+    made.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
     return made

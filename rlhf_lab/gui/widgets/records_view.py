@@ -264,14 +264,14 @@ class RecordsView(QWidget):
     @Slot()
     def _remove(self) -> None:
         assert self._row is not None
-        rows = [place.row() for place in self.table.selectionModel().selectedRows()]
-        if len(rows) > MOST_REMOVED:
+        # Ranges: asking for the rows of a selected million would make an object of each.
+        ranges = sorted((part.top(), part.bottom()) for part in self.table.selectionModel().selection())
+        if sum(last - first + 1 for first, last in ranges) > MOST_REMOVED:
             self._lab.message.emit(f"Up to {MOST_REMOVED:,} records can be deleted at once. Choose fewer.")
-            return
-        name, keys = self._row.name, [key for row in rows if (key := self.model.key(row)) is not None]
-        if keys:
-            self.table.setCurrentIndex(self.model.index(min(rows), 0))  # what moves up is read next
-            self._write(lambda store, task: store.remove(name, keys))
+        elif ranges:
+            self.table.setCurrentIndex(self.model.index(ranges[0][0], 0))  # what moves up is read next
+            found = self._found if self.bar.filters().is_set else None
+            self._write(_removing(self._row.name, ranges, found))
 
     @Slot()
     def _undo(self) -> None:
@@ -347,6 +347,21 @@ class RecordsView(QWidget):
         column.setSpacing(8)
         column.addWidget(self.bar)
         column.addWidget(split, 1)
+
+
+def _removing(name: str, ranges: Sequence[tuple[int, int]], found: "array[int] | None") -> Work:
+    """Work for `Lab.in_background`: remove the records of these rows, of ``found`` or of the whole data set."""
+
+    def work(store: "Store", task: Background) -> None:
+        ids: list[int] = []
+        for first, last in ranges:
+            if found is not None:
+                ids += found[first : last + 1]
+            else:
+                ids += [row.id for row in store.page_at(name, first, last - first + 1)]
+        store.remove(name, ids)
+
+    return work
 
 
 def _sources(name: str) -> Work:
