@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.store.connection import Connection, in_words
 from rlhf_lab.store.datasets import ids_of
-from rlhf_lab.store.filters import LENGTH, SOURCE_OF, Filters
+from rlhf_lab.store.filters import LENGTH, Filters
 
 FORMAT = 1
 """`PRAGMA user_version` of the index files; another number is another format, and made anew."""
@@ -38,15 +38,35 @@ _TABLES = f"""
     CREATE TABLE sources (source INTEGER NOT NULL, place INTEGER NOT NULL, PRIMARY KEY (source, place)) WITHOUT ROWID;
     PRAGMA user_version = {FORMAT};
 """
-_BATCH = "FROM records WHERE id >= :from AND id < :to"
-_TEXT = """
-    prompt
-    || char(10) || coalesce(json_extract(body, '$.chosen.text'), '')
-    || char(10) || coalesce(json_extract(body, '$.rejected.text'), '')
-    || char(10) || coalesce(json_extract(body, '$.completion.text'), '')
-    || char(10) || coalesce((SELECT group_concat(json_extract(value, '$.text'), char(10))
-                             FROM json_each(body, '$.completions')), '')
+# Each record is taken apart once; what the index needs of it waits in a table in memory.
+_PART = f"""
+    CREATE TEMP TABLE part AS SELECT
+        id - :low AS place, kind, split, coalesce({LENGTH}, 0) AS length,
+        json_extract(body, '$.chosen.source') AS one,
+        coalesce(json_extract(body, '$.rejected.source'), json_extract(body, '$.completion.source')) AS other,
+        json_extract(body, '$.completions') AS several,
+        prompt
+        || char(10) || coalesce(json_extract(body, '$.chosen.text'), '')
+        || char(10) || coalesce(json_extract(body, '$.rejected.text'), '')
+        || char(10) || coalesce(json_extract(body, '$.completion.text'), '')
+        || char(10) || coalesce((SELECT group_concat(json_extract(value, '$.text'), char(10))
+                                 FROM json_each(body, '$.completions')), '') AS text
+    FROM records WHERE id >= :from AND id < :to
 """
+_SOURCES = """
+    SELECT place, one AS source FROM part WHERE one <> ''
+    UNION ALL SELECT place, other FROM part WHERE other <> ''
+    UNION ALL SELECT place, json_extract(value, '$.source') FROM part, json_each(several)
+    WHERE several IS NOT NULL AND json_extract(value, '$.source') <> ''
+"""
+_INDEX = (
+    "INSERT INTO words (rowid, text) SELECT place, text FROM part",
+    "INSERT INTO facts SELECT place, kind, split, length FROM part",
+    f"INSERT OR IGNORE INTO source_names (name) SELECT DISTINCT source FROM ({_SOURCES})",
+    "INSERT OR IGNORE INTO sources SELECT id, place FROM source_names JOIN "
+    f"({_SOURCES}) ON source_names.name = source ORDER BY id, place",
+    "DROP TABLE part",
+)
 
 
 @dataclass(frozen=True)
@@ -182,6 +202,7 @@ class SearchIndex:
             self._path.chmod(0o600)
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")
+            db.execute("PRAGMA temp_store = MEMORY")
             # BEGIN IMMEDIATE would lock out everybody who writes there, were it not attached read-only.
             db.execute("ATTACH ? AS lab", (f"{self._connection.path.as_uri()}?mode=ro",))
             self._begin(db)
@@ -208,20 +229,9 @@ class SearchIndex:
             (place,) = db.execute("SELECT next FROM built").fetchone()
             if place < total:
                 part = {"from": self._low + place, "to": self._low + place + BATCH, "low": self._low}
-                db.execute(f"INSERT INTO words (rowid, text) SELECT id - :low, {_TEXT} {_BATCH}", part)
-                db.execute(
-                    f"INSERT INTO facts SELECT id - :low, kind, split, coalesce({LENGTH}, 0) {_BATCH}",
-                    part,
-                )
-                db.execute(
-                    f"INSERT OR IGNORE INTO source_names (name) SELECT DISTINCT source FROM ({SOURCE_OF}) WHERE source <> ''",
-                    part,
-                )
-                db.execute(
-                    f"INSERT OR IGNORE INTO sources SELECT source_names.id, found.id - :low FROM ({SOURCE_OF}) AS found "
-                    "JOIN source_names ON source_names.name = found.source",
-                    part,
-                )
+                db.execute(_PART, part)
+                for statement in _INDEX:
+                    db.execute(statement)
                 place += BATCH
                 db.execute("UPDATE built SET next = ?", (place,))
             db.execute("COMMIT")
