@@ -13,6 +13,9 @@ QueueName = Literal["unranked", "least_sure", "disagrees", "annotators", "repeat
 LONGEST_NAME = 80
 """Characters in an annotator's name."""
 
+MOST_RANKED = 9
+"""Answers that a person ranks at a time: one for each digit key."""
+
 
 class Judgement(BaseModel):
     """``ranks[i]`` is the rank of the record's i-th answer as stored (1 best, equal ranks are ties).

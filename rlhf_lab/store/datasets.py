@@ -13,7 +13,10 @@ from rlhf_lab.store.dataset_writer import DatasetWriter
 from rlhf_lab.store.schema import BLOCK_BITS, ID_BITS
 
 NAME_LENGTH = 200
-_DELETE_BATCH = 20_000
+_DELETE_BATCH = 2000
+_LET_OTHERS_S = 0.01
+"""Whoever waits for a lock looks for it now and then: without a pause between batches, a verdict might never get in."""
+
 _DELETED = "deleted"
 
 
@@ -120,6 +123,7 @@ class Datasets:
                     (dataset, low, last),
                 )
                 low = last + 1
+            time.sleep(_LET_OTHERS_S)
         with self._connection.write() as db:
             for table in ("problems", "verdicts", "edits", "score_sets"):
                 db.execute(f"DELETE FROM {table} WHERE dataset = ?", (dataset,))

@@ -7,13 +7,10 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from rlhf_lab.core.judgement import QueueName
+from rlhf_lab.core.judgement import MOST_RANKED, QueueName
 from rlhf_lab.store.connection import Connection
 from rlhf_lab.store.datasets import dataset_id, ids_of
 from rlhf_lab.store.scores import COMPARABLE, Scores
-
-MOST_RANKED = 9
-"""Answers that one person can rank at a time."""
 
 REMEMBERED = 20
 """A person's newest verdicts are not asked again: the answer would be remembered, not judged."""

@@ -7,14 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rlhf_lab.core.judgement import Judgement, Verdict, answers_of, verdict_of
+from rlhf_lab.core.judgement import MOST_RANKED, Judgement, Verdict, answers_of, verdict_of
 from rlhf_lab.core.records import AnyRecord, Completion
 
 if TYPE_CHECKING:
     from rlhf_lab.store import Store
-
-MOST_RANKED = 9
-"""Answers that a person ranks at a time: one for each digit key."""
 
 LOW_WATER = 12
 """Records that wait; with fewer, more are asked for."""

@@ -4,9 +4,10 @@ from PySide6.QtCore import QEvent, QObject, QPoint, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import QApplication, QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
+from rlhf_lab.core.judgement import MOST_RANKED
 from rlhf_lab.gui.models.rank_levels import Levels
 from rlhf_lab.gui.models.rank_words import LETTERS
-from rlhf_lab.gui.models.ranking import MOST_RANKED, Item
+from rlhf_lab.gui.models.ranking import Item
 from rlhf_lab.gui.widgets.plain_text import PlainLabel
 from rlhf_lab.gui.widgets.rank_answer import AnswerCard, Ghost
 from rlhf_lab.gui.widgets.rank_keys import KeyButton
