@@ -89,7 +89,7 @@ class SearchIndex:
         ((last,),) = connection.rows("SELECT max(id) FROM records WHERE id >= ? AND id < ?", (low, high))
         self._dataset = _Dataset(dataset, created, changes, low - 1 if last is None else last)
         self._low = low
-        self._path = connection.path.parent / _FOLDER / f"{dataset}.sqlite"
+        self._path = connection.path.absolute().parent / _FOLDER / f"{dataset}.sqlite"
 
     def ready(self) -> bool:
         """Whether it is complete, of this data set, and not too far behind it."""
@@ -204,7 +204,7 @@ class SearchIndex:
             db.execute("PRAGMA synchronous = NORMAL")
             db.execute("PRAGMA temp_store = MEMORY")
             # BEGIN IMMEDIATE would lock out everybody who writes there, were it not attached read-only.
-            db.execute("ATTACH ? AS lab", (f"{self._connection.path.as_uri()}?mode=ro",))
+            db.execute("ATTACH ? AS lab", (f"{self._connection.path.absolute().as_uri()}?mode=ro",))
             self._begin(db)
             yield db
 

@@ -219,3 +219,12 @@ def test_sources_are_counted_alike_with_and_without(store: Store) -> None:
         pass
     assert store.build_search("empty")
     assert (store.sources("empty"), store.count("empty", Filters("a"))) == ([], 0)
+
+
+def test_a_project_may_be_given_by_a_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with Store.open(Path("lab.sqlite")) as store:
+        with store.new_dataset("d", "test", "pair") as writer:
+            writer.add([pair(random.Random(1))])
+        assert store.build_search("d")
+        assert store.search_ready("d")
