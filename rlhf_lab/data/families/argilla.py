@@ -84,7 +84,7 @@ def _judged(
 ARGILLA = Family(
     "Argilla",
     "mixed",
-    ("prompt", "response1", "response2", "response3", "response4", "response5", "preference"),
+    ("prompt", *(f"response{number}" for number in range(1, 10)), "preference"),
     "prompt as it is; a record for each annotator: a pair of two responses, a ranking of more; equal ranks are ties",
     _matches,
     _read,
