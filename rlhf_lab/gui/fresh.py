@@ -11,10 +11,10 @@ from PySide6.QtCore import QObject, Signal, Slot
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.records import AnyRecord, PromptOnly
 from rlhf_lab.gui.asker import MakeInference
+from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.fresh import FreshPlan, as_asked, candidates, questions
 from rlhf_lab.runs.ask import Answer, Done, Failed, Reply
 from rlhf_lab.runs.inference import Inference
-from rlhf_lab.runs.project import Project
 
 AHEAD = 6
 """Records that should stand ready behind the one that is being ranked."""
@@ -32,9 +32,9 @@ class FreshAnswers(QObject):
     """Why no more will come, in words."""
     _arrived = Signal(object)
 
-    def __init__(self, project: Project, parent: QObject, make: MakeInference = Inference):
+    def __init__(self, lab: Lab, parent: QObject, make: MakeInference = Inference):
         super().__init__(parent)
-        self._project, self._make = project, make
+        self._lab, self._project, self._make = lab, lab.project, make
         self._inference: Inference | None = None
         self._plan: FreshPlan | None = None
         self._questions: Iterator[PromptOnly] = iter(())
@@ -46,7 +46,8 @@ class FreshAnswers(QObject):
         """Where the answers are; "" before the first."""
         # Replies arrive in a thread of the client; a signal to a bound method is what brings them here.
         self._arrived.connect(self._take)
-        self.destroyed.connect(self.stop)
+        lab.closing.connect(self.stop)
+        lab.run_changed.connect(self._run_changed)
 
     @property
     def going(self) -> bool:
@@ -79,6 +80,12 @@ class FreshAnswers(QObject):
         if self._inference is not None:
             self._inference.close()
             self._inference = None
+
+    @Slot(str)
+    def _run_changed(self, run: str) -> None:
+        """A run needs the memory; the models are loaded again when more answers are wanted."""
+        if self._inference is not None and not self._open and self._lab.state(run).outcome == "starting":
+            self._inference.unload()
 
     def _ask(self, prompts: int) -> None:
         plan, inference = self._plan, self._inference

@@ -115,7 +115,8 @@ class MainWindow(QMainWindow):
     @Slot(str, dict)
     def _fill_pane(self, name: str, fields: dict[str, object]) -> None:
         self.show_pane(name)
-        self.pane(name).fill_in(fields)
+        if fields:
+            self.pane(name).fill_in(fields)
 
     @Slot(str)
     def _run_changed(self, run: str) -> None:

@@ -16,6 +16,7 @@ class AgreementPage(QualityPage):
         super().__init__()
         self._lab = lab
         self._asked: Asked | None = None
+        self._own = False
         self.train_asked.connect(self._train)
 
     def open(self, asked: Asked) -> None:
@@ -36,8 +37,9 @@ class AgreementPage(QualityPage):
             words = "Nobody has ranked this data set yet, and it names no annotators. Rank some records first."
             self.show_quality(("No verdicts yet", "muted"), words, (), trainable=False)
             return
+        self._own = weighed.own
         words = about(quality, own=weighed.own)
-        self.show_quality(HEADLINES[quality.grade], words, quality.advice, trainable=weighed.own)
+        self.show_quality(HEADLINES[quality.grade], words, quality.advice, trainable=True, own=weighed.own)
         self.show_lines(all_lines(quality))
 
     @Slot(str)
@@ -47,6 +49,9 @@ class AgreementPage(QualityPage):
     @Slot(bool)
     def _train(self, each: bool) -> None:
         assert self._asked is not None
+        if not self._own:  # labels that came with a data set are trained on as they are
+            self._lab.pane_asked.emit("reward", {"dataset": self._asked.dataset})
+            return
         task = self._lab.in_background(make_dataset(self._asked.dataset, f"{self._asked.dataset} ranked", each=each))
         task.done.connect(self._made)
         task.failed.connect(self._lab.message)

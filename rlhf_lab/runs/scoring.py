@@ -8,8 +8,10 @@ from rlhf_lab.runs.ask import ModelSpec, Reply
 from rlhf_lab.runs.inference import Inference
 from rlhf_lab.store import Row, Store
 
-AT_ONCE = 64
-"""Answers in one request: what is lost at most when it is cancelled."""
+AT_ONCE = 16
+"""Answers in one request, as many as the child scores in one pass: a cancel is heard between two of them."""
+
+_PAGE = 256
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ def score_dataset(
     before = store.score_count(dataset, run)
     total, done, after = store.count(dataset), 0, None
     progress(before, total)
-    while rows := store.unscored(dataset, run, AT_ONCE, after):
+    while rows := store.unscored(dataset, run, _PAGE, after):
         after = rows[-1].id
         for group in _groups(rows):
             scores = [] if cancelled() else _ask(inference, reward, group, cancelled)

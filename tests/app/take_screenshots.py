@@ -16,7 +16,8 @@ from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
-from PySide6.QtCore import QElapsedTimer, QEventLoop, QTimer
+from PySide6.QtCore import QElapsedTimer, QEventLoop, Qt, QTimer
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from rlhf_lab.core.config import Stage
@@ -106,6 +107,7 @@ def _take_all(session: Session, runs: dict[Stage, str], to: Path) -> None:
         for pane in ("compare", "runs"):
             window.show_pane(pane)
             _shoot(session, to / f"{pane}-{choice}.png")
+        _take_rank(session, choice, to)
 
 
 def _take_data(session: Session, to: Path, choice: str) -> None:
@@ -126,6 +128,35 @@ def _take_data(session: Session, to: Path, choice: str) -> None:
     pane.view.export.click()
     _shoot(session, to / f"data-export-{choice}.png")
     pane.exporter.cancel.click()
+
+
+def _take_rank(session: Session, choice: str, to: Path) -> None:
+    """Who ranks; two answers; several, freshly written by the models of the runs; agreement; a queue that needs more."""
+    session.window.show_pane("rank")
+    pane = session.window.pane("rank")
+    pane.head.person.click()
+    _shoot(session, to / f"rank-start-{choice}.png")
+    pane.start.chosen.emit("Ada")
+    pane.fill_in({"dataset": "lab world pairs"})
+    _until(pane.bench.pair.isVisible)
+    _shoot(session, to / f"rank-{choice}.png")
+    pane.head.agreement.click()
+    _until(lambda: pane.quality.cards["alpha"].isVisible())
+    _shoot(session, to / f"rank-agreement-{choice}.png")
+    pane.fill_in({"dataset": "lab world pairs", "queue": "repeats"})
+    _until(lambda: bool(pane.empty.buttons))
+    _shoot(session, to / f"rank-empty-{choice}.png")
+    pane.head.queue_chosen.emit("fresh")
+    for row in range(pane.fresh.models.count()):
+        pane.fresh.models.item(row).setCheckState(Qt.CheckState.Checked)
+    pane.fresh.answers.setValue(max(5, pane.fresh.models.count()))
+    _shoot(session, to / f"rank-fresh-{choice}.png")
+    pane.fresh.go.click()
+    _until(pane.bench.several.isVisible)
+    for key in "21":
+        QTest.keyClick(QApplication.focusWidget(), key)
+    _shoot(session, to / f"rank-several-{choice}.png")
+    pane.head.queue_chosen.emit("unranked")
 
 
 def _take_live(session: Session, runs: dict[Stage, str], to: Path) -> None:

@@ -28,6 +28,7 @@ from rlhf_lab.gui.main_window import PLACES, MainWindow
 from rlhf_lab.gui.settings import Settings, SettingsDialog
 from rlhf_lab.gui.single import SingleWindow
 from rlhf_lab.gui.theme import DARK, theme
+from rlhf_lab.runs.project import Project
 from tests.gui.conftest import FakeRuns
 
 CTRL = Qt.KeyboardModifier.ControlModifier
@@ -218,3 +219,19 @@ def test_a_project_folder_that_cannot_be_used_is_said(
     QTimer.singleShot(0, lambda: QApplication.activeModalWidget().close())
     assert app.main(tmp_path / "file" / "project") == 1
     assert "--project" in capsys.readouterr().err
+
+
+def test_the_data_pane_leads_to_ranking_and_back(qtbot: QtBot, window: MainWindow, lab: Lab, project: Project) -> None:
+    lab.pane_asked.emit("rank", {"dataset": "pairs"})
+    pane = window.pane("rank")
+    assert window.stack.currentWidget() is pane
+    qtbot.keyClicks(pane.start.name, "Ada")
+    qtbot.keyClick(pane.start.name, Qt.Key.Key_Return)
+    qtbot.waitUntil(pane.bench.isVisible)
+    assert pane.desk.dataset == "pairs"
+
+    project.store.delete_dataset("pairs")
+    lab.datasets_changed.emit()
+    assert pane.empty.title.text() == "Nothing to rank yet"
+    press(pane.empty.buttons["data"], qtbot)
+    assert window.stack.currentWidget() is window.pane("data")

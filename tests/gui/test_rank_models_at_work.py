@@ -26,7 +26,7 @@ class FakeInference:
         self.say = say
         self.asked: list[Generate] = []
         self.texts: list[Sequence[str]] = []
-        self.done = self.closed = 0
+        self.done = self.closed = self.unloaded = 0
 
     def generate(self, model: ModelSpec, prompts: Sequence[Prompt], **wishes: object) -> int:
         self.asked.append(Generate(id=len(self.asked) + 1, model=model, prompts=tuple(prompts), **wishes))
@@ -54,6 +54,9 @@ class FakeInference:
         ]
 
     def cancel(self, request: int) -> None: ...
+
+    def unload(self) -> None:
+        self.unloaded += 1
 
     def close(self) -> None:
         self.closed += 1
@@ -193,6 +196,23 @@ def test_the_writers_end_when_one_ranks_something_else_and_with_the_window(qtbot
     assert children[1].closed == 1
 
 
+def test_the_models_make_room_when_a_run_starts(qtbot, pane, children, lab, begun_run) -> None:
+    choose_queue(pane, "fresh")
+    pane.fresh.go.click()
+    for waiting in (0, 4, 8):
+        children[0].write()
+        qtbot.waitUntil(lambda least=waiting: pane.desk.waiting >= least)
+
+    run = begun_run()
+
+    assert children[0].unloaded == 1
+    lab.stop(run)
+    qtbot.waitUntil(lambda: not lab.live())
+    for _ in range(4):
+        press(qtbot, "1")
+    assert len(children[0].asked) == 4  # and go on writing
+
+
 # Scores
 
 
@@ -274,7 +294,7 @@ def test_agreement_is_said_in_words_with_figures_for_each_person(qtbot, pane, pr
     assert said["with_others"] == "Ada: 85%; Ben: 85%"
     assert said["alpha"].startswith("Everybody: 0.")
     assert "Ada, Ben: 0." in said["alpha"]
-    assert said["with_self"] == "Ada: too few to tell; Ben: too few to tell"
+    assert said["with_self"] == "Ada: not known; Ben: not known"
     assert "40 · 6.0 s" in said["pace"]
 
     qtbot.mouseClick(pane.head.rank, Qt.MouseButton.LeftButton)
@@ -305,3 +325,20 @@ def test_without_verdicts_there_is_nothing_to_train_on(qtbot, pane) -> None:
     qtbot.waitUntil(lambda: pane.quality.title.text() == "No verdicts yet", timeout=20_000)
     assert not pane.quality.train.isEnabled()
     assert "rank some first" in pane.quality.train.toolTip()
+
+
+def test_labels_that_came_with_the_data_are_weighed_and_trained_on_as_they_are(qtbot, pane, project, lab) -> None:
+    with project.store.new_dataset("labelled", "lab", "pair") as writer:
+        for who in ("Ben", "Cleo"):
+            writer.add(
+                record.model_copy(update={"tags": {"annotator": who}}) for record in project.store.records("pairs")
+            )
+    pane.fill_in({"dataset": "labelled"})
+    pane.head.agreement.click()
+    qtbot.waitUntil(lambda: "labels that came with the data set" in pane.quality.about.text(), timeout=20_000)
+    assert not pane.quality.how.isVisible()
+
+    with qtbot.waitSignal(lab.pane_asked) as heard:
+        qtbot.mouseClick(pane.quality.train, Qt.MouseButton.LeftButton)
+
+    assert heard.args == ["reward", {"dataset": "labelled"}]

@@ -15,9 +15,9 @@ HEADLINES = {
 }
 """Title and role for each grade."""
 
-_TOO_FEW = "too few to tell"
-_SWAYED = 30
-"""Cases from which a share that a coin would not give is marked."""
+_NOT_KNOWN = "not known"
+_CERTAIN, _FAR = 30, 0.05
+"""Cases from which a share that a coin would not give is marked, and how far from fair it has to be."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,6 @@ def _coefficient(name: str, found: "Interval | None", otherwise: str) -> Line:
 
 def _share(name: str, share: "Share", fair: float | None) -> Line:
     if not share.of:
-        return Line(name, _TOO_FEW)
-    strays = fair is not None and share.of >= _SWAYED and not share.is_chance
+        return Line(name, _NOT_KNOWN)
+    strays = fair is not None and share.of >= _CERTAIN and not share.is_chance and abs(share.value - fair) > _FAR
     return Line(name, f"{share.value:.0%}", share.value, share.low, share.high, strays)

@@ -91,27 +91,27 @@ def empty_queue(queue: str, done: int, left_out: int, model: str) -> Empty:
             return Empty(
                 "The reward model has no doubts left here",
                 f"You have judged everything that {model} scored.{aside}",
-                (("unranked", "Not ranked yet"), ("fresh", "Write fresh answers…")),
+                (("unranked", "Rank new records"), ("fresh", "Write fresh answers…")),
             )
         case "disagrees":
             return Empty(
                 "No disagreement",
                 f"{model} prefers what people preferred, wherever both have spoken and you have not looked yet.{aside}",
-                (("unranked", "Not ranked yet"), ("least_sure", "Reward model least sure")),
+                (("unranked", "Rank new records"), ("least_sure", "Rank where it is least sure")),
             )
         case "annotators":
             return Empty(
                 "Nobody disagrees",
                 "There is no record that two other people judged differently and that you have not settled. Ask a second "
                 "person to rank the same data set under their own name.",
-                (("unranked", "Not ranked yet"), ("agreement", "See the agreement")),
+                (("unranked", "Rank new records"), ("agreement", "See the agreement")),
             )
         case "repeats":
             return Empty(
                 "Nothing to repeat",
                 "Judge some records first; after a while they come back here, and the Agreement page shows how often "
                 "you agree with yourself.",
-                (("unranked", "Not ranked yet"),),
+                (("unranked", "Rank new records"),),
             )
         case _:
             return Empty(
@@ -125,7 +125,7 @@ NO_REWARD_RUN = Empty(
     "This queue needs a reward model",
     "It orders the records by what a reward model thinks of their answers, and this project has none yet. Train one on "
     "the pairs you have; a small one already helps to choose what to rank next.",
-    (("reward", "Go to Reward"), ("unranked", "Not ranked yet")),
+    (("reward", "Go to Reward"), ("unranked", "Rank new records")),
 )
 
 
@@ -138,7 +138,7 @@ def not_scored(model: str, records: int) -> Empty:
         f"{model} has not read this data set yet",
         f"Its scores of the {records:,} records order this queue. They are kept, so that this is done once for each data "
         "set and reward model; you can rank in another queue meanwhile.",
-        (("score", "Score this data set"), ("unranked", "Not ranked yet")),
+        (("score", "Score this data set"), ("unranked", "Rank new records")),
     )
 
 
@@ -147,7 +147,7 @@ def scoring(model: str) -> Empty:
     return Empty(
         f"{model} is reading",
         "The queue opens when it is done.",
-        (("stop_scoring", "Stop"), ("unranked", "Not ranked yet")),
+        (("stop_scoring", "Stop"), ("unranked", "Rank new records")),
     )
 
 

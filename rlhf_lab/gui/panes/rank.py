@@ -37,7 +37,7 @@ class RankPane(QWidget):
         self._lab, self._store = lab, lab.project.store
         self.setAccessibleName("Rank")
         self.desk = Desk(self._store)
-        self.writers = FreshAnswers(lab.project, self, make_inference)
+        self.writers = FreshAnswers(lab, self, make_inference)
         self.scoring = Scoring(lab, make_inference, self)
         self._opening = 0
         self._asking = self._exhausted = False
@@ -374,7 +374,6 @@ class RankPane(QWidget):
         self.scoring.progressed.connect(self._scoring_goes_on)
         self.scoring.ended.connect(self._scoring_ended)
         self.scoring.failed.connect(self._scoring_failed)
-        self._lab.closing.connect(self.writers.stop)
         self._lab.datasets_changed.connect(self.refresh)
         self._lab.runs_changed.connect(self._offer_models)
 

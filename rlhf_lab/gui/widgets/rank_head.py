@@ -29,8 +29,8 @@ class RankHead(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.dataset = _combo("Data set", 16)
-        self.queue = _combo("Queue", 16)
+        self.dataset = _combo("Data set", 20)
+        self.queue = _combo("Queue", 18)
         for queue in QUEUES:
             self.queue.addItem(queue.title, queue.name)
             self.queue.setItemData(self.queue.count() - 1, plain_tip(queue.tip), Qt.ItemDataRole.ToolTipRole)

@@ -90,8 +90,10 @@ class QualityPage(QWidget):
         }
         self._lay_out()
 
-    def show_quality(self, title: tuple[str, str], about: str, advice: tuple[str, ...], *, trainable: bool) -> None:
-        """Show the words; ``title`` with the role of its colour."""
+    def show_quality(
+        self, title: tuple[str, str], about: str, advice: tuple[str, ...], *, trainable: bool, own: bool = True
+    ) -> None:
+        """Show the words; ``title`` with the role of its colour. ``own``: verdicts that were given here."""
         self.title.setText(title[0])
         self._mark.setProperty("surface", f"mark-{title[1]}")
         self._mark.style().unpolish(self._mark)
@@ -101,8 +103,10 @@ class QualityPage(QWidget):
         self.advice.setText("\n".join(f"•  {sentence}" for sentence in advice[1:]))
         for label in (self.verdict, self.advice, self.about):
             label.setVisible(bool(label.text()))
-        for part in (self.train, self.how):
-            part.setEnabled(trainable)
+        self.train.setEnabled(trainable)
+        self.train.setText(f" Train a reward model on these {'verdicts' if own else 'labels'}")
+        self.how.setVisible(own)
+        self.how.setEnabled(trainable)
         self.train.setToolTip("" if trainable else "There are no verdicts of your own yet: rank some first.")
 
     def show_lines(self, lines: dict[str, list[Line]]) -> None:
