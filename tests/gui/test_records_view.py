@@ -137,6 +137,55 @@ def test_escape_leaves_the_record_as_it_was(qtbot: QtBot, view: RecordsView, pro
     assert project.store.page_at("many kinds", 0, 1)[0].record == before
 
 
+def test_what_was_typed_is_kept_by_somebody_who_goes_elsewhere(
+    qtbot: QtBot, pane: DataPane, view: RecordsView, project: Project, lab: Lab
+) -> None:
+    qtbot.mouseClick(view.edit, Qt.MouseButton.LeftButton)
+    view.editor.texts[0].edit.selectAll()
+    qtbot.keyClicks(view.editor.texts[0].edit, "typed")
+    with qtbot.waitSignal(lab.message) as told:
+        view.table.selectRow(5)
+    assert "kept" in told.args[0]
+    qtbot.waitUntil(lambda: project.store.page_at("many kinds", 0, 1)[0].record.chosen.text == "typed")
+    qtbot.waitUntil(view.undo.isEnabled)
+    assert view.table.currentIndex().row() == 5
+    qtbot.mouseClick(view.edit, Qt.MouseButton.LeftButton)
+    qtbot.keyClicks(view.editor.texts[1].edit, "also ")
+    pane.select("pairs")
+    qtbot.waitUntil(lambda: project.store.page_at("many kinds", 5, 1)[0].record.rejected.text == "also no")
+    pane.select("many kinds")
+    qtbot.mouseClick(view.edit, Qt.MouseButton.LeftButton)
+    qtbot.keyClicks(view.editor.texts[1].edit, "at last ")
+    lab.let_go()
+    assert project.store.page_at("many kinds", 0, 1)[0].record.rejected.text == "at last no"
+
+
+def test_what_cannot_be_stored_is_said_when_somebody_goes_elsewhere(
+    qtbot: QtBot, view: RecordsView, project: Project, lab: Lab
+) -> None:
+    before = project.store.page_at("many kinds", 0, 1)[0].record
+    qtbot.mouseClick(view.edit, Qt.MouseButton.LeftButton)
+    view.editor.texts[0].edit.selectAll()
+    qtbot.keyClick(view.editor.texts[0].edit, Qt.Key.Key_Delete)
+    with qtbot.waitSignal(lab.message) as told:
+        view.table.selectRow(5)
+    assert "not kept" in told.args[0]
+    assert project.store.page_at("many kinds", 0, 1)[0].record == before
+
+
+def test_what_is_seen_is_deleted_even_if_other_filters_were_just_typed(
+    qtbot: QtBot, view: RecordsView, project: Project
+) -> None:
+    view.bar.search.setText("word")
+    wait_for_matches(qtbot, view, "29 matches")
+    view.bar.search.clear()
+    view.table.selectRow(0)
+    view.table.setFocus()
+    qtbot.keyClick(view.table, Qt.Key.Key_Delete)  # before the table has followed
+    qtbot.waitUntil(lambda: project.store.count("many kinds") == 31)
+    assert [row.id & 0xFFFF for row in project.store.page_at("many kinds", 0, 3)] == [0, 2, 3]
+
+
 def test_several_records_are_deleted_with_one_key_and_come_back(
     qtbot: QtBot, pane: DataPane, view: RecordsView
 ) -> None:

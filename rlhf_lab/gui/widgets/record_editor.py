@@ -108,16 +108,22 @@ class RecordEditor(QWidget):
             tie=self.tie.isChecked(),
         )
 
+    def changed(self) -> AnyRecord | None:
+        """The record as it was changed, None where it was not; `LabError` where it cannot be one like this."""
+        assert self._record is not None
+        if self.draft() == draft_of(self._record):
+            return None
+        return edited(self._record, self.draft())
+
     @Slot()
     def _save(self) -> None:
-        assert self._record is not None
         try:
-            record = edited(self._record, self.draft())
+            record = self.changed()
         except LabError as error:
             self.problem.setText(str(error))
             self.problem.show()
             return
-        if record == self._record:
+        if record is None:
             self.left.emit()
         else:
             self.saved.emit(record)

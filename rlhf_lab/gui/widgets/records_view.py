@@ -2,9 +2,10 @@
 
 from array import array
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QModelIndex, Qt, Signal, Slot
+from PySide6.QtCore import QModelIndex, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -18,9 +19,10 @@ from PySide6.QtWidgets import (
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.records import AnyRecord
 from rlhf_lab.gui.background import Background, Work
-from rlhf_lab.gui.data_process import DataProcess
 from rlhf_lab.gui.lab import Lab
-from rlhf_lab.gui.models.records_table import RecordsTable
+from rlhf_lab.gui.models.records_table import Pages, RecordsTable
+from rlhf_lab.gui.record_changes import RecordChanges
+from rlhf_lab.gui.search_making import SearchMaking
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.filter_bar import FilterBar
 from rlhf_lab.gui.widgets.reading_view import ReadingView
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
 MOST_REMOVED = 10_000
 """Records that are deleted with one key; for more, the data set is filtered and exported, or deleted."""
 
-_INDEXED_FROM = 5_000
-"""Records; fewer are looked through as they are in a moment."""
 _MOST_SOURCES = 100
 _TABLE_WHILE_EDITING = 140
 """Height in pixels; the texts need the room."""
@@ -51,14 +51,17 @@ class RecordsView(QWidget):
         self._lab = lab
         self._row: DatasetRow | None = None
         self._finding: Background | None = None
-        self._writing: Background | None = None
-        self._indexing: Background | None = None
-        self._process = DataProcess(lab.project.store.path)
-        lab.closing.connect(self._rest)
-        self._found = array("q")
+        self._found: array[int] | None = None
+        """Ids of what is shown under filters; None while all is shown."""
+        self._changes = RecordChanges(lab, self)
+        self._changes.written.connect(self._written)
+        self._changes.failed.connect(self._not_written)
+        lab.closing.connect(self._close)
         self.bar = FilterBar()
         self.bar.changed.connect(self._find)
         self.bar.opened.connect(self._look_for_sources)
+        self._making = SearchMaking(lab, self)
+        self._making.told.connect(self.bar.say_indexing)
         self.model = RecordsTable(self)
         self.table = RecordView(self.model, "Records")
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
@@ -66,6 +69,8 @@ class RecordsView(QWidget):
         self.table.doubleClicked.connect(self._edit)
         self.reading = ReadingView()
         self._editor: RecordEditor | None = None
+        self._edited: int | None = None
+        self._telling = self._stale = False
         self.place = QStackedWidget()
         self.place.addWidget(self.reading)
         self.edit = self._tool("rename", "Edit this record (F2)")
@@ -100,14 +105,15 @@ class RecordsView(QWidget):
         """Show a data set from its first record on; the one that is shown already keeps its place."""
         before, self._row = self._row, row
         if before is not None and (before.name, before.created) == (row.name, row.created):
-            if before != row and self._writing is None:
+            if before != row and not self._telling:
                 self._reload()
             return
-        self._stop_editing()
+        if before is not None:
+            self._keep(before.name)
         self._stop_finding()
         self.bar.show_dataset(row.kind)
         self._show_all()
-        self._index()
+        self._making.make(row)
 
     # Records
 
@@ -115,6 +121,7 @@ class RecordsView(QWidget):
         row, store = self._row, self._lab.project.store
         assert row is not None
         self._offer_steps()
+        self._found = None
         self.bar.say("")
         self.model.show_pages(row.kind, row.records, self._guarded(lambda at, most: store.page_at(row.name, at, most)))
         self.table.selectRow(0)
@@ -143,7 +150,7 @@ class RecordsView(QWidget):
 
     @Slot(object)
     def _add_found(self, ids: "array[int]") -> None:
-        if self.sender() is not self._finding:
+        if self.sender() is not self._finding or self._found is None:
             return
         first = not self._found
         self._found.extend(ids)
@@ -154,46 +161,8 @@ class RecordsView(QWidget):
 
     @Slot(object)
     def _all_found(self, _: object) -> None:
-        if self.sender() is self._finding:
+        if self.sender() is self._finding and self._found is not None:
             self.bar.say("1 match" if len(self._found) == 1 else f"{len(self._found):,} matches")
-
-    def _index(self) -> None:
-        """Make searching fast, behind; a data set that is left waits until it is shown again."""
-        assert self._row is not None
-        if self._indexing is not None:
-            self._indexing.failed.disconnect()  # that it was cancelled is no news
-            self._indexing.cancel()
-        self._indexing = None
-        self.bar.say_indexing("")
-        if self._row.records >= _INDEXED_FROM:
-            self._indexing = self._lab.in_background(_indexing(self._process, self._row.name))
-            self._indexing.progressed.connect(self._index_grew)
-            self._indexing.done.connect(self._indexed)
-            self._indexing.failed.connect(self._not_indexed)
-
-    @Slot()
-    def _rest(self) -> None:
-        if self._indexing is not None:
-            self._indexing.failed.disconnect()
-        self._process.rest()
-
-    @Slot(object, object)
-    def _index_grew(self, done: int, total: int) -> None:
-        if self.sender() is self._indexing and total:
-            self.bar.say_indexing(f"Search index: {100 * done // total}%" if done < total else "")
-
-    @Slot(object)
-    def _indexed(self, _: object) -> None:
-        if self.sender() is self._indexing:
-            self.bar.say_indexing("")
-            self._indexing = None
-
-    @Slot(str)
-    def _not_indexed(self, reason: str) -> None:
-        if self.sender() is self._indexing:
-            self._indexing = None
-            self.bar.say_indexing("")
-            self._lab.message.emit(f"Searching stays slow, since the index could not be made. {reason}")
 
     @Slot()
     def _look_for_sources(self) -> None:
@@ -212,7 +181,7 @@ class RecordsView(QWidget):
             self._finding.cancel()
         self._finding = None
 
-    def _guarded(self, read: "Any") -> "Any":
+    def _guarded(self, read: Pages) -> Pages:
         """Pages are read while the table is painted: what goes wrong is told in the window."""
 
         def guarded(position: int, limit: int) -> "Sequence[Row]":
@@ -226,7 +195,8 @@ class RecordsView(QWidget):
 
     @Slot(QModelIndex)
     def _read(self, index: QModelIndex) -> None:
-        self._stop_editing()
+        if self._row is not None:
+            self._keep(self._row.name)
         record = self.model.record(index.row()) if index.isValid() else None
         self.reading.show_record(record)
         self.edit.setEnabled(record is not None)
@@ -236,17 +206,20 @@ class RecordsView(QWidget):
 
     @Slot()
     def _edit(self) -> None:
-        record = self.model.record(self.table.currentIndex().row()) if self.table.currentIndex().isValid() else None
-        if record is None:
+        index = self.table.currentIndex()
+        record = self.model.record(index.row()) if index.isValid() else None
+        if record is None or self.place.currentWidget() is not self.reading:
             return
-        self.place.setCurrentWidget(self.editor)
-        self._sizes = self._split.sizes()
-        self._split.setSizes([_TABLE_WHILE_EDITING, sum(self._sizes) - _TABLE_WHILE_EDITING])
         try:
             self.editor.show_record(record)
         except LabError as error:
-            self._stop_editing()
             self._lab.message.emit(str(error))
+            return
+        self._edited = self.model.key(index.row())
+        self.editor.setEnabled(True)
+        self.place.setCurrentWidget(self.editor)
+        self._sizes = self._split.sizes()
+        self._split.setSizes([_TABLE_WHILE_EDITING, sum(self._sizes) - _TABLE_WHILE_EDITING])
 
     @Slot()
     def _stop_editing(self) -> None:
@@ -254,12 +227,39 @@ class RecordsView(QWidget):
             self.place.setCurrentWidget(self.reading)
             self._split.setSizes(self._sizes)
             self.table.setFocus()
+            if self._stale:
+                QTimer.singleShot(0, self, self._reload)
 
     @Slot(object)
     def _save(self, record: AnyRecord) -> None:
+        """Until it is stored, what was typed stays where it is."""
         assert self._row is not None
-        name, key = self._row.name, self.model.key(self.table.currentIndex().row())
-        self._write(lambda store, task: store.edit(name, key, record))
+        assert self._edited is not None
+        self.editor.setEnabled(False)
+        self._changes.edit(self._row.name, self._edited, record)
+
+    def _keep(self, name: str) -> None:
+        """Somebody who goes elsewhere without saving does not lose what was typed: it can be undone."""
+        if self.place.currentWidget() is self.reading:
+            return
+        try:
+            record = self.editor.changed() if self.editor.isEnabled() else None
+            if record is not None and self._edited is not None:
+                self._changes.edit(name, self._edited, record)
+                self._lab.message.emit("Your change of the record was kept. Ctrl+Z takes it back.")
+        except LabError as error:
+            self._lab.message.emit(f"Your change of the record was not kept. {error}")
+        self._stop_editing()
+
+    @Slot()
+    def _close(self) -> None:
+        """The window closes: what was typed is kept, and there is no time for another thread."""
+        self._stop_finding()
+        if self._row is None or self.place.currentWidget() is self.reading or self._edited is None:
+            return
+        with suppress(LabError):  # nobody is there to hear it
+            if (record := self.editor.changed()) is not None:
+                self._lab.project.store.edit(self._row.name, self._edited, record)
 
     @Slot()
     def _remove(self) -> None:
@@ -268,42 +268,41 @@ class RecordsView(QWidget):
         ranges = sorted((part.top(), part.bottom()) for part in self.table.selectionModel().selection())
         if sum(last - first + 1 for first, last in ranges) > MOST_REMOVED:
             self._lab.message.emit(f"Up to {MOST_REMOVED:,} records can be deleted at once. Choose fewer.")
-        elif ranges:
+            return
+        if self._found is not None:
+            found = self._found
+            self._changes.remove_found(self._row.name, [key for a, b in ranges for key in found[a : b + 1]])
+        else:
+            keys = [(self.model.key(a), self.model.key(b), b - a + 1) for a, b in ranges]
+            self._changes.remove(self._row.name, [(a, b, n) for a, b, n in keys if a is not None and b is not None])
+        if ranges:
             self.table.setCurrentIndex(self.model.index(ranges[0][0], 0))  # what moves up is read next
-            found = self._found if self.bar.filters().is_set else None
-            self._write(_removing(self._row.name, ranges, found))
 
     @Slot()
     def _undo(self) -> None:
         if self._row is not None:
-            name = self._row.name
-            self._write(lambda store, task: store.undo_edit(name))
+            self._keep(self._row.name)
+            self._changes.undo(self._row.name)
 
     @Slot()
     def _redo(self) -> None:
         if self._row is not None:
-            name = self._row.name
-            self._write(lambda store, task: store.redo_edit(name))
+            self._changes.redo(self._row.name)
 
-    def _write(self, work: Work) -> None:
-        """One change after the other, beside the window: a lock may have to be waited for."""
-        if self._writing is not None:
-            return
-        self._writing = self._lab.in_background(work)
-        self._writing.done.connect(self._written)
-        self._writing.failed.connect(self._not_written)
-
-    @Slot(object)
-    def _written(self, _: object) -> None:
-        self._stop_editing()
+    @Slot()
+    def _written(self) -> None:
+        if self._editor is not None and not self._editor.isEnabled():  # what it holds is stored
+            self._stop_editing()
+        self._telling = True
         self._lab.datasets_changed.emit()
-        self._writing = None
+        self._telling = False
         self._reload()
         self.changed.emit()
 
     @Slot(str)
     def _not_written(self, reason: str) -> None:
-        self._writing = None
+        if self._editor is not None:
+            self._editor.setEnabled(True)
         self._lab.message.emit(reason)
 
     def _offer_steps(self) -> None:
@@ -313,8 +312,12 @@ class RecordsView(QWidget):
         ):
             button.setEnabled(steps > 0)
 
+    @Slot()
     def _reload(self) -> None:
-        """Records have changed: look again, at the same place."""
+        """Records have changed: look again, at the same place; nobody is interrupted who edits one."""
+        self._stale = self.place.currentWidget() is not self.reading
+        if self._stale:
+            return
         at, height = max(self.table.currentIndex().row(), 0), self.table.verticalScrollBar().value()
         if self.bar.filters().is_set:
             self._find()
@@ -349,40 +352,11 @@ class RecordsView(QWidget):
         column.addWidget(split, 1)
 
 
-def _removing(name: str, ranges: Sequence[tuple[int, int]], found: "array[int] | None") -> Work:
-    """Work for `Lab.in_background`: remove the records of these rows, of ``found`` or of the whole data set."""
-
-    def work(store: "Store", task: Background) -> None:
-        ids: list[int] = []
-        for first, last in ranges:
-            if found is not None:
-                ids += found[first : last + 1]
-            else:
-                ids += [row.id for row in store.page_at(name, first, last - first + 1)]
-        store.remove(name, ids)
-
-    return work
-
-
 def _sources(name: str) -> Work:
     """Work for `Lab.in_background`: the data set, and who wrote answers, most first."""
 
     def work(store: "Store", task: Background) -> tuple[str, list[str]]:
         return name, [source for source, _ in store.sources(name) if source][:_MOST_SOURCES]
-
-    return work
-
-
-def _indexing(process: DataProcess, name: str) -> Work:
-    """Work for `Lab.in_background`: make the search index where it is missing; progress in records."""
-
-    def work(store: "Store", task: Background) -> None:
-        if store.search_ready(name):
-            return
-        # In a thread of the window's process it would take the GIL from every repaint.
-        with process.use() as data:
-            data.build_search(name, progress=task.progressed.emit, cancelled=task.cancelled)
-        process.rest()
 
     return work
 
