@@ -226,3 +226,18 @@ def test_problems_are_searched(qtbot: QtBot, pane: DataPane, project: Project, l
     assert view.search.text() == ""
     assert "Every line" in view.list.toPlainText()
     assert pane.view.tabs.tabText(2) == "Problems"
+
+
+def test_a_data_set_that_appears_beside_an_import_leaves_the_choice_alone(
+    qtbot: QtBot, pane: DataPane, project: Project, lab: Lab, file: Path
+) -> None:
+    pane.select("pairs")
+    pane.look_at([file])
+    qtbot.waitUntil(lambda: pane.panel.go.isVisible())
+    with project.store.new_dataset("from elsewhere", "lab", "prompt") as writer:
+        writer.add(list(project.store.records("talks"))[:2])
+    lab.datasets_changed.emit()
+    assert pane.stack.currentWidget() is pane.panel
+    assert pane.list.currentItem().text() == "pairs"
+    qtbot.mouseClick(pane.panel.cancel, Qt.MouseButton.LeftButton)
+    assert pane.view.name.text() == "pairs"

@@ -60,6 +60,7 @@ class DataPane(QWidget):
         self._task: Background | None = None
         self._storing = False
         self._dropped: list[Path] = []
+        self._imported = ""
         self._process = DataProcess(lab.project.store.path)
         lab.closing.connect(self._rest)
         self.setAcceptDrops(True)
@@ -134,7 +135,8 @@ class DataPane(QWidget):
     def refresh(self) -> None:
         """Read the list of data sets anew; the chosen one stays chosen, or what stands in its place."""
         chosen, place = self.list.currentItem(), self.list.currentRow()
-        name = chosen.data(_NAME) if chosen is not None else None
+        name = self._imported or (chosen.data(_NAME) if chosen is not None else "")
+        self._imported = ""
         rows = self._lab.project.store.datasets()
         self.list.blockSignals(True)
         self.list.clear()
@@ -145,18 +147,20 @@ class DataPane(QWidget):
             item.setData(_NAME, row.name)
             item.setToolTip(plain_tip(f"{row.name}: {row.format}"))
             self.list.addItem(item)
+        self.list.setCurrentRow(self._place(name, place))
         self.list.blockSignals(False)
         if self.stack.currentWidget() in (self.empty, self.view):
-            self.select(name if name in [row.name for row in rows] else "", place)
-        if not rows:
             self._show_records()
 
     def select(self, name: str, otherwise: int = 0) -> None:
         """Choose a data set by its name, else by its place."""
+        self.list.setCurrentRow(self._place(name, otherwise))
+        self._show_records()
+
+    def _place(self, name: str, otherwise: int) -> int:
+        """Where a data set stands in the list; -1 in an empty one."""
         names = [self.list.item(row).data(_NAME) for row in range(self.list.count())]
-        if names:
-            self.list.setCurrentRow(names.index(name) if name in names else min(max(otherwise, 0), len(names) - 1))
-            self._show_records()
+        return names.index(name) if name in names else min(max(otherwise, 0), len(names) - 1)
 
     @Slot()
     def _chosen(self) -> None:
@@ -243,11 +247,10 @@ class DataPane(QWidget):
     @Slot(object)
     def _stored(self, results: "list[ImportResult]") -> None:
         self._task, self._storing = None, False
-        self._show_records()
+        stored = [result.name for result in results if result.format]
+        self._imported = stored[-1] if stored else ""
+        self.stack.setCurrentWidget(self.view)
         self._lab.datasets_changed.emit()
-        stored = [result for result in results if result.format]
-        if stored:
-            self.select(stored[-1].name)
         self._lab.message.emit(told(results))
 
     # Export
