@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PAGE = 128
 """Rows read at once: a jump shows about a dozen, and each row of a page costs it 30 µs."""
-PAGES_KEPT = 64
+PAGES_KEPT = 32
 _CELL = 160
 _TIP = 600
 
