@@ -88,6 +88,14 @@ class RewardConfig(BaseRun):
     max_steps: int = setting(
         200, "Steps", "Optimiser steps; about one pass over the pairs is usual.", basic=True, ge=1, le=10_000_000
     )
+    rankings: Literal["all", "adjacent"] = setting(
+        "all",
+        "Pairs of a ranking",
+        "all: every two answers of a ranked or rated prompt; adjacent: neighbours alone. They share the weight of one.",
+    )
+    ties: Literal["half", "drop"] = setting(
+        "half", "Ties", "half: either answer should win half of the time; drop: they are left out."
+    )
     use_margins: bool = setting(
         False, "Use margins", "Ask for a score difference of at least the pair's margin, where the data names one."
     )

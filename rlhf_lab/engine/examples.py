@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.core.records import AnyRecord, Demonstration, Pair, Prompt, Unpaired
+from rlhf_lab.core.records import AnyRecord, Demonstration, Pair, Prompt, Ranking, Rated, Several, Unpaired
 from rlhf_lab.engine import chat
 from rlhf_lab.engine.batches import batch_indices, choose
 
@@ -107,5 +107,16 @@ def shown_answer(record: AnyRecord) -> str | None:
             return record.chosen.text
         case Unpaired(label=True):
             return record.completion.text
+        case Ranking():
+            return _best(record, [-rank for rank in record.ranks])
+        case Rated():
+            return _best(record, record.ratings)
         case _:
             return None
+
+
+def _best(record: Several, values: Sequence[float]) -> str | None:
+    """The one answer that is above all others, if there is one."""
+    best = max(values)
+    found = [answer.text for answer, value in zip(record.completions, values, strict=True) if value == best]
+    return found[0] if len(found) == 1 else None

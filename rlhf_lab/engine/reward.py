@@ -51,6 +51,8 @@ class Compared:
     """[B], bool"""
     flipped: Tensor
     """[B], bool: the label is known to be noise"""
+    weight: Tensor
+    """[B], summing to B: what each pair counts for beside the others of the batch"""
 
     def lengths(self) -> list[int]:
         """Tokens of each pair."""
@@ -98,8 +100,9 @@ def train(config: RewardConfig, parts: Parts) -> Iterator[Event]:
                 terms = bradley_terry(
                     chosen, rejected, batch.margin[rows].to(chosen), batch.tie[rows].to(chosen.device)
                 )
-                summed = terms.sum() / config.batch_size
-                off_centre = config.centre_coef * centring(chosen, rejected).sum() / config.batch_size
+                share = batch.weight[rows].to(terms) / config.batch_size
+                summed = (share * terms).sum()
+                off_centre = config.centre_coef * (share * centring(chosen, rejected)).sum()
                 require_finite({"the loss": summed, "the centring": off_centre})
                 (summed + off_centre).backward()
                 loss += summed.item()
@@ -187,6 +190,7 @@ def score_rows(backbone: Backbone, adapter: str, rows: Sequence[list[int]]) -> T
 
 def encode(encoder: Encoder, records: Sequence[Any], config: RewardConfig) -> Compared:
     """Pairs to ids; both answers follow the same prompt ids."""
+    weight = torch.tensor([pair.weight for pair in records], dtype=torch.float64)
     return Compared(
         prompts=[encoder.prompt(pair.prompt) for pair in records],
         chosen=[encoder.answer(pair.chosen.text) for pair in records],
@@ -194,6 +198,7 @@ def encode(encoder: Encoder, records: Sequence[Any], config: RewardConfig) -> Co
         margin=torch.tensor([(pair.margin or 0.0) if config.use_margins else 0.0 for pair in records]),
         tie=torch.tensor([pair.tie for pair in records]),
         flipped=torch.tensor([bool(pair.tags.get("flipped")) for pair in records]),
+        weight=(weight / weight.mean()).float(),
     )
 
 

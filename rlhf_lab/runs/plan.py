@@ -12,8 +12,13 @@ from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.store import DatasetRow, Store
 
 _FREE_BYTES = 200 << 20
-KINDS = {"sft": {"demonstration", "pair"}, "reward": {"pair"}, "ppo": {"prompt", "demonstration", "pair", "unpaired"}}
-"""The kinds of records that a stage can learn from."""
+_JUDGED = {"pair", "ranking", "rated", "mixed"}
+KINDS = {
+    "sft": {"demonstration", *_JUDGED},
+    "reward": _JUDGED,
+    "ppo": {"prompt", "demonstration", "unpaired", "candidates", *_JUDGED},
+}
+"""The kinds of data sets that a stage can learn from; of a mixed one, it takes the records that fit."""
 
 
 @dataclass
@@ -78,7 +83,7 @@ def _dataset(config: RunConfig, store: Store, reasons: list[str]) -> DatasetRow 
         reasons.append(f"dataset: there is no data set {config.dataset!r} in this project. {advice}")
         return None
     if row.kind not in KINDS[config.stage]:
-        wanted = " or ".join(sorted(KINDS[config.stage]))
+        wanted = " or ".join(sorted(KINDS[config.stage] - {"mixed"}))
         reasons.append(
             f"dataset: {row.name!r} holds {row.kind} records, {config.stage} learns from {wanted} records. {advice}"
         )

@@ -3,15 +3,16 @@
 import hashlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rlhf_lab.core.config import RunConfig
+from rlhf_lab.core.config import RewardConfig, RunConfig
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import Finished
-from rlhf_lab.core.records import dump_record, load_record
+from rlhf_lab.core.records import AnyRecord, Pair, Ranking, Rated, dump_record, load_record
 from rlhf_lab.core.resources import resource
+from rlhf_lab.data.pairing import pairs_of
 from rlhf_lab.runs.ask import ModelSpec
 from rlhf_lab.runs.folder import Manifest, RunFolder
 from rlhf_lab.runs.log import end_attempt
@@ -224,7 +225,7 @@ class Project:
     def _snapshot(self, folder: RunFolder, config: RunConfig, plan: Plan) -> Manifest:
         digest, counts, gold = hashlib.sha256(), {"train": 0, "heldout": 0}, False
         with open(os.open(folder.data_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123 - private mode
-            for record in self.store.records(config.dataset):
+            for record in _as_trained(self.store.records(config.dataset), config):
                 line = dump_record(record) + b"\n"
                 digest.update(line)
                 file.write(line)
@@ -244,3 +245,15 @@ class Project:
             reward_model=plan.reward_model,
             reward_start_runs=plan.reward_start_runs,
         )
+
+
+def _as_trained(records: Iterable[AnyRecord], config: RunConfig) -> Iterator[AnyRecord]:
+    """What the stage gets to see: a reward run sees the pairs of rankings and ratings."""
+    if not isinstance(config, RewardConfig):
+        yield from records
+        return
+    for record in records:
+        if isinstance(record, Pair | Ranking | Rated):
+            yield from pairs_of(record, config.rankings, config.ties)
+        else:
+            yield record

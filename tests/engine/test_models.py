@@ -71,7 +71,7 @@ def test_each_model_type_keeps_the_engine_s_promises(kind: str, tmp_path: Path, 
     assert not torch.allclose(policy, alone[0], atol=1e-2)
     assert backbone.head("reward", backbone.hidden(*pad(ROWS, 0), "reward")).shape == (3, 6)
 
-    batch = Compared(ROWS, [[30, 31, 1]] * 3, [[40, 41, 42, 43, 1]] * 3, *[torch.zeros(3)] * 3)
+    batch = Compared(ROWS, [[30, 31, 1]] * 3, [[40, 41, 42, 43, 1]] * 3, *[torch.zeros(3)] * 4)
     with torch.no_grad():
         together = torch.cat(scores(backbone, batch, [0, 1, 2]))
         rows = [prompt + answer for answer in (batch.chosen[0], batch.rejected[0]) for prompt in ROWS]

@@ -110,6 +110,23 @@ def test_a_new_model_guesses(backbone: Backbone) -> None:
     assert reward.bradley_terry(chosen, rejected, batch.margin, batch.tie).mean().item() == pytest.approx(math.log(2))
 
 
+def test_pairs_of_one_ranking_share_the_weight_of_one(
+    tiny_model: Path, tmp_path: Path, load: Callable[..., Backbone]
+) -> None:
+    # Three copies of a pair at a third of the weight, beside another: as if each stood there once.
+    one, other = pairs(2)
+    shared = [one.model_copy(update={"weight": 1 / 3})] * 3
+    batch = reward.encode(Encoder(load().tokenizer, 64, 12), [*shared, other], CONFIG)
+    assert batch.weight.sum().item() == pytest.approx(4)
+    assert batch.weight[3].item() == pytest.approx(3 * batch.weight[0].item())
+    losses = []
+    for name, records in (("twice", [one, other]), ("shared", [*shared, other])):
+        config = CONFIG.model_copy(update={"batch_size": len(records), "max_steps": 1, "normalise": False})
+        events = run(config, parts(tmp_path / name, tiny_model, records))
+        losses.append(metric(events, "reward/loss"))
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+
+
 def test_the_score_is_read_at_the_last_valid_token(backbone: Backbone) -> None:
     backbone.add_adapter("reward", r=4, alpha=8, seed=0, head=True)
     perturb(backbone, "reward")

@@ -12,6 +12,7 @@ from rlhf_lab.core.config_toml import parse_toml
 from rlhf_lab.core.control import GoOn, Pause, Set
 from rlhf_lab.core.events import Finished, Metrics, Progress, Resumed, Started, Warned
 from rlhf_lab.core.metrics import METRICS
+from rlhf_lab.core.records import Completion, Message, Prompt, Ranking
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.panes.policy import PolicyPane
 from rlhf_lab.gui.panes.reward import RewardPane
@@ -256,7 +257,7 @@ def test_presets_fill_the_form_and_own_settings_are_called_so(qtbot, open_pane) 
 
     launcher.preset.setFocus()
     qtbot.keyClick(launcher.preset, Qt.Key.Key_Home)
-    qtbot.waitUntil(lambda: launcher.form.answers()["batch_size"] == "32")
+    qtbot.waitUntil(lambda: launcher.form.answers()["batch_size"] == "8")
 
 
 def test_the_command_shown_reads_back_to_the_same_config(qtbot, open_pane, lab, model) -> None:
@@ -296,3 +297,23 @@ def test_every_plotted_number_is_explained_by_the_catalogue(open_pane, kind) -> 
     plotted = {name for card in pane.board.curve_cards() for name in card.plot.spec.metrics}
     headlines = {name for spec in pane._view.tiles for name in spec.metrics}
     assert (plotted | headlines) - set(METRICS) == set()
+
+
+def test_the_reward_form_says_how_many_pairs_a_ranking_gives(
+    qtbot: QtBot, lab: Lab, model: str, open_pane: Callable[[type[TrainingPane]], TrainingPane]
+) -> None:
+    asked = Prompt(messages=(Message(role="user", content="Tea?"),))
+    answers = tuple(Completion(text=text) for text in ("No.", "Yes.", "Yes!"))
+    with lab.project.store.new_dataset("ranked", "lab", "ranking") as writer:
+        writer.add([Ranking(prompt=asked, completions=answers, ranks=(3, 1, 1))])
+    pane = open_pane(RewardPane)
+    choose(pane, model, "ranked")
+    line = pane.launcher.pairs
+    qtbot.waitUntil(
+        lambda: line.text() == "3 pairs from 1 record, 1 of them ties (each counts half for either answer)."
+    )
+    pane.launcher.form.editor("ties").set_answer("drop")
+    pane.launcher.check()
+    qtbot.waitUntil(lambda: line.text() == "2 pairs from 1 record; left out: 1 ties.")
+    choose(pane, model, "pairs")
+    assert line.isHidden()

@@ -9,7 +9,7 @@ import pytest
 from rlhf_lab.core.config import PpoConfig, RewardConfig, RunConfig, SftConfig
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import Finished, Metrics, Started
-from rlhf_lab.core.records import load_record
+from rlhf_lab.core.records import Completion, Message, Pair, Prompt, Ranking, load_record
 from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.log import EventLog
 from rlhf_lab.runs.project import BUNDLED, Project, default_folder
@@ -49,6 +49,35 @@ def test_bundled_data_is_there_once(tmp_path: Path) -> None:
         assert all(row.records for row in project.store.datasets())
 
 
+@pytest.mark.parametrize(
+    ("settings", "weights", "ties"),
+    [
+        ({}, [1 / 3] * 3, 1),
+        ({"rankings": "adjacent"}, [1 / 3] * 3, 1),
+        ({"ties": "drop"}, [1 / 2] * 2, 0),
+    ],
+)
+def test_a_reward_run_sees_the_pairs_of_a_ranking(
+    project: Project, model: str, settings: dict[str, str], weights: list[float], ties: int
+) -> None:
+    asked = Prompt(messages=(Message(role="user", content="Tea?"),))
+    answers = tuple(Completion(text=text) for text in ("No.", "Yes.", "Yes!"))
+    with project.store.new_dataset("ranked", "lab", "ranking") as writer:
+        writer.add(
+            Ranking(prompt=asked, completions=answers, ranks=(3, 1, 1), split=split) for split in ("train", "heldout")
+        )
+    folder = project.create_run(RewardConfig(dataset="ranked", model=model, **settings))
+    seen = [load_record(line) for line in folder.data_path.read_bytes().splitlines()]
+    found = [pair for pair in seen if isinstance(pair, Pair) and pair.split == "train"]
+    assert len(found) * 2 == len(seen) == folder.manifest.records
+    assert [pair.weight for pair in found] == pytest.approx(weights)
+    assert sum(pair.tie for pair in found) == ties
+    assert all(pair.rejected.text == "No." for pair in found if not pair.tie)
+    # Other stages see the ranking itself.
+    other = project.create_run(SftConfig(dataset="ranked", model=model))
+    assert {load_record(line).kind for line in other.data_path.read_bytes().splitlines()} == {"ranking"}
+
+
 def test_a_run_keeps_its_data(project: Project, new_run: NewRun) -> None:
     folder = new_run("well", seed=7)
     assert folder.run == "sft-1"
@@ -73,7 +102,10 @@ def test_runs_are_numbered_by_stage(new_run: NewRun, project: Project, model: st
     [
         (SftConfig(), "no data set is chosen. Choose one of: talks, pairs"),
         (SftConfig(dataset="nowhere"), "there is no data set 'nowhere'"),
-        (RewardConfig(dataset="talks"), "'talks' holds demonstration records, reward learns from pair records"),
+        (
+            RewardConfig(dataset="talks"),
+            "'talks' holds demonstration records, reward learns from pair or ranking or rated records",
+        ),
         (SftConfig(dataset="talks", model="/no/such/folder"), "model: '/no/such/folder' is not there"),
         (SftConfig(dataset="talks", model="nobody/nothing"), "already downloaded"),
         (SftConfig(dataset="talks", start_from="sft-9"), "start_from: there is no run 'sft-9'"),

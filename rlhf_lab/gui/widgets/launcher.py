@@ -12,6 +12,7 @@ from rlhf_lab.core.errors import LabError
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.form import check_answers, presets, questions
 from rlhf_lab.gui.models.offers import dataset_options, known_models, run_options, suggested_runs
+from rlhf_lab.gui.pair_count import PairCounter
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.command_dialog import CommandDialog
 from rlhf_lab.gui.widgets.config_form import ConfigForm
@@ -47,6 +48,9 @@ class Launcher(QWidget):
         self.command.setToolTip("The same run from a terminal: the command line and its config file")
         self.command.clicked.connect(self._show_command)
         self.reason = PlainLabel(role="warn", wrap=True)
+        self.pairs = PlainLabel(role="muted", wrap=True)
+        self._counter = PairCounter(lab, self)
+        self._counter.counted.connect(self._tell_pairs)
         self._timer = QTimer(self, singleShot=True, interval=CHECK_AFTER_MS)
         self._timer.timeout.connect(self.check)
         self._lay_out()
@@ -100,7 +104,13 @@ class Launcher(QWidget):
         self._name_start()
         self.start.setAccessibleDescription(" ".join(reasons))
         self.command.setEnabled(config is not None)
+        self._counter.look_at(config)
         self._name_preset()
+
+    @Slot(str)
+    def _tell_pairs(self, text: str) -> None:
+        self.pairs.setText(text)
+        self.pairs.setVisible(bool(text))
 
     @Slot()
     def _name_start(self) -> None:
@@ -176,6 +186,8 @@ class Launcher(QWidget):
         inside.setAutoFillBackground(False)
         foot = QVBoxLayout()
         foot.setSpacing(8)
+        self.pairs.hide()
+        foot.addWidget(self.pairs)
         foot.addWidget(self.reason)
         row = QHBoxLayout()
         row.addWidget(self.start, 1)
