@@ -52,10 +52,10 @@ def score_dataset(
 
 
 def _groups(rows: Sequence[Row]) -> list[list[Row]]:
-    """Neighbours whose answers fit into one request."""
+    """What fits into one request, short records with short ones: the child pads them to one length."""
     groups: list[list[Row]] = []
     room = 0
-    for row in rows:
+    for row in sorted(rows, key=_length):
         answers = len(answers_of(row.record))
         if answers > room:
             groups.append([])
@@ -63,6 +63,10 @@ def _groups(rows: Sequence[Row]) -> list[list[Row]]:
         groups[-1].append(row)
         room -= answers
     return groups
+
+
+def _length(row: Row) -> int:
+    return len(row.record.prompt.text) + max((len(answer.text) for answer in answers_of(row.record)), default=0)
 
 
 def _ask(

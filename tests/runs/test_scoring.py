@@ -86,16 +86,16 @@ def test_a_cancelled_one_keeps_whole_records_and_goes_on_later(store: Store) -> 
         return len(judge.asked) > 1
 
     first = score_dataset(store, judge, "mixed", "reward-1", REWARD, cancelled=cancelled)  # type: ignore[arg-type]
-    assert (first.records, first.complete) == (8, False)
+    assert (first.records, first.complete) == (7, False)
 
     again = Judge()
     rest = score_dataset(store, again, "mixed", "reward-1", REWARD)  # type: ignore[arg-type]
-    assert (rest.records, rest.complete) == (33, True)
-    assert sum(map(len, again.asked)) == 67
+    assert (rest.records, rest.complete) == (34, True)
+    assert sum(map(len, again.asked)) == 68
 
 
 def test_what_was_scored_before_a_failure_is_kept(store: Store) -> None:
     with pytest.raises(LabError, match="no memory"):
         score_dataset(store, Judge(fail_at=2), "mixed", "reward-1", REWARD)  # type: ignore[arg-type]
 
-    assert store.score_count("mixed", "reward-1") == 8
+    assert store.score_count("mixed", "reward-1") == 7
