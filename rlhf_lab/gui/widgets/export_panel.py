@@ -13,7 +13,6 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QListWidget,
     QListWidgetItem,
-    QProgressBar,
     QPushButton,
     QVBoxLayout,
     QWidget,
@@ -24,6 +23,7 @@ from rlhf_lab.gui.file_export import FORMS, FormWords, Wanted
 from rlhf_lab.gui.models.answers import KIND_WORDS, ONE_KIND
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line, plain_tip
+from rlhf_lab.gui.widgets.task_bar import TaskBar
 from rlhf_lab.gui.widgets.two_line_item import SECOND_LINE, WARNING, TwoLineItem
 
 if TYPE_CHECKING:
@@ -72,9 +72,7 @@ class ExportPanel(QWidget):
         self.browse = QPushButton("Choose…")
         self.browse.setAccessibleName("Choose the file to write")
         self.browse.clicked.connect(self._choose)
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
-        self.bar.setAccessibleName("Progress of the export")
+        self.progress = TaskBar("Progress of the export", lambda done, total: f"{done:,} of {total:,} records")
         self.cancel = QPushButton("Cancel")
         self.cancel.setAccessibleName("Cancel the export")
         self.cancel.clicked.connect(self.cancel_asked)
@@ -120,8 +118,10 @@ class ExportPanel(QWidget):
     def show_progress(self, done: int, total: int) -> None:
         """The export goes on."""
         self._set_busy(True)
-        self.bar.setRange(0, 1000 if total else 0)
-        self.bar.setValue(min(1000, 1000 * done // total) if total else 0)
+        if total:
+            self.progress.show_progress(done, total)
+        else:
+            self.progress.begin()
 
     def wanted(self) -> Wanted:
         """What the person chose."""
@@ -204,7 +204,7 @@ class ExportPanel(QWidget):
         self.go.setText(" Export")
 
     def _set_busy(self, busy: bool) -> None:
-        self.bar.setVisible(busy)
+        self.progress.setVisible(busy)
         for widget in (self.forms, self.split, self.escape, self.path, self.browse, self.go):
             widget.setEnabled(not busy)
 
@@ -232,7 +232,7 @@ class ExportPanel(QWidget):
         column.addWidget(self.holds)
         column.addLayout(which)
         column.addWidget(self.exists)
-        column.addWidget(self.bar)
+        column.addWidget(self.progress)
         column.addLayout(buttons)
 
 

@@ -10,7 +10,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QListWidget,
     QListWidgetItem,
-    QProgressBar,
     QPushButton,
     QSplitter,
     QVBoxLayout,
@@ -26,6 +25,7 @@ from rlhf_lab.gui.widgets.mapping_form import MappingForm
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, PlainView, one_line, plain_tip
 from rlhf_lab.gui.widgets.reading_view import ReadingView
 from rlhf_lab.gui.widgets.record_list import RecordView
+from rlhf_lab.gui.widgets.task_bar import TaskBar
 from rlhf_lab.gui.widgets.two_line_item import SECOND_LINE, WARNING, TwoLineItem
 
 _TYPING_MS = 300
@@ -82,10 +82,8 @@ class ImportPanel(QWidget):
         self._pause.timeout.connect(self._look_at_current)
         self.share.valueChanged.connect(self._pause.start)
         self.splits = PlainLabel(role="muted")
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
-        self.bar.setAccessibleName("Progress of the import")
-        self.doing = PlainLabel(role="muted")
+        self.progress = TaskBar("Progress of the import", _megabytes)
+        self.bar = self.progress.bar
         self.cancel = QPushButton("Cancel")
         self.cancel.setAccessibleName("Cancel the import")
         self.cancel.clicked.connect(self.cancel_asked)
@@ -107,8 +105,8 @@ class ImportPanel(QWidget):
         self._pause.stop()
         self.title.setText("Looking at the files…")
         self._set_contents_visible(False)
-        self.bar.setVisible(True)
-        self.bar.setRange(0, 0)
+        self.progress.setVisible(True)
+        self.progress.begin()
         self.go.setVisible(False)
         self.setFocus()
 
@@ -116,8 +114,7 @@ class ImportPanel(QWidget):
         """Show what was found in each."""
         self.looked = list(files)
         self._set_contents_visible(True)
-        self.bar.setVisible(False)
-        self.doing.setText("")
+        self.progress.setVisible(False)
         self.go.setVisible(True)
         self.files.blockSignals(True)
         self.files.clear()
@@ -155,11 +152,11 @@ class ImportPanel(QWidget):
         self._pause.stop()
         for widget in (self.share, self.mapping, self.files):
             widget.setEnabled(False)
-        self.bar.setVisible(True)
-        # Files may be larger than an int of C.
-        self.bar.setRange(0, 1000 if total else 0)
-        self.bar.setValue(min(1000, 1000 * done // total) if total else 0)
-        self.doing.setText(f"{done / 1e6:,.0f} of {total / 1e6:,.0f} MB" if total > 1e7 else "")
+        self.progress.setVisible(True)
+        if total:
+            self.progress.show_progress(done, total)
+        else:
+            self.progress.begin()
 
     def heldout(self) -> float:
         """The share of the prompts that is kept from training."""
@@ -265,7 +262,7 @@ class ImportPanel(QWidget):
             column.addWidget(widget)
         column.addWidget(self._both, 1)
         column.addWidget(self.problems)
-        column.addWidget(self.bar)
+        column.addWidget(self.progress)
         row = QHBoxLayout()
         row.setSpacing(8)
         label = PlainLabel("Held out")
@@ -273,11 +270,14 @@ class ImportPanel(QWidget):
         for widget in (label, self.share, self.splits):
             row.addWidget(widget)
         row.addStretch(1)
-        row.addWidget(self.doing)
         row.addWidget(self.cancel)
         row.addWidget(self.go)
         column.addLayout(row)
         column.addStretch(0)
+
+
+def _megabytes(done: int, total: int) -> str:
+    return f"{done / 1e6:,.0f} of {total / 1e6:,.0f} MB" if total > 1e7 else ""
 
 
 def _kind(kind: str) -> str:
