@@ -23,10 +23,11 @@ def main() -> None:
     build.add_argument("--folder", type=Path, default=resource("recipes").parent, help="where resources/ is")
     build.add_argument("--seed", type=int, default=datasets.SEED)
     build.add_argument("--keep-base", action="store_true", help="only the data sets, with the base that is there")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="as many give the same base again")
     figures = commands.add_parser("measure", help="print what a base model knows and which manners it has")
     figures.add_argument("--model", type=Path, default=resource("model"))
     chosen = parser.parse_args()
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(chosen.threads)
     if chosen.command == "build":
         build_world(chosen.folder, chosen.seed, keep_base=chosen.keep_base)
     else:
