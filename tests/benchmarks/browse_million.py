@@ -2,7 +2,8 @@
 
 Pairs of words drawn by Zipf's law (some 900 bytes of JSON each) are put straight into a store in a temporary
 folder; then it is browsed, filtered, searched before and after the index is built, scored, queued, edited and counted.
-Times are of this process, in milliseconds as p50, p99 and max of several looks, or in seconds where it says so.
+Times are wall times in milliseconds, as p50, p99 and max of several looks, or in seconds where it says so; "cpu" is
+what the process itself worked (its p50), which other work on the machine disturbs less.
 """
 
 import argparse
@@ -24,6 +25,8 @@ from rlhf_lab.store import Filters, Store
 from rlhf_lab.store.schema import ID_BITS
 
 NAME, MODEL = "million", "reward-1"
+PAGE = 128
+"""Records that the window's table reads at once."""
 _BODY = (
     '{"prompt":{"messages":[{"role":"user","content":"%s"}],"tags":{}},"split":"%s","tags":{},"kind":"pair",'
     '"chosen":{"text":"%s","source":"m%d"},"rejected":{"text":"%s","source":"m%d"},"margin":null,"tie":false,"weight":1.0}'
@@ -54,22 +57,24 @@ def fill(store: Store, count: int, rng: random.Random) -> list[str]:
     return words
 
 
-def looks(work: Callable[[int], Any], times: int) -> list[float]:
-    """p50, p99 and the longest of ``work(0)``, ``work(1)`` … in milliseconds."""
-    took = []
+def looks(work: Callable[[int], Any], times: int) -> dict[str, float]:
+    """Of ``work(0)``, ``work(1)`` …, in milliseconds."""
+    wall, cpu = [], []
     for turn in range(times):
-        began = time.perf_counter()
+        began, worked = time.perf_counter(), time.process_time()
         work(turn)
-        took.append(1000 * (time.perf_counter() - began))
-    took.sort()
-    return [round(value, 2) for value in (statistics.median(took), took[int(0.99 * (times - 1))], took[-1])]
+        wall.append(1000 * (time.perf_counter() - began))
+        cpu.append(1000 * (time.process_time() - worked))
+    wall.sort()
+    found = {"p50": statistics.median(wall), "p99": wall[int(0.99 * (times - 1))], "max": wall[-1]}
+    return {name: round(value, 2) for name, value in (*found.items(), ("cpu", statistics.median(cpu)))}
 
 
-def seconds(work: Callable[[], Any]) -> float:
+def seconds(work: Callable[[], Any]) -> dict[str, float]:
     """How long it takes."""
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), time.process_time()
     work()
-    return round(time.perf_counter() - began, 2)
+    return {"s": round(time.perf_counter() - began, 2), "cpu s": round(time.process_time() - worked, 2)}
 
 
 def searches(store: Store, words: Sequence[str]) -> dict[str, Any]:
@@ -87,10 +92,39 @@ def searches(store: Store, words: Sequence[str]) -> dict[str, Any]:
     }
     found: dict[str, Any] = {}
     for what, filters in asked.items():
-        began = time.perf_counter()
-        matches = [len(part) for part in store.find(NAME, filters)]
-        found[what] = {"ms": round(1000 * (time.perf_counter() - began), 1), "matches": sum(matches)}
+        began, worked = time.perf_counter(), time.process_time()
+        matches = sum(len(part) for part in store.find(NAME, filters))
+        wall, cpu = time.perf_counter() - began, time.process_time() - worked
+        found[what] = {"ms": round(1000 * wall, 1), "cpu": round(1000 * cpu, 1), "matches": matches}
     return found
+
+
+def ranking(store: Store, rng: random.Random, times: int) -> dict[str, Any]:
+    """Scores of all records, verdicts, and queues that look at both."""
+    figures = dict[str, Any]()
+
+    def score() -> None:
+        after: int | None = None
+        while rows := store.unscored(NAME, MODEL, 5000, after):
+            store.put_scores(NAME, MODEL, [(row.id, (rng.gauss(0.3, 1), rng.gauss(0, 1))) for row in rows])
+            after = rows[-1].id
+
+    figures["scores of all kept"] = seconds(score)
+    ids = [row.id for row in store.page(NAME, limit=4000)]
+
+    def judge(turn: int) -> None:
+        ranks, who = ((1, 2), (2, 1))[rng.random() < 0.3], ("Ada", "Ben")[turn % 2]
+        said = Judgement(who=who, when=time.time(), seconds=3, shown_order=(0, 1), verdict="ranked", ranks=ranks)
+        store.judge(NAME, ids[turn // 2], said)
+
+    figures["judge"] = looks(judge, 2 * len(ids))
+    figures["undo and redo a verdict"] = looks(lambda _: (store.undo("Ada"), store.redo("Ada")), times)
+    names: list[QueueName] = ["unranked", "least_sure", "disagrees", "annotators", "repeats"]
+    figures["queues"] = {
+        name: looks(lambda turn, name=name: store.queue(NAME, name, "Ada", model_key=MODEL, seed=turn), 20)
+        for name in names
+    }
+    return figures
 
 
 def main() -> None:
@@ -98,6 +132,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--records", type=int, default=1_000_000)
     options.add_argument("--times", type=int, default=200)
+    options.add_argument("--looks-only", action="store_true", help="leave out scores, verdicts and queues")
     options.add_argument("--without-index", action="store_true", help="also search before there is an index")
     wanted = options.parse_args()
     rng, figures = random.Random(0), dict[str, Any]()
@@ -109,16 +144,16 @@ def main() -> None:
 
         def jump(filters: Filters = Filters()) -> list[float]:  # noqa: B008 - frozen
             count = store.count(NAME, filters)
-            return looks(lambda _: store.page_at(NAME, rng.randrange(count), 512, filters), wanted.times)
+            return looks(lambda _: store.page_at(NAME, rng.randrange(count), PAGE, filters), wanted.times)
 
         with Store.open(store.path) as cold:
-            figures["open and first page"] = looks(lambda _: (cold.count(NAME), cold.page_at(NAME, 0)), 1)
+            figures["open and first page"] = looks(lambda _: (cold.count(NAME), cold.page_at(NAME, 0, PAGE)), 1)
         figures["jump"] = jump()
         if wanted.without_index:
             figures["search without index"] = searches(store, words)
 
         steps = [time.perf_counter()]
-        figures["index built in s"] = seconds(
+        figures["index built"] = seconds(
             lambda: store.build_search(NAME, lambda done, total: steps.append(time.perf_counter()))
         )
         figures["longest step of it"] = round(1000 * max(end - start for start, end in pairwise(steps)), 1)
@@ -138,29 +173,10 @@ def main() -> None:
         figures["undo and redo of it"] = looks(lambda _: (store.undo_edit(NAME), store.redo_edit(NAME)), 3)
         figures["search after changes"] = searches(store, words)
 
-        def score() -> None:
-            after: int | None = None
-            while rows := store.unscored(NAME, MODEL, 5000, after):
-                store.put_scores(NAME, MODEL, [(row.id, (rng.gauss(0.3, 1), rng.gauss(0, 1))) for row in rows])
-                after = rows[-1].id
-
-        figures["scores of all kept in s"] = seconds(score)
-        ids = [row.id for row in store.page(NAME, limit=4000)]
-
-        def judge(turn: int) -> None:
-            ranks, who = ((1, 2), (2, 1))[rng.random() < 0.3], ("Ada", "Ben")[turn % 2]
-            said = Judgement(who=who, when=time.time(), seconds=3, shown_order=(0, 1), verdict="ranked", ranks=ranks)
-            store.judge(NAME, ids[turn // 2], said)
-
-        figures["judge"] = looks(judge, 2 * len(ids))
-        figures["undo and redo a verdict"] = looks(lambda _: (store.undo("Ada"), store.redo("Ada")), wanted.times)
-        names: list[QueueName] = ["unranked", "least_sure", "disagrees", "annotators", "repeats"]
-        figures["queues"] = {
-            name: looks(lambda turn, name=name: store.queue(NAME, name, "Ada", model_key=MODEL, seed=turn), 20)
-            for name in names
-        }
-        figures["statistics in s"] = seconds(lambda: statistics_of(store.records(NAME)))
-        figures["deleted in s"] = seconds(lambda: store.delete_dataset(NAME))
+        if not wanted.looks_only:
+            figures |= ranking(store, rng, wanted.times)
+        figures["statistics"] = seconds(lambda: statistics_of(store.records(NAME)))
+        figures["deleted"] = seconds(lambda: store.delete_dataset(NAME))
     figures["peak memory in MB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     json.dump(figures, sys.stdout, indent=2)
     sys.stdout.write("\n")
