@@ -12,7 +12,7 @@ from rlhf_lab.data.unpack import Overfull
 _SPACE = re.compile(r"[ \t\n\r]*")
 _OUTSIDE = re.compile(r'["\[\]{},]')
 _TOO_LONG = f"the record is longer than {LINE_LIMIT // 2**20} MB"
-_INSIDE = re.compile(r'["\\]')
+_QUOTED = re.compile(r'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 
 
 def elements(source: Source) -> Iterator[tuple[int, Any, str]]:
@@ -54,7 +54,7 @@ class _Cursor:
     def mark(self) -> str:
         """Go to the next character that is no space and return it; "" at the end of the file."""
         while True:
-            self.go_to(_past_space(self._text, self.at))
+            self.go_to(_end(_SPACE, self._text, self.at))
             if self.at < len(self._text):
                 return self._text[self.at]
             if not self._more():
@@ -90,28 +90,30 @@ class _Cursor:
         line, depth, quoted = self.line, 0, False
         place = self.at
         while True:
-            found = (_INSIDE if quoted else _OUTSIDE).search(self._text, place)
-            if found is None or (found[0] == "\\" and found.end() == len(self._text)):
-                self.go_to(len(self._text) if found is None else found.start())
+            if quoted:
+                place = _end(_QUOTED, self._text, place)
+                found = self._text[place : place + 1]
+            else:
+                match = _OUTSIDE.search(self._text, place)
+                place, found = (match.start(), match[0]) if match else (len(self._text), "")
+            if found in ("", "\\"):  # what was read so far ends here, perhaps between the two characters of an escape
+                self.go_to(place)
                 if not self._more():
                     raise BreaksOff(line, "the file breaks off in the record that begins on this line")
                 place = self.at
                 continue
-            place = found.end()
-            match found[0]:
-                case '"':
-                    quoted = not quoted
-                case "\\":
-                    place += 1
-                case "[" | "{":
-                    depth += 1
-                case "]" | "}" if depth:
-                    depth -= 1
-                    if not depth:
-                        self.go_to(place)
-                        return None, flaw
-                case "," | "]" if not depth:
-                    self.go_to(found.start())
+            if not depth and not quoted and found in ",]":
+                self.go_to(place)
+                return None, flaw
+            place += 1
+            if found == '"':
+                quoted = not quoted
+            elif found in "[{":
+                depth += 1
+            elif found in "]}" and depth:
+                depth -= 1
+                if not depth:
+                    self.go_to(place)
                     return None, flaw
 
     def _more(self) -> bool:
@@ -130,7 +132,8 @@ class _Cursor:
         return added > 0
 
 
-def _past_space(text: str, start: int) -> int:
-    match = _SPACE.match(text, start)
+def _end(pattern: re.Pattern[str], text: str, start: int) -> int:
+    """Where a pattern that fits everywhere ends."""
+    match = pattern.match(text, start)
     assert match is not None
     return match.end()

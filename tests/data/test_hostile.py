@@ -139,7 +139,7 @@ def test_a_broken_element_is_one_problem_and_the_rest_is_stored(
     (problem,) = result.problems
     assert problem.line == 2
     assert words in problem.reason
-    assert time.perf_counter() - start < 10
+    assert time.perf_counter() - start < 30
 
 
 def test_a_line_of_100_mb_costs_little_memory_and_time(tmp_path: Path) -> None:
