@@ -63,7 +63,7 @@ def test_verdicts_outlive_the_window_and_are_undone_in_the_next_one(
     later = open_lab()
     pane = show(qtbot, later)
     press(pane.start.names[0], qtbot)  # ada is known here
-    qtbot.waitUntil(lambda: pane.bench.isVisible() and pane.counters.done.number.text() == "7", timeout=LONG_MS)
+    qtbot.waitUntil(lambda: pane.bench.isVisible() and pane.counters.done.number == "7", timeout=LONG_MS)
     assert pane.desk.current.id not in shown
     for left in (6, 5):
         keys(qtbot, "z", modifier=CTRL)

@@ -112,7 +112,7 @@ def test_one_key_is_one_verdict_and_the_next_pair(qtbot, pane, project, key, ver
         assert said.best == item.shown[better]
     assert pane.desk.current.id != item.id
     assert pane.bench.prompt.view.toPlainText() == pane.desk.current.record.prompt.text
-    assert pane.counters.done.number.text() == "1"
+    assert pane.counters.done.number == "1"
 
 
 def test_who_wrote_what_is_hidden_until_the_verdict(qtbot, pane) -> None:
@@ -207,7 +207,7 @@ def test_undo_and_redo_by_keys_also_after_a_restart(qtbot, pane, lab, project) -
     press(qtbot, "z", modifier=CTRL)
     assert pane.desk.current.id == ids[2]
     assert "Undone: A tie" in pane.bench.foot.last.text()
-    assert pane.counters.done.number.text() == "2"
+    assert pane.counters.done.number == "2"
     press(qtbot, "z", modifier=CTRL | SHIFT)
     assert project.store.verdict_count("two") == 3
 
@@ -219,7 +219,7 @@ def test_undo_and_redo_by_keys_also_after_a_restart(qtbot, pane, lab, project) -
     qtbot.keyClick(later.bench, "z", CTRL)
     assert later.desk.current.id == ids[1]
     assert "A much better" in later.bench.foot.last.text()
-    qtbot.waitUntil(lambda: later.counters.done.number.text() == "1")
+    qtbot.waitUntil(lambda: later.counters.done.number == "1")
 
 
 def test_nothing_to_undo_is_said(qtbot, pane) -> None:
@@ -338,10 +338,10 @@ def test_a_second_person_begins_anew_and_agreement_is_counted(qtbot, pane, proje
         press(qtbot, "21"[better])
 
     assert project.store.verdict_count("two", "Ben") == 12
-    assert pane.counters.agreement.number.text() == "0%"
+    assert pane.counters.agreement.number == "0%"
     qtbot.mouseClick(pane.head.person, Qt.MouseButton.LeftButton)
     qtbot.mouseClick(pane.start.names[0], Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: pane.counters.done.number.text() == "12")
+    qtbot.waitUntil(lambda: pane.counters.done.number == "12")
 
     choose(qtbot, pane.head.queue, "People disagree")
     qtbot.waitUntil(lambda: pane.bench.isVisible() and pane.desk.queue == "annotators")

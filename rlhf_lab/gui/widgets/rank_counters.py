@@ -4,7 +4,7 @@ from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from rlhf_lab.data.share import Share
 from rlhf_lab.gui.models.rank_tally import Tally
-from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip
+from rlhf_lab.gui.widgets.still_text import StillNumber
 
 _ENOUGH = 10
 """Cases below which a share says nothing."""
@@ -16,45 +16,22 @@ _FAR = 0.1
 """From a half, at least."""
 
 
-class Counter(QWidget):
-    """A number and its words."""
-
-    def __init__(self, words: str, tip: str):
-        super().__init__()
-        self._tip = tip
-        self.number = PlainLabel("–", role="strong")
-        self.words = PlainLabel(words, role="caption")
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(5)
-        row.addWidget(self.number)
-        row.addWidget(self.words)
-        self.show_number("–")
-
-    def show_number(self, number: str, more: str = "", *, warn: bool = False) -> None:
-        """Show it; ``more`` is for the tooltip."""
-        if number == self.number.text() and not more:
-            return
-        self.number.setText(number)
-        self.words.set_role("warn" if warn else "caption")
-        self.setToolTip(plain_tip(f"{self._tip} {more}".strip()))
-        self.setAccessibleName(f"{number} {self.words.text()}")
-
-
 class Counters(QWidget):
     """A row of them."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.done = Counter("done", "Verdicts of yours that count in this data set.")
-        self.pace = Counter("an hour", "At the pace of your last thirty verdicts.")
-        self.agreement = Counter("agreement", "How often you and others put the same two answers in the same order.")
-        self.first = Counter(
+        self.done = StillNumber("done", "Verdicts of yours that count in this data set.")
+        self.pace = StillNumber("an hour", "At the pace of your last thirty verdicts.")
+        self.agreement = StillNumber(
+            "agreement", "How often you and others put the same two answers in the same order."
+        )
+        self.first = StillNumber(
             "for the first shown",
             "How often the answer that stood first was preferred. Sides are random, so half is fair: far from it you "
             "may be choosing by place.",
         )
-        self.longer = Counter(
+        self.longer = StillNumber(
             "for the longer",
             "How often the longer answer was preferred. It can be better; but a reward model will learn to like length.",
         )
@@ -74,7 +51,7 @@ class Counters(QWidget):
         self._share(self.first, Share(tally.first, tally.decided), swayed=True)
         self._share(self.longer, Share(tally.longer, tally.unequal), swayed=True)
 
-    def _share(self, counter: Counter, share: Share, *, swayed: bool) -> None:
+    def _share(self, counter: StillNumber, share: Share, *, swayed: bool) -> None:
         if share.of < _ENOUGH:
             counter.show_number("–", f"{share.of:,} of the {_ENOUGH} comparisons that this needs at least.")
             return

@@ -2,11 +2,11 @@
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLineEdit, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLineEdit, QToolButton, QVBoxLayout, QWidget
 
 from rlhf_lab.gui.theme import theme
-from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line, plain_tip
 from rlhf_lab.gui.widgets.rank_keys import KeyButton
+from rlhf_lab.gui.widgets.still_text import StillLine
 
 
 class RankFoot(QWidget):
@@ -24,8 +24,7 @@ class RankFoot(QWidget):
         self.note_button = KeyButton("Note", "N", "Say why, in a few words: N")
         self.undo = _tool("undo", "Undo the last verdict", "Ctrl+Z")
         self.redo = _tool("redo", "Give the undone verdict again", "Ctrl+Shift+Z")
-        self.last = PlainLabel(role="muted")
-        self.last.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.last = StillLine()
         self.confirm = QCheckBox("Confirm with Enter")
         self.confirm.setToolTip("A verdict is only marked until you press Enter: slower, and harder to slip")
         self.note = QLineEdit()
@@ -77,9 +76,7 @@ class RankFoot(QWidget):
 
     def show_last(self, words: str, *, role: str = "muted") -> None:
         """What was said last."""
-        self.last.setText(one_line(words, 200))
-        self.last.setToolTip(plain_tip(words))
-        self.last.set_role(role)
+        self.last.show_text(words, role)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Enter keeps the note and goes back to the answers; Esc throws it away."""
