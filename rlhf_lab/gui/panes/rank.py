@@ -187,8 +187,8 @@ class RankPane(QWidget):
             self._ask_more()
         else:
             model = run_title(self.head.model_run) if self.head.model_run else "The reward model"
-            found = rank_words.empty_queue(self.desk.queue, self.counting.tally.done, self.desk.left_out, model)
-            self._show_empty(found)
+            done, left_out = self.counting.tally.done, self.desk.left_out
+            self._show_empty(rank_words.empty_queue(self.desk.queue, done, left_out, model))
 
     def _show_empty(self, empty: Empty) -> None:
         self.empty.show_empty(empty)
@@ -236,7 +236,7 @@ class RankPane(QWidget):
     @Slot(str, str, object)
     def _scoring_ended(self, dataset: str, run: str, scored: Scored) -> None:
         if self._scored_queue and self.desk.dataset == dataset:
-            self._open(dataset, self.desk.queue)
+            self._open_again()
         elif scored.complete:
             self._lab.message.emit(f"{run_title(run)} has read {dataset!r}: its queues on the Rank pane are open.")
 
@@ -324,7 +324,7 @@ class RankPane(QWidget):
             case "stop_scoring":
                 self.scoring.stop()
             case "retry":
-                self._open(self.desk.dataset, self.desk.queue)
+                self._open_again()
             case _:
                 self._choose_queue(name)
 
@@ -342,7 +342,7 @@ class RankPane(QWidget):
             self._open(self.desk.dataset or self.head.first_dataset, name)
 
     @Slot()
-    def _choose_model(self) -> None:
+    def _open_again(self) -> None:
         self._open(self.desk.dataset, self.desk.queue)
 
     @Slot(str)
@@ -356,7 +356,7 @@ class RankPane(QWidget):
         self.head.person_asked.connect(self._ask_person)
         self.head.dataset_chosen.connect(self._choose_dataset)
         self.head.queue_chosen.connect(self._choose_queue)
-        self.head.model_chosen.connect(self._choose_model)
+        self.head.model_chosen.connect(self._open_again)
         self.head.score_asked.connect(self._score)
         self.head.page_chosen.connect(self._show_page)
         self.head.guidelines_toggled.connect(self.guidelines.setVisible)
