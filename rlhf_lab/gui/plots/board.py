@@ -15,6 +15,10 @@ UP_TO_TWO_COLUMNS = 4
 """Cards on a page up to which there are two columns; else three."""
 
 
+SMOOTHING = 60
+"""Percent, where the slider begins: TensorBoard's; a batch of eight makes every raw curve a comb."""
+
+
 class PlotControls(QWidget):
     """Smoothing and scale of all plots of a board."""
 
@@ -84,6 +88,7 @@ class PlotBoard(QTabWidget):
         self.controls.log_changed.connect(self._set_log)
         self.controls.reset_asked.connect(self._reset)
         self.currentChanged.connect(self._make)
+        self.controls.slider.setValue(SMOOTHING)
 
     def add_plots(self, title: str, make: MakeCards, note: str = "") -> None:
         """A tab with a grid of cards, made when it is first shown, and a sentence below them."""
