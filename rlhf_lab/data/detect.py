@@ -122,6 +122,7 @@ def detect(source: Source, mapping: Mapping | None = None) -> Detected:
     seen = _first(source, container)
     rows = [line.row for line in seen if not line.flaw]
     columns = tuple(dict.fromkeys((*container.header, *(name for row in rows for name in row))))
+    mapping = _with_columns(mapping, columns, source)
     if not rows and (not columns or NAMES.keys() & {name.lower() for name in columns}):
         first = f" (line {seen[0].number}: {seen[0].flaw})" if seen else ""
         raise LabError(f"{source.name} holds no record that could be read{first}. Nothing of it was imported.")
@@ -135,8 +136,34 @@ def detect(source: Source, mapping: Mapping | None = None) -> Detected:
             rows[:3],
         )
     family, in_json = best
+    if family.unclear is not None:
+        shown = [_decoded(row, in_json, JsonText()) for row in rows]
+        why = family.unclear([_named(row, mapping) for row in shown] if mapping.columns else shown)
+        if why:
+            raise NeedsMapping(
+                f"The first records of {source.name} have {why}. Say which column is which and what each verdict "
+                "means (a: the first answer is better, b, or tie).",
+                columns,
+                rows[:3],
+            )
     found = Detected(family, container, columns, mapping, in_json=in_json)
     return found if family.ratings is None else _with_ratings(found, rows)
+
+
+def _with_columns(mapping: Mapping, columns: Sequence[str], source: Source) -> Mapping:
+    """Whoever says what verdicts mean, and no more, means the columns that are named like such columns."""
+    if not mapping.verdicts or mapping.columns:
+        return mapping
+    found = guessed(columns).columns
+    roles = {
+        role: column for role, column in found.items() if role not in ("chosen", "rejected", "completion", "label")
+    }
+    if not {"prompt", "response_a", "response_b", "preference"} <= roles.keys():
+        raise LabError(
+            f"{source.name}: it is not clear which columns hold the question, the two answers and the verdict. "
+            "Say so too, as prompt, response_a, response_b and preference."
+        )
+    return replace(mapping, columns=roles)
 
 
 def expected_columns() -> str:

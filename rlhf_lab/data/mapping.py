@@ -98,8 +98,10 @@ class Mapping:
 
     def verdict(self, value: Any) -> Any:
         """What a value of the preference column says, where ``verdicts`` reads it; else the value."""
-        said = str(value).strip().lower()
-        return next((verdict for given, verdict in self.verdicts.items() if given.strip().lower() == said), value)
+        said = {str(value).strip().lower()}
+        if isinstance(value, float):
+            said.add(f"{value:g}")  # tables turn a column of 0 and 1 into 0.0 and 1.0
+        return next((verdict for given, verdict in self.verdicts.items() if given.strip().lower() in said), value)
 
     def row(self, row: abc.Mapping[str, Any]) -> dict[str, Any]:
         """A row under the names of its roles; columns without a role are left out."""
@@ -124,6 +126,9 @@ def guessed(columns: abc.Iterable[str]) -> Mapping:
     names = {name.strip().lower().replace(" ", "_").replace("-", "_"): name for name in columns}
     found: dict[str, str] = {}
     for role, often in _OFTEN.items():
+        if role == "preference" and not {"chosen", "rejected"} <= found.keys():
+            found.pop("chosen", None)  # "better" alone says which of two answers, and is none itself
+            found.pop("rejected", None)
         if role == "preference" and not {"response_a", "response_b"} <= found.keys():
             found.pop("response_a", None)
             found.pop("response_b", None)

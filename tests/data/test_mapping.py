@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.records import Pair
 from rlhf_lab.data.duplicates import Duplicate, Duplicates
 from rlhf_lab.data.importer import import_files
 from rlhf_lab.data.mapping import COMPLETE, ROLES, Mapping, NeedsMapping, guessed
@@ -56,6 +57,39 @@ def test_what_a_verdict_says_can_be_said(tmp_path: Path) -> None:
         pair(asked("Q3"), "x", "y", tie=True),
     ]
     assert [problem.line for problem in shown.problems] == [3, 5]
+
+
+@pytest.mark.parametrize("numbers", [[1, 1, 1], ["1"], [1.0], [0, 1, 2], [0, 2]])
+def test_numbers_that_could_mean_either_answer_are_asked_about(tmp_path: Path, numbers: list[Any]) -> None:
+    rows = [{"prompt": f"Q{n}", "answer_a": "x", "answer_b": "y", "label": value} for n, value in enumerate(numbers)]
+    file = write(tmp_path / "d", *rows)
+    with pytest.raises(NeedsMapping, match="do not say whether 1 is the first answer or the second") as needed:
+        preview(file)
+    with pytest.raises(NeedsMapping, match="do not say whether 1 is the first answer or the second"):
+        preview(file, needed.value.guess)
+    meant = {"0": "tie", "1": "b", "2": "a"}
+    shown = preview(file, Mapping(verdicts=meant), heldout=0)  # type: ignore[arg-type] # a dict of verdicts
+    words = [meant[f"{float(value):g}"] for value in numbers]
+    assert [(found.chosen.text, found.tie) for found in shown.records if isinstance(found, Pair)] == [
+        ("y" if word == "b" else "x", word == "tie") for word in words
+    ]
+
+
+def test_what_verdicts_mean_is_heeded_without_columns_too(tmp_path: Path) -> None:
+    rows = [{"question": f"Q{n}", "answer_a": "x", "answer_b": "y", "winner": n} for n in (1, 2)]
+    shown = preview(write(tmp_path / "d", *rows), Mapping(verdicts={"1": "b", "2": "a"}), heldout=0)
+    assert shown.records == [pair(asked("Q1"), "y", "x"), pair(asked("Q2"), "x", "y")]
+    with pytest.raises(LabError, match="not clear which columns hold the question"):
+        preview(write(tmp_path / "e", {"q": "Q", "l": "x", "r": "y", "v": "l"}), Mapping(verdicts={"l": "a"}))
+
+
+@pytest.mark.parametrize("column", ["better", "choice", "preferred", "verdict"])
+def test_a_verdict_under_another_name_is_not_passed_over(tmp_path: Path, column: str) -> None:
+    file = write(tmp_path / "d", {"prompt": "Q", "response_a": "x", "response_b": "y", column: "b"})
+    with pytest.raises(NeedsMapping) as needed:
+        preview(file)
+    assert needed.value.guess.columns["preference"] == column
+    assert preview(file, needed.value.guess, heldout=0).records == [pair(asked("Q"), "y", "x")]
 
 
 def test_a_mapping_that_cannot_be_is_refused_in_words(tmp_path: Path) -> None:

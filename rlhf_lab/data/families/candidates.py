@@ -10,6 +10,8 @@ from rlhf_lab.data.rows import Row
 _QUESTION = ("prompt", "question", "instruction")
 _LISTS = ("completions", "candidates", "responses", "answers")
 _TEXTS = ("text", "response", "answer", "completion", "content")
+_VERDICTS = {"preference", "preferred", "winner", "label", "choice", "verdict", "better"}
+"""Columns that may say which answer is better: not to be passed over."""
 _SOURCES = ("source", "model", "generator")
 
 
@@ -63,10 +65,7 @@ CANDIDATES_TWO = Family(
     "candidates",
     (*_QUESTION, "response_a", "response_b"),
     "prompt and two answers as they are, which nobody has compared yet",
-    lambda row: (
-        is_text(row, _column(row, _QUESTION), "response_a", "response_b")
-        and not {"preference", "winner", "label"} & row.keys()
-    ),
+    lambda row: is_text(row, _column(row, _QUESTION), "response_a", "response_b") and not _VERDICTS & row.keys(),
     _read_two,
     flat=True,
 )

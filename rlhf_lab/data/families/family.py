@@ -33,6 +33,8 @@ class Family:
     """Whether a `rlhf_lab.data.mapping.Mapping` of its columns says all that there is to say."""
     ratings: Callable[[Row], Sequence[str]] | None = None
     """The names of a row's ratings, the one that counts unless a person says otherwise first."""
+    unclear: Callable[[Sequence[Row]], str] | None = None
+    """Why rows that fit could be read in two ways that contradict each other; "" where they could not."""
     together: Callable[[Row], Hashable] | None = None
     """Rows that follow each other with the same key are one: ``read`` gets {"rows": [...]}."""
 

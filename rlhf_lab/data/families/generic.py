@@ -1,5 +1,7 @@
 """Tables of two answers and a verdict, under the names that people usually give such columns."""
 
+from collections.abc import Sequence
+
 from rlhf_lab.core.records import Message, Pair
 from rlhf_lab.data.build import Builder, text, unreadable, word
 from rlhf_lab.data.families.family import Family
@@ -40,6 +42,16 @@ def _read(row: Row, build: Builder, verdicts: dict[str, Verdict], expected: str)
     return build.pair((Message(role="user", content=prompt),), chosen, rejected, tie=found == "tie")
 
 
+def _unclear(rows: Sequence[Row]) -> str:
+    """Numbers whose origin nobody can tell: read from the wrong one, every label would be the wrong way round."""
+    numbers = {word(row.get(_column(row, _VERDICT))) for row in rows} & {"0", "1", "2"}
+    if numbers == {"1"} or {"0", "2"} <= numbers:
+        return (
+            f"the verdicts {', '.join(sorted(numbers))}, which do not say whether 1 is the first answer or the second"
+        )
+    return ""
+
+
 def _family(name: str, verdicts: dict[str, Verdict], expected: str, note: str = "") -> Family:
     return Family(
         name,
@@ -50,6 +62,7 @@ def _family(name: str, verdicts: dict[str, Verdict], expected: str, note: str = 
         lambda row, build: _read(row, build, verdicts, expected),
         note,
         flat=True,
+        unclear=None if verdicts is _WORDS else _unclear,
     )
 
 
