@@ -27,7 +27,9 @@ def csv_lines(source: Source, delimiter: str, names: Mapping[str, str]) -> Itera
         except csv.Error as error:
             if not header:
                 raise LabError(f"The header line of {source.name} cannot be read: {error}.") from None
-            yield number, {}, f"cannot be read as {delimiter_name(delimiter)}: {error}"
+            # A quotation mark that is never closed takes the lines after it along: say which.
+            until = f" (up to line {reader.line_num:,}, where it ends)" if reader.line_num > number else ""
+            yield number, {}, f"cannot be read as {delimiter_name(delimiter)}{until}: {error}"
             continue
         if not cells or (len(cells) == 1 and not cells[0].strip()):
             continue

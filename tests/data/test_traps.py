@@ -232,3 +232,17 @@ def test_expected_columns_are_named(tmp_path: Path) -> None:
     ):
         import_files([tmp_path / "bad.csv"], store)
     assert "response_a, response_b" in str(found.value)
+
+
+def test_equal_scores_are_told_as_ties(tmp_path: Path) -> None:
+    result = imported(tmp_path, [{**UF, "score_chosen": 4, "score_rejected": 4}])
+    assert "Records with ties (equally good answers): 1." in result.note
+
+
+def test_lines_that_an_open_quotation_mark_swallows_are_named(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text('prompt,chosen,rejected\np1,a,b\np2,"a,b\np3,a,b\np4,a "q" x,b\np5,a,b\n')
+    with Store.open(tmp_path / "lab.sqlite") as store:
+        (result,) = import_files([tmp_path / "d.csv"], store)
+    assert result.records == 2
+    assert [problem.line for problem in result.problems] == [3]
+    assert "up to line 5" in result.problems[0].reason

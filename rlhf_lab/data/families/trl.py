@@ -39,13 +39,13 @@ def _last(row: Row, column: str, prompt: Turns) -> str:
     return answer(value, column)
 
 
-def read_conversations(row: Row, build: Builder, *, margin: float | None = None) -> Pair:
+def read_conversations(row: Row, build: Builder, *, margin: float | None = None, tie: bool = False) -> Pair:
     """Chosen and rejected as whole conversations with the same turns but the last."""
     asked, chosen = split_last(turns(row.get("chosen"), "chosen"), "chosen")
     asked_too, rejected = split_last(turns(row.get("rejected"), "rejected"), "rejected")
     if asked != asked_too:
         raise Unreadable("chosen and rejected differ before their last message, expected one prompt for both")
-    return build.pair(asked, chosen, rejected, margin=margin)
+    return build.pair(asked, chosen, rejected, margin=margin, tie=tie)
 
 
 TRL_EXPLICIT = Family(

@@ -15,8 +15,7 @@ def _read(row: Row, build: Builder) -> Pair:
     margin = number(row, "score_chosen") - number(row, "score_rejected")
     if margin < 0:
         raise Unreadable(f"the rejected answer scores higher than the chosen one (by {-margin:g}), expected lower")
-    pair = read_conversations(row, build, margin=margin)
-    return pair if margin > 0 else pair.model_copy(update={"tie": True})
+    return read_conversations(row, build, margin=margin, tie=margin == 0)
 
 
 ULTRAFEEDBACK = Family(
