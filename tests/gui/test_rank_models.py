@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.judgement import Judgement
 from rlhf_lab.core.records import Candidates, Completion, Demonstration, Message, Pair, Prompt, PromptOnly
 from rlhf_lab.gui.models.contenders import Contender
@@ -209,6 +210,60 @@ def test_undo_reaches_into_another_data_set_and_an_earlier_sitting(desk: Desk, s
     assert undone.item.dataset == later.dataset == "pairs"
     assert later.current.record == undone.item.record
     assert later.undo() is None
+
+
+def test_a_verdict_undone_while_repeating_is_given_again_as_what_it_was(store: Store) -> None:
+    first, second, third = ids(store, "pairs")[:3]
+    desk = Desk(store)
+    desk.open("Ada", "pairs", "unranked")
+    desk.offer([first, second])
+    for _ in range(2):
+        desk.judge("ranked", (1, 2))
+    desk.open("Ada", "pairs", "repeats")
+    desk.offer([third])
+
+    desk.undo()
+    desk.undo()
+    for _ in range(2):
+        desk.judge("ranked", (2, 1))
+
+    assert [(key, said.repeat) for key, said in store.verdicts("pairs", "Ada")] == [(first, False), (second, False)]
+    assert desk.current.repeat
+
+
+def test_a_repeat_undone_elsewhere_replaces_no_verdict(store: Store) -> None:
+    key, other = ids(store, "pairs")[:2]
+    desk = Desk(store)
+    desk.open("Ada", "pairs", "unranked")
+    desk.offer([other, key])
+    desk.judge("ranked", (1, 2))
+    desk.judge("ranked", (1, 2))
+    desk.open("Ada", "pairs", "repeats")
+    desk.offer([other, key])
+    desk.judge("tie", (1, 1))
+    desk.judge("tie", (1, 1))
+    desk.open("Ada", "pairs", "unranked")
+
+    desk.undo()
+    desk.undo()
+    desk.judge("tie", (1, 1))
+    desk.judge("tie", (1, 1))
+
+    assert [said.repeat for _, said in store.verdicts("pairs", "Ada")] == [False, False, True, True]
+    for _ in range(4):
+        desk.undo()
+    for _ in range(4):
+        desk.judge("tie", (1, 1))
+    assert [said.repeat for _, said in store.verdicts("pairs", "Ada")] == [False, False, True, True]
+
+
+def test_undoing_a_verdict_on_a_removed_record_is_said(desk: Desk, store: Store) -> None:
+    removed = desk.current.id
+    desk.judge("ranked", (1, 2))
+    store.remove("pairs", [removed])
+
+    with pytest.raises(LabError, match="no longer in 'pairs'"):
+        desk.undo()
 
 
 def test_only_two_to_nine_answers_are_shown(store: Store) -> None:

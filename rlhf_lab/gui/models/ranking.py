@@ -2,11 +2,12 @@
 
 import random
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.judgement import MOST_RANKED, Judgement, Verdict, answers_of, verdict_of
 from rlhf_lab.core.records import AnyRecord, Completion
 
@@ -85,6 +86,8 @@ class Desk:
         self._waiting: deque[int] = deque()
         self._known: set[int] = set()
         self._orders: dict[int, tuple[int, ...]] = {}
+        self._undone: defaultdict[int, list[Item]] = defaultdict(list)
+        """Records that wait for their verdict to be given again, as what it was asked: a repeat stays one, and only one."""
         self._since = 0.0
 
     @property
@@ -104,6 +107,7 @@ class Desk:
         self._waiting.clear()
         self._known.clear()
         self._orders.clear()
+        self._undone.clear()
 
     def offer(self, ids: Iterable[int]) -> int:
         """More records of the queue; those that were offered before are passed over. How many were new."""
@@ -145,9 +149,14 @@ class Desk:
             return None
         said = self._said(*found)
         if said is None:
-            return None
+            raise LabError(
+                f"The verdict that was taken back was on a record that is no longer in {found[0]!r}. "
+                "Undo again for the one before it."
+            )
         if self.current is not None and self.current.dataset == said.item.dataset:
             self._waiting.appendleft(self.current.id)
+            if self.current.before is not None:
+                self._undone[self.current.id].append(self.current)
         if said.item.dataset != self.dataset:
             self.open(self.who, said.item.dataset, "unranked")
         self._known.add(said.item.id)
@@ -178,6 +187,8 @@ class Desk:
         answers = answers_of(record) if record is not None else ()
         if record is None or not 2 <= len(answers) <= MOST_RANKED:
             return None
+        if undone := self._undone[key]:
+            return replace(undone.pop(), record=record)
         # A record that comes back after an undo stands as it stood before.
         shown = self._orders.setdefault(key, tuple(self._chance.sample(range(len(answers)), len(answers))))
         return Item(self.dataset, key, record, shown, self.queue, self.queue == "repeats")
