@@ -16,8 +16,9 @@ from rlhf_lab.gui.models.rank_words import FRESH, Empty
 from rlhf_lab.gui.models.ranking import Desk, Said
 from rlhf_lab.gui.rank_agreement import AgreementPage
 from rlhf_lab.gui.rank_counting import Counting
+from rlhf_lab.gui.rank_feed import Feed
 from rlhf_lab.gui.rank_scoring import Scoring
-from rlhf_lab.gui.rank_work import AT_ONCE, Asked, Offered, next_records
+from rlhf_lab.gui.rank_work import AT_ONCE, Asked, Offered
 from rlhf_lab.gui.widgets.rank_bench import Bench
 from rlhf_lab.gui.widgets.rank_counters import Counters
 from rlhf_lab.gui.widgets.rank_empty import EmptyPage
@@ -39,8 +40,7 @@ class RankPane(QWidget):
         self.desk = Desk(self._store)
         self.writers = FreshAnswers(lab, self, make_inference)
         self.scoring = Scoring(lab, make_inference, self)
-        self._opening = 0
-        self._asking = self._exhausted = False
+        self.feed = Feed(lab, self)
         self.start = StartPage()
         self.head = RankHead()
         self.counters = Counters()
@@ -116,8 +116,7 @@ class RankPane(QWidget):
 
     def _begin(self) -> None:
         """Everything that depends on the data set and the person."""
-        self._opening += 1
-        self._asking = self._exhausted = False
+        self.feed.begin()
         self.bench.foot.show_last("")
         self.head.show_chosen(self.desk.dataset, self.desk.queue)
         self.head.show_page("rank")
@@ -140,7 +139,7 @@ class RankPane(QWidget):
 
     def _asked(self) -> Asked:
         model = self.head.model_run if self._scored_queue else None
-        return Asked(self._opening, self.desk.dataset, self.desk.queue, self.desk.who, model)
+        return Asked(self.feed.opening, self.desk.dataset, self.desk.queue, self.desk.who, model)
 
     # Records that come
 
@@ -148,19 +147,13 @@ class RankPane(QWidget):
     def _ask_more(self) -> None:
         if self.desk.queue == FRESH.name:
             self.writers.keep_ahead(self.desk.waiting)
-        elif not self._asking and not self._exhausted:
-            self._asking = True
-            task = self._lab.in_background(next_records(self._asked(), AT_ONCE + self.desk.left_out))
-            task.done.connect(self._more_came)
-            task.failed.connect(self._queue_failed)
+        else:
+            self.feed.ask(self._asked(), AT_ONCE + self.desk.left_out)
 
     @Slot(object)
     def _more_came(self, offered: Offered) -> None:
-        if offered.asked.opening != self._opening:
-            return
-        self._asking = False
         waited = self.desk.current is None
-        self._exhausted = not self.desk.offer(offered.ids)
+        self.feed.exhausted = not self.desk.offer(offered.ids)
         if offered.asked.model is not None:
             self.head.show_unscored(offered.total - offered.scored)
         if not waited:
@@ -173,7 +166,6 @@ class RankPane(QWidget):
 
     @Slot(str)
     def _queue_failed(self, reason: str) -> None:
-        self._asking = False
         self._show_empty(Empty("The next records cannot be read", reason, (("retry", "Try again"),)))
 
     @Slot()
@@ -182,7 +174,7 @@ class RankPane(QWidget):
             self._show_empty(rank_words.WRITING)
             self.empty.show_progress(0, 0)
             self._ask_more()
-        elif not self._exhausted and self.desk.queue != FRESH.name:
+        elif not self.feed.exhausted and self.desk.queue != FRESH.name:
             self._show_empty(rank_words.LOADING)
             self._ask_more()
         else:
@@ -353,6 +345,8 @@ class RankPane(QWidget):
 
     def _connect(self) -> None:
         self.start.chosen.connect(self._begin_as)
+        self.feed.came.connect(self._more_came)
+        self.feed.failed.connect(self._queue_failed)
         self.head.person_asked.connect(self._ask_person)
         self.head.dataset_chosen.connect(self._choose_dataset)
         self.head.queue_chosen.connect(self._choose_queue)
