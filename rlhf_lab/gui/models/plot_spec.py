@@ -59,7 +59,7 @@ NEAR_ZERO = 0.005
 def value_text(name: str, value: float | None) -> str:
     """A metric's value for a headline: shares as percent, and no digits that nobody needs."""
     if value is not None and value == value and name in METRICS and METRICS[name].unit == "share":
-        return f"{100 * value:.1f}%"
+        return "100%" if value == 1 else f"{100 * value:.1f}%"
     return "0.00" if value is not None and 0 < abs(value) < NEAR_ZERO else number(value)
 
 
