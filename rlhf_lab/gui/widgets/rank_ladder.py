@@ -101,14 +101,14 @@ class Ladder(QWidget):
             if level is None
             else (self._levels.on(level), self._rung(level).adjusted(_LABEL, 0, 0, 0))
         )
-        side = round(self.fontMetrics().height() * 1.55)
-        room = max(1, (box.width() - _GAP) // (side + _GAP))
+        side, gap = self._side(), self._tray_gap() if level is None else _GAP
+        room = max(1, (box.width() - _GAP) // (side + gap))
         column, line = row.index(answer) % room, row.index(answer) // room
         lines = (len(row) - 1) // room + 1
         top = box.center().y() - (lines * (side + 2)) // 2 + line * (side + 2) if level is not None else box.top()
         if level is None:
             top += line * (side + 4)
-        return QRect(box.left() + _GAP + column * (side + _GAP), top, side, side)
+        return QRect(box.left() + _GAP + column * (side + gap), top, side, side)
 
     def sizeHint(self) -> QSize:
         """Room for a badge on each rung."""
@@ -201,8 +201,17 @@ class Ladder(QWidget):
     def _end(self) -> int:
         return self._tray().top() - 8
 
+    def _side(self) -> int:
+        return round(self.fontMetrics().height() * 1.55)
+
+    def _tray_gap(self) -> int:
+        """Closer together where that keeps all badges on one line."""
+        return _GAP if len(self._levels) * (self._side() + _GAP) <= self.width() - _GAP else 2
+
     def _tray(self) -> QRect:
-        height = round(self.fontMetrics().height() * 3.4)
+        room = max(1, (self.width() - _GAP) // (self._side() + self._tray_gap()))
+        more_lines = max(0, len(self._levels) - 1) // room
+        height = round(self.fontMetrics().height() * 3.4) + more_lines * (self._side() + 4)
         return QRect(0, self.height() - height, self.width(), height)
 
     def _height(self) -> float:

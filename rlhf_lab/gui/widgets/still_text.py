@@ -34,6 +34,10 @@ class StillLine(QWidget):
         """One line."""
         return QSize(80, self.fontMetrics().height() + 4)
 
+    def minimumSizeHint(self) -> QSize:
+        """One line, however short: a layout short of room would else press it flat."""
+        return QSize(0, self.sizeHint().height())
+
     def paintEvent(self, event: QPaintEvent) -> None:
         """See `QWidget.paintEvent`."""
         painter = QPainter(self)
@@ -67,6 +71,10 @@ class StillNumber(QWidget):
         """Room for the widest number so far."""
         self._width = max(self._width, self._needed())
         return QSize(self._width, self.fontMetrics().height() + 2)
+
+    def minimumSizeHint(self) -> QSize:
+        """No less: a layout short of room would else press it flat."""
+        return self.sizeHint()
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """See `QWidget.paintEvent`."""
