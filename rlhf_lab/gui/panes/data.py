@@ -143,7 +143,7 @@ class DataPane(QWidget):
         for row in rows:
             item = QListWidgetItem(one_line(row.name, 80))
             item.setData(SECOND_LINE, f"{row.records:,} {KIND_WORDS.get(row.kind, row.kind)}")
-            item.setData(WARNING, f"{row.problems:,} problems" if row.problems else "")
+            item.setData(WARNING, f"{row.problems:,} problem{'' if row.problems == 1 else 's'}" if row.problems else "")
             item.setData(_NAME, row.name)
             item.setToolTip(plain_tip(f"{row.name}: {row.format}"))
             self.list.addItem(item)
