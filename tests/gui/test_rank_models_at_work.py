@@ -301,6 +301,17 @@ def test_agreement_is_said_in_words_with_figures_for_each_person(qtbot, pane, pr
     assert pane.bench.isVisible()
 
 
+def test_undo_on_the_agreement_page_leads_back_to_the_answers(qtbot, pane, project) -> None:
+    judge_all(project, "Ada")
+    qtbot.mouseClick(pane.head.agreement, Qt.MouseButton.LeftButton)
+    assert pane.quality.isVisible()
+
+    qtbot.keyClick(pane, "z", Qt.KeyboardModifier.ControlModifier)
+
+    assert pane.bench.isVisible()
+    assert pane.head.rank.isChecked()
+
+
 def test_the_verdicts_become_data_for_a_reward_model(qtbot, pane, project, lab) -> None:
     judge_all(project, "Ada")
     skipped = pane.desk.current.record.prompt.text

@@ -190,6 +190,7 @@ class RankPane(QWidget):
     def _show_bench(self) -> None:
         if self.middle.currentWidget() is not self.bench:
             self.middle.setCurrentWidget(self.bench)
+            self.head.show_page("rank")
 
     def _take_focus(self) -> None:
         if self.pages.currentWidget() is self.start:
@@ -298,7 +299,6 @@ class RankPane(QWidget):
             self.middle.setCurrentWidget(self.quality)
             self.quality.open(self._asked())
         elif self.desk.current is not None:
-            self.head.show_page("rank")
             self._show_bench()
             self._take_focus()
         else:
