@@ -67,11 +67,18 @@ def import_files(
 ) -> list[dict[str, Any]]:
     """Import each file and say what became of it; the dicts are those of ``import --json``."""
     from rlhf_lab.data import importer
+    from rlhf_lab.data.mapping import NeedsMapping
 
-    with terminal.bar("Importing") as progress, terminal.stop_on_interrupt("the import") as stop:
-        results = importer.import_files(
-            files, project.store, progress=progress, cancelled=lambda: stop.asked, heldout=heldout, mapping=mapping
-        )
+    try:
+        with terminal.bar("Importing") as progress, terminal.stop_on_interrupt("the import") as stop:
+            results = importer.import_files(
+                files, project.store, progress=progress, cancelled=lambda: stop.asked, heldout=heldout, mapping=mapping
+            )
+    except NeedsMapping as needed:
+        said = [f"--column {role}={shlex.quote(column)}" for role, column in needed.guess.columns.items()]
+        verdict = ["--verdict VALUE=a"] if "preference" in needed.guess.columns else []
+        options = " ".join([*(said or ["--column ROLE=COLUMN"]), *verdict])
+        raise LabError(f"{needed} On the command line, such as: {options}") from None
     found = []
     for result in results:
         if not result.format:

@@ -141,8 +141,7 @@ def detect(source: Source, mapping: Mapping | None = None) -> Detected:
         why = family.unclear([_named(row, mapping) for row in shown] if mapping.columns else shown)
         if why:
             raise NeedsMapping(
-                f"The first records of {source.name} have {why}. Say which column is which and what each verdict "
-                "means (a: the first answer is better, b, or tie).",
+                f"{source.name}: {why} Say what each verdict means: a (the first answer is better), b or tie.",
                 columns,
                 rows[:3],
             )

@@ -117,6 +117,16 @@ def test_columns_are_mapped_and_other_forms_written(lab: Lab, tmp_path: Path) ->
         assert words in last_object(lab(*arguments, "--project", "project", "--json"))["error"]
 
 
+def test_whoever_has_to_say_what_verdicts_mean_is_told_how(lab: Lab, tmp_path: Path) -> None:
+    row = {"question": "Q", "answer_a": "x", "answer_b": "y", "winner": 1}
+    (tmp_path / "ones.jsonl").write_text(json.dumps(row))
+    asked = last_object(lab("import", "ones.jsonl", "--project", "project", "--json"))["error"]
+    assert "--column preference=winner --verdict VALUE=a" in asked
+    last_object(lab("import", "ones.jsonl", "--verdict", "1=b", "--project", "project", "--json"))
+    lab("export", "ones", "out.jsonl", "--project", "project")
+    assert json.loads((tmp_path / "out.jsonl").read_text())["chosen"]["text"] == "y"
+
+
 def test_a_long_list_of_problems_is_cut_and_counted(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "bad.jsonl").write_text("\n".join([json.dumps(PAIR)] + ["{broken"] * 1200))
     [found] = last_object(lab("import", "bad.jsonl", "--project", "project", "--json"))["datasets"]

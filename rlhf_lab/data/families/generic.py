@@ -46,9 +46,7 @@ def _unclear(rows: Sequence[Row]) -> str:
     """Numbers whose origin nobody can tell: read from the wrong one, every label would be the wrong way round."""
     numbers = {word(row.get(_column(row, _VERDICT))) for row in rows} & {"0", "1", "2"}
     if numbers == {"1"} or {"0", "2"} <= numbers:
-        return (
-            f"the verdicts {', '.join(sorted(numbers))}, which do not say whether 1 is the first answer or the second"
-        )
+        return f"The verdicts ({', '.join(sorted(numbers))}) do not say whether 1 is the first answer or the second."
     return ""
 
 
