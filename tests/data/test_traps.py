@@ -246,3 +246,16 @@ def test_lines_that_an_open_quotation_mark_swallows_are_named(tmp_path: Path) ->
     assert result.records == 2
     assert [problem.line for problem in result.problems] == [3]
     assert "up to line 5" in result.problems[0].reason
+
+
+def test_a_table_of_the_lab_that_was_edited_elsewhere_is_checked_too(tmp_path: Path) -> None:
+    answers = '"[{""text"":""a"",""source"":""""},{""text"":"""",""source"":""""}]"'
+    rows = ["pair,train,p,a,a,,,", "pair,train,q,a,b,,,", f'ranking,train,p,,,{answers},"[1,2]",']
+    header = "kind,split,prompt,chosen,rejected,completions,ranks,prompt_tags"
+    (tmp_path / "d.csv").write_text("\n".join([header, *rows]))
+    with Store.open(tmp_path / "lab.sqlite") as store:
+        (result,) = import_files([tmp_path / "d.csv"], store)
+    assert [(problem.line, problem.reason.partition(",")[0]) for problem in result.problems] == [
+        (2, "the chosen and the rejected answer are the same"),
+        (4, "an answer is empty"),
+    ]

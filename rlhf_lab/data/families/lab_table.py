@@ -7,8 +7,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from rlhf_lab.core.records import RECORD
-from rlhf_lab.data.build import Builder, Unreadable, check_answers, check_prompt
+from rlhf_lab.data.build import Builder, Unreadable
 from rlhf_lab.data.families.family import AnyKind, Family
+from rlhf_lab.data.families.native import check
 from rlhf_lab.data.json_text import JsonText
 from rlhf_lab.data.rows import Row
 
@@ -83,8 +84,7 @@ def _read(row: Row, build: Builder) -> AnyKind:
         raise Unreadable(f"{where}: {first['msg']}") from None
     except (ValueError, RecursionError, AttributeError) as error:
         raise Unreadable(f"found {str(error)[:80]!r}, expected cells as an export of the lab writes them") from None
-    check_prompt(record.prompt.messages)
-    check_answers(cells[name] for name in _ANSWERS if name in cells)
+    check(record)
     return record
 
 

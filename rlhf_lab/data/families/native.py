@@ -25,6 +25,14 @@ def _read(row: Row, build: Builder) -> AnyKind:
     for name, value in (*record.tags.items(), *record.prompt.tags.items()):
         if isinstance(value, float) and not isfinite(value):  # tables can hold them, JSON cannot
             raise Unreadable(f"tags: found {value} as {name[:40]!r}, expected a finite number")
+    check(record)
+    if "split" not in row:
+        return record.model_copy(update={"split": build.split(record.prompt)})
+    return record
+
+
+def check(record: AnyKind) -> None:
+    """What every stored record fulfils; raises `Unreadable`."""
     check_prompt(record.prompt.messages)
     if isinstance(record, Pair):
         check_answers((record.chosen.text, record.rejected.text))
@@ -34,9 +42,6 @@ def _read(row: Row, build: Builder) -> AnyKind:
         check_answers((record.completion.text,))
     elif isinstance(record, Several):
         check_answers(answer.text for answer in record.completions)
-    if "split" not in row:
-        return record.model_copy(update={"split": build.split(record.prompt)})
-    return record
 
 
 def _with_tags(row: Row) -> Row:
