@@ -266,6 +266,34 @@ def test_undoing_a_verdict_on_a_removed_record_is_said(desk: Desk, store: Store)
         desk.undo()
 
 
+def test_answers_that_were_changed_while_they_were_shown_are_not_judged(desk: Desk, store: Store) -> None:
+    shown = desk.current
+    swapped = shown.record.model_copy(update={"chosen": shown.record.rejected, "rejected": shown.record.chosen})
+    store.edit("pairs", shown.id, swapped)
+
+    with pytest.raises(LabError, match="changed meanwhile"):
+        desk.judge("ranked", (1, 2))
+
+    assert store.verdict_count("pairs", "Ada") == 0
+    assert (desk.current.id, desk.current.record) == (shown.id, swapped)
+    better = desk.current.answers[0]
+    desk.judge("ranked", (1, 2))
+    ((_, said),) = store.verdicts("pairs", "Ada")
+    assert (swapped.chosen, swapped.rejected)[said.best] == better
+
+
+def test_a_record_that_is_removed_while_it_is_shown_gives_way_to_the_next(desk: Desk, store: Store) -> None:
+    shown = desk.current.id
+    store.remove("pairs", [shown])
+
+    with pytest.raises(LabError, match="removed meanwhile"):
+        desk.judge("skip")
+
+    assert desk.current.id != shown
+    desk.judge("skip")
+    assert store.verdict_count("pairs", "Ada") == 1
+
+
 def test_only_two_to_nine_answers_are_shown(store: Store) -> None:
     desk = Desk(store)
     desk.open("Ada", "answers", "unranked")

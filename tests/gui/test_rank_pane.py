@@ -389,6 +389,18 @@ def test_a_scored_queue_without_a_reward_model_says_so(qtbot, pane) -> None:
     assert not pane.head.model.isVisible()
 
 
+def test_a_record_removed_while_it_is_shown_is_said_and_the_next_comes(qtbot, pane, project) -> None:
+    begin(qtbot, pane)
+    shown = pane.desk.current.id
+    project.store.remove("two", [shown])
+
+    press(qtbot, "1")
+
+    assert pane.desk.current.id != shown
+    assert pane.bench.prompt.view.toPlainText() == pane.desk.current.record.prompt.text
+    assert "removed meanwhile" in pane.bench.foot.last.text()
+
+
 def test_guidelines_are_written_once_for_everybody(qtbot, pane, project) -> None:
     begin(qtbot, pane)
     qtbot.keyClick(pane, "g", CTRL)

@@ -123,8 +123,12 @@ class Desk:
         self._since = self._clock()
 
     def judge(self, verdict: Verdict, ranks_shown: Sequence[int] = (), *, strength: int = 1, note: str = "") -> Said:
-        """Store the verdict on the current record and show the next; ``ranks_shown`` by place."""
+        """Store the verdict on the current record and show the next; ``ranks_shown`` by place.
+
+        Raises `LabError` where the record is no longer what was shown; what is current then has moved on.
+        """
         item = self._item()
+        self._check_shown(item)
         now = self._clock()
         said = Judgement(
             who=self.who,
@@ -175,6 +179,23 @@ class Desk:
         elif found[0] == self.dataset and found[1] in self._waiting:
             self._waiting.remove(found[1])
         return said
+
+    def _check_shown(self, item: Item) -> None:
+        """Verdicts name answers by their place: one on answers that nobody saw could be the wrong way round."""
+        record = self._record(item.dataset, item.id)
+        if record is None:
+            self.left_out += 1
+            self._next()
+            raise LabError("that record was removed meanwhile. This is the next one.")
+        if (record.prompt, answers_of(record)) != (item.record.prompt, answers_of(item.record)):
+            self._orders.pop(item.id, None)
+            found = self._load(item.id)
+            if found is None:
+                self.left_out += 1
+                self._next()
+            else:
+                self.current = replace(found, queue=item.queue, repeat=item.repeat)
+            raise LabError("the record was changed meanwhile. This is how it is now: read it again.")
 
     def _next(self) -> None:
         self.current = None

@@ -116,11 +116,14 @@ class Bench(QWidget):
 
     @Slot(str, tuple, int)
     def _judge(self, verdict: Verdict, ranks: tuple[int, ...], strength: int) -> None:
-        if self.desk.current is None:
+        item = self.desk.current
+        if item is None:
             return
         try:
             said = self.desk.judge(verdict, ranks, strength=strength, note=self.foot.note_text)
         except LabError as error:
+            if self.desk.current is not item:
+                self.show_current()
             self.foot.show_last(f"Not stored: {error}", role="bad")
             return
         self.show_current()
