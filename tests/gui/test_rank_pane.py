@@ -13,6 +13,7 @@ from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.panes.rank import RankPane
 from rlhf_lab.gui.widgets.rank_ladder import Spot
 from rlhf_lab.runs.project import Project
+from tests.gui.ranking import begin, choose, opened, press
 
 CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
 
@@ -39,41 +40,6 @@ def pane(qtbot: QtBot, lab: Lab, project: Project) -> RankPane:
             for n in range(3)
         )
     return opened(qtbot, lab)
-
-
-def opened(qtbot: QtBot, lab: Lab) -> RankPane:
-    pane = RankPane(lab)
-    qtbot.addWidget(pane, before_close_func=lambda widget: lab.let_go())
-    pane.resize(1120, 740)
-    with qtbot.waitExposed(pane):
-        pane.show()
-    return pane
-
-
-def begin(qtbot: QtBot, pane: RankPane, who: str = "Ada", dataset: str = "two") -> None:
-    """Type a name at the start, choose a data set in its list, and wait for the first record."""
-    pane.start.name.clear()
-    qtbot.keyClicks(pane.start.name, who)
-    qtbot.keyClick(pane.start.name, Qt.Key.Key_Return)
-    choose(qtbot, pane.head.dataset, dataset)
-    qtbot.waitUntil(lambda: pane.bench.isVisible() and pane.desk.dataset == dataset)
-
-
-def choose(qtbot: QtBot, combo: QWidget, words: str) -> None:
-    combo.setFocus()
-    at = combo.findText(words)
-    assert at >= 0, f"{words} is not offered"
-    qtbot.keyClick(combo, Qt.Key.Key_Home)
-    for _ in range(at):
-        qtbot.keyClick(combo, Qt.Key.Key_Down)
-        if combo.currentText() == words:
-            break
-    assert combo.currentText() == words
-
-
-def press(qtbot: QtBot, *keys: str | Qt.Key, modifier: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier) -> None:
-    for key in keys:
-        qtbot.keyClick(QApplication.focusWidget(), key, modifier)
 
 
 def last(project: Project, dataset: str = "two", who: str | None = None) -> Judgement:
