@@ -11,7 +11,7 @@ from PySide6.QtCore import QMimeData
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.gui.background import Background, Work
 from rlhf_lab.gui.data_process import DataProcess
-from rlhf_lab.gui.models.answers import KIND_WORDS
+from rlhf_lab.gui.models.answers import counted
 from rlhf_lab.gui.widgets.plain_text import one_line
 
 if TYPE_CHECKING:
@@ -226,8 +226,7 @@ def told(results: "Sequence[ImportResult]") -> str:
 def _told_one(result: "ImportResult") -> str:
     if result.already is not None or not result.format:
         return result.note or result.problems[0].reason
-    kind = KIND_WORDS.get(result.kind, result.kind)
-    said = f"Imported {result.records:,} {kind} as “{one_line(result.name, 60)}”."
+    said = f"Imported {counted(result.records, result.kind)} as “{one_line(result.name, 60)}”."
     if result.problems_total:
         said += f" {result.problems_total:,} lines could not be used; they are listed under Problems."
     return f"{said} {result.note}".strip()

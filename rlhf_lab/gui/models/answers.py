@@ -14,6 +14,16 @@ KIND_WORDS = {
     "rated": "rated answers",
     "mixed": "records of several kinds",
 }
+_ONE = {
+    "pair": "preference pair",
+    "demonstration": "demonstration",
+    "unpaired": "answer liked or not",
+    "prompt": "prompt",
+    "candidates": "prompt with answers to rank",
+    "ranking": "ranking",
+    "rated": "prompt with rated answers",
+    "mixed": "record",
+}
 ONE_KIND = {
     "pair": "pair",
     "demonstration": "demonstration",
@@ -23,6 +33,11 @@ ONE_KIND = {
     "ranking": "ranking",
     "rated": "rated",
 }
+
+
+def counted(count: int, kind: str) -> str:
+    """ "1 ranking", "2,000 rankings"."""
+    return f"{count:,} {(_ONE if count == 1 else KIND_WORDS).get(kind, kind)}"
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from rlhf_lab.gui.file_import import (
     wishes_for,
 )
 from rlhf_lab.gui.lab import Lab
-from rlhf_lab.gui.models.answers import KIND_WORDS
+from rlhf_lab.gui.models.answers import counted
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.dataset_view import DatasetView
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line, plain_tip
@@ -142,7 +142,7 @@ class DataPane(QWidget):
         self.list.clear()
         for row in rows:
             item = QListWidgetItem(one_line(row.name, 80))
-            item.setData(SECOND_LINE, f"{row.records:,} {KIND_WORDS.get(row.kind, row.kind)}")
+            item.setData(SECOND_LINE, counted(row.records, row.kind))
             item.setData(WARNING, f"{row.problems:,} problem{'' if row.problems == 1 else 's'}" if row.problems else "")
             item.setData(_NAME, row.name)
             item.setToolTip(plain_tip(f"{row.name}: {row.format}"))
