@@ -108,6 +108,7 @@ def main() -> None:
     """Print the accuracies, and write the plot where it is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first", type=int, default=0, help="the first of the seeds")
     parser.add_argument("--steps", type=int, default=320, help="optimiser steps of each reward model")
     parser.add_argument("--plot", type=Path, help="write the means as an HTML figure here")
     chosen = parser.parse_args()
@@ -119,7 +120,7 @@ def main() -> None:
         lines = (resource("datasets") / "lab-world-demonstrations.jsonl").read_bytes().splitlines()
         train(SftConfig(**recipe, threads=1), folder / "sft", [load_record(line) for line in lines], ())
         start = (folder / "sft" / "adapter",)
-        for seed in range(chosen.seeds):
+        for seed in range(chosen.first, chosen.first + chosen.seeds):
             for way, size, accuracy in one_seed(seed, chosen.steps, folder, start):
                 found[way][size].append(accuracy)
                 sys.stderr.write(f"seed {seed}, {way}, {size} labels: {accuracy:.3f}\n")
