@@ -5,7 +5,6 @@ import json
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -110,9 +109,11 @@ def test_what_the_child_refuses_is_said_here(data: Importing, tmp_path: Path) ->
 def test_a_cancel_is_heard_at_once_and_leaves_nothing(data: Importing, database: Path, tmp_path: Path) -> None:
     file = pairs_file(tmp_path / "a.jsonl", 60_000)
     asked: list[float] = []
+    children: list[psutil.Process] = []
 
     def progress(done: int, total: int) -> None:
         if done > total // 4 and not asked:
+            children.extend(psutil.Process().children())
             asked.append(time.monotonic())
 
     with pytest.raises(ImportCancelled, match="was cancelled"):
@@ -120,9 +121,7 @@ def test_a_cancel_is_heard_at_once_and_leaves_nothing(data: Importing, database:
     assert time.monotonic() - asked[0] < 1.0
     # Another child is ready while the first one still cleans up.
     assert data.preview(file).rows > 0
-    deadline = time.monotonic() + 20
-    while rows_in(database, "datasets") and time.monotonic() < deadline:
-        threading.Event().wait(0.05)
+    assert not psutil.wait_procs(children, timeout=20)[1]
     assert (rows_in(database, "datasets"), rows_in(database, "records")) == (0, 0)
 
 
@@ -144,11 +143,16 @@ def test_a_child_that_is_killed_fails_in_words(data: Importing, database: Path, 
 def test_a_window_that_goes_away_ends_its_import(database: Path, tmp_path: Path) -> None:
     file = pairs_file(tmp_path / "a.jsonl", 60_000)
     data = Importing(database)
+    children: list[psutil.Process] = []
+
+    def progress(done: int, total: int) -> None:
+        if done > total // 4 and not children:
+            children.extend(psutil.Process().children())
+            data.close()
+
     with pytest.raises(ImportCancelled):
-        data.import_files([file], progress=lambda done, total: data.close() if done > total // 4 else None)
-    deadline = time.monotonic() + 20
-    while rows_in(database, "datasets") and time.monotonic() < deadline:
-        threading.Event().wait(0.05)
+        data.import_files([file], progress=progress)
+    assert not psutil.wait_procs(children, timeout=20)[1]
     assert (rows_in(database, "datasets"), rows_in(database, "records")) == (0, 0)
 
 
