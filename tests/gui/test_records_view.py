@@ -101,7 +101,7 @@ def test_kinds_and_a_search_together(qtbot: QtBot, view: RecordsView) -> None:
 
 
 def test_an_edit_is_stored_seen_filtered_and_undone(qtbot: QtBot, view: RecordsView, project: Project) -> None:
-    view.table.selectRow(4)
+    view.table.choose(4)
     view.table.setFocus()
     qtbot.keyClick(view.table, Qt.Key.Key_F2)
     assert view.place.currentWidget() is view.editor
@@ -144,7 +144,7 @@ def test_what_was_typed_is_kept_by_somebody_who_goes_elsewhere(
     view.editor.texts[0].edit.selectAll()
     qtbot.keyClicks(view.editor.texts[0].edit, "typed")
     with qtbot.waitSignal(lab.message) as told:
-        view.table.selectRow(5)
+        view.table.choose(5)
     assert "kept" in told.args[0]
     qtbot.waitUntil(lambda: project.store.page_at("many kinds", 0, 1)[0].record.chosen.text == "typed")
     qtbot.waitUntil(view.undo.isEnabled)
@@ -168,7 +168,7 @@ def test_what_cannot_be_stored_is_said_when_somebody_goes_elsewhere(
     view.editor.texts[0].edit.selectAll()
     qtbot.keyClick(view.editor.texts[0].edit, Qt.Key.Key_Delete)
     with qtbot.waitSignal(lab.message) as told:
-        view.table.selectRow(5)
+        view.table.choose(5)
     assert "not kept" in told.args[0]
     assert project.store.page_at("many kinds", 0, 1)[0].record == before
 
@@ -179,7 +179,7 @@ def test_what_is_seen_is_deleted_even_if_other_filters_were_just_typed(
     view.bar.search.setText("word")
     wait_for_matches(qtbot, view, "29 matches")
     view.bar.search.clear()
-    view.table.selectRow(0)
+    view.table.choose(0)
     view.table.setFocus()
     qtbot.keyClick(view.table, Qt.Key.Key_Delete)  # before the table has followed
     qtbot.waitUntil(lambda: project.store.count("many kinds") == 31)
@@ -190,7 +190,7 @@ def test_several_records_are_deleted_with_one_key_and_come_back(
     qtbot: QtBot, pane: DataPane, view: RecordsView
 ) -> None:
     view.table.setFocus()
-    view.table.selectRow(1)
+    view.table.choose(1)
     qtbot.keyClick(view.table, Qt.Key.Key_Down, Qt.KeyboardModifier.ShiftModifier)
     qtbot.keyClick(view.table, Qt.Key.Key_Delete)
     qtbot.waitUntil(lambda: view.table.model().rowCount() == 30)
@@ -250,3 +250,18 @@ def test_a_large_data_set_is_indexed_behind_and_found_in(qtbot: QtBot, pane: Dat
     qtbot.keyClicks(view.bar.search, "5999")
     wait_for_matches(qtbot, view, "1 match")
     assert numbers(view) == ["6,000"]
+
+
+def test_undo_leaves_a_record_chosen_while_ctrl_is_still_held(
+    qtbot: QtBot, view: RecordsView, project: Project
+) -> None:
+    view.table.setFocus()
+    qtbot.keyClick(view.table, Qt.Key.Key_Delete)
+    qtbot.waitUntil(lambda: view.table.model().rowCount() == 31)
+    qtbot.keyPress(view.table, Qt.Key.Key_Control)
+    qtbot.keyPress(view.table, Qt.Key.Key_Z, CTRL)
+    qtbot.waitUntil(lambda: view.table.model().rowCount() == 32)
+    chosen = [index.row() for index in view.table.selectionModel().selectedRows()]
+    qtbot.keyRelease(view.table, Qt.Key.Key_Z, CTRL)
+    qtbot.keyRelease(view.table, Qt.Key.Key_Control)
+    assert chosen == [0]

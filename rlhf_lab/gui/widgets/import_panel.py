@@ -215,7 +215,7 @@ class ImportPanel(QWidget):
         self.format.setText(f"{found.format}: {_kind(found.kind)}")
         self.about.setText(" ".join(filter(None, (_sentence(found.mapping), found.note))))
         self._model.show_list(found.kind, list(enumerate(found.records, 1)))
-        self.table.selectRow(0)
+        self.table.choose(0)
         lines = "\n".join(f"line {problem.line}: {problem.reason}" for problem in found.problems)
         self.problems.set_text(lines)
         self.problems.setVisible(bool(lines))

@@ -1,5 +1,6 @@
 """How a table of records looks and behaves, wherever there is one."""
 
+from PySide6.QtCore import QItemSelectionModel
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 from rlhf_lab.gui.models.records_table import RecordsTable
@@ -27,6 +28,11 @@ class RecordView(QTableView):
         self.horizontalHeader().setHighlightSections(False)
         self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         model.modelReset.connect(self._share_width)
+
+    def choose(self, row: int) -> None:
+        """Select one row. `selectRow` would toggle it for somebody who still holds Ctrl, as after Ctrl+Z."""
+        mode = QItemSelectionModel.SelectionFlag
+        self.selectionModel().setCurrentIndex(self.model().index(row, 0), mode.ClearAndSelect | mode.Rows)
 
     def _share_width(self) -> None:
         header, model = self.horizontalHeader(), self.model()

@@ -124,7 +124,7 @@ class RecordsView(QWidget):
         self._found = None
         self.bar.say("")
         self.model.show_pages(row.kind, row.records, self._guarded(lambda at, most: store.page_at(row.name, at, most)))
-        self.table.selectRow(0)
+        self.table.choose(0)
         if not row.records:
             self._read(QModelIndex())
 
@@ -156,7 +156,7 @@ class RecordsView(QWidget):
         self._found.extend(ids)
         self.model.grow(len(self._found))
         if first:
-            self.table.selectRow(0)
+            self.table.choose(0)
         self.bar.say(f"{len(self._found):,} matches so far…")
 
     @Slot(object)
@@ -276,7 +276,7 @@ class RecordsView(QWidget):
             keys = [(self.model.key(a), self.model.key(b), b - a + 1) for a, b in ranges]
             self._changes.remove(self._row.name, [(a, b, n) for a, b, n in keys if a is not None and b is not None])
         if ranges:
-            self.table.setCurrentIndex(self.model.index(ranges[0][0], 0))  # what moves up is read next
+            self.table.choose(ranges[0][0])  # what moves up is read next
 
     @Slot()
     def _undo(self) -> None:
@@ -324,7 +324,7 @@ class RecordsView(QWidget):
             return
         self._show_all()
         self.table.verticalScrollBar().setValue(height)
-        self.table.selectRow(min(at, self.model.rowCount() - 1))
+        self.table.choose(min(at, self.model.rowCount() - 1))
 
     def _tool(self, icon: str, title: str) -> QToolButton:
         button = QToolButton()
