@@ -6,8 +6,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from rlhf_lab.core.config import CONFIG, STAGES, BaseRun, RunConfig, Stage, is_basic
+from rlhf_lab.core.config import CONFIG, STAGES, RunConfig, Stage, is_basic
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.settings import BaseRun
 
 
 def parse_toml(text: str, where: str = "the config") -> RunConfig:

@@ -31,6 +31,12 @@ class Stop(_Command):
     kind: Literal["stop"] = "stop"
 
 
+class Step(_Command):
+    """Do one whole step, then wait."""
+
+    kind: Literal["step"] = "step"
+
+
 class Set(_Command):
     """Change a setting from the next step on."""
 
@@ -39,7 +45,7 @@ class Set(_Command):
     value: float = Field(ge=0, le=100)
 
 
-Command = Pause | GoOn | Stop | Set
+Command = Pause | GoOn | Stop | Step | Set
 COMMAND: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="kind")])
 
 
@@ -58,7 +64,10 @@ class Control(Protocol):
         """
 
     def changes(self) -> dict[str, float]:
-        """Settings changed since the last call, by field name; call between steps."""
+        """Settings changed since the last call, by field name; call between steps, once before each.
+
+        Waits here when the person goes step by step.
+        """
 
 
 class NoControl:

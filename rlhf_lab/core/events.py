@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from rlhf_lab.core.diagnosis import RewardDiagnosis
 from rlhf_lab.core.records import Tag
 
 Outcome = Literal["done", "stopped", "failed"]
@@ -81,12 +82,18 @@ class Histogram(Event):
 
 
 class SampleRow(_Line):
-    """One answer that a model gave, with its numbers ("score", "gold", "kl", "tokens", ...)."""
+    """One answer that a model gave, with its numbers ("score", "gold", "kl", "tokens", ...).
+
+    ``pieces`` are the answer's tokens as text, the end token included; ``per_token`` holds a number for
+    each of them under a name: "kl" (log π − log π_ref), "advantage", "value", "reward".
+    """
 
     prompt: str
     completion: str
     values: dict[str, float] = Field(default_factory=dict)
     tags: dict[str, Tag] = Field(default_factory=dict)
+    pieces: tuple[str, ...] = ()
+    per_token: dict[str, tuple[float, ...]] = Field(default_factory=dict)
 
 
 class Samples(Event):
@@ -127,6 +134,27 @@ class Warned(Event):
     text: str
 
 
+class Health(Event):
+    """A verdict on the run from its curves: a heuristic, never a proof. One that no longer holds is said again, not ``on``."""
+
+    kind: Literal["health"] = "health"
+    code: str = Field(description='which rule, as in `rlhf_lab.core.health`: "kl_high", ...')
+    level: Literal["check", "stop"] = "check"
+    on: bool = True
+    title: str = Field(description='a few words for a chip: "KL runs away"')
+    seen: str = Field(description="what was seen, with the numbers")
+    cause: str = ""
+    advice: str = ""
+    metrics: tuple[str, ...] = Field(default=(), description="the curves on which it is marked")
+
+
+class Diagnosis(Event):
+    """What is known of a reward model at this step, for people; see `rlhf_lab.core.diagnosis`."""
+
+    kind: Literal["diagnosis"] = "diagnosis"
+    found: RewardDiagnosis
+
+
 class Finished(Event):
     """The last event of an attempt that could still speak; ``message`` is for the person."""
 
@@ -147,6 +175,8 @@ AnyEvent = (
     | Changed
     | Paused
     | Warned
+    | Health
+    | Diagnosis
     | Finished
 )
 _EVENT: TypeAdapter[AnyEvent] = TypeAdapter(Annotated[AnyEvent, Field(discriminator="kind")])

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from rlhf_lab.core.config import STAGES, BaseRun, is_basic
+from rlhf_lab.core.config import STAGES, is_basic
+from rlhf_lab.core.settings import BaseRun
 
 _BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 

@@ -4,7 +4,8 @@ from itertools import takewhile
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from rlhf_lab.core.config import RewardConfig, RunConfig
+from rlhf_lab.core.config import RunConfig
+from rlhf_lab.core.settings import PairSettings
 from rlhf_lab.data.pairing import How, PairCount, Ties, count_pairs
 from rlhf_lab.gui.background import Background, Work
 from rlhf_lab.gui.lab import Lab
@@ -42,7 +43,7 @@ class PairCounter(QObject):
             self._task.done.connect(self._tell)
 
     def _question(self, config: RunConfig | None) -> _Asked | None:
-        if not isinstance(config, RewardConfig):
+        if not isinstance(config, PairSettings):
             return None
         rows = [row for row in self._lab.project.store.datasets() if row.name == config.dataset]
         if not rows or rows[0].kind not in _DRAWN:

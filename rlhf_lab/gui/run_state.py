@@ -4,14 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rlhf_lab.core.config import Stage
+from rlhf_lab.core.config import STAGE_NAMES, Stage
 from rlhf_lab.core.events import AnyEvent, Finished, Metrics, Paused, Phase, Progress, Resumed, Started, Warned
 
 Standing = Literal["queued", "starting", "running", "paused", "done", "stopped", "failed", "interrupted"]
 LIVE: frozenset[str] = frozenset({"starting", "running", "paused"})
 ENDED: frozenset[str] = frozenset({"done", "stopped", "failed", "interrupted"})
-
-STAGE_NAMES: dict[str, str] = {"sft": "SFT", "reward": "Reward", "ppo": "PPO"}
 
 _NEWEST_SHARE = 0.3
 """How much the newest step counts in the running mean of a step's seconds."""
@@ -47,7 +45,7 @@ class RunState:
     @property
     def title(self) -> str:
         """How people call it: "PPO 3"."""
-        return f"{STAGE_NAMES.get(self.stage, self.stage)} {self.run.rpartition('-')[2]}"
+        return f"{STAGE_NAMES[self.stage]} {self.run.rpartition('-')[2]}"
 
     def seconds_left(self) -> float | None:
         """From the mean of the last steps; None while that is not known."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from pydantic import ValidationError
 
-from rlhf_lab.core.control import COMMAND, Command, GoOn, Pause, Set, Stop, StopRequested
+from rlhf_lab.core.control import COMMAND, Command, GoOn, Pause, Set, Step, Stop, StopRequested
 from rlhf_lab.core.events import Event, Paused
 from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.log import read_lines
@@ -34,6 +34,7 @@ class FileControl:
         self._next_look = 0.0
         self._paused = False
         self._stop = False  # a plain flag: a signal handler may not take locks
+        self._one_step = False
         self._changes: dict[str, float] = {}
         self._heart = os.open(folder.heartbeat_path, os.O_WRONLY | os.O_CREAT, 0o600)
         self.beat("starting")
@@ -74,6 +75,10 @@ class FileControl:
     def changes(self) -> dict[str, float]:
         """See `rlhf_lab.core.control.Control.changes`."""
         self._look()
+        if self._one_step:
+            self._one_step = False
+            self._paused = True
+            self.tick()
         changes, self._changes = self._changes, {}
         return changes
 
@@ -94,7 +99,9 @@ class FileControl:
             case Pause():
                 self._paused = True
             case GoOn():
-                self._paused = False
+                self._paused = self._one_step = False
+            case Step():  # waits again where the next step would begin
+                self._paused, self._one_step = False, True
             case Stop():
                 self._stop = True
             case Set():

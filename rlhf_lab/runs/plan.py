@@ -5,20 +5,27 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rlhf_lab.core.config import PpoConfig, RewardConfig, RunConfig
+from rlhf_lab.core.config import STAGE_NAMES, RewardConfig, RunConfig, Stage
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.resources import resource
+from rlhf_lab.core.settings import ScoreSettings
 from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.store import DatasetRow, Store
 
 _FREE_BYTES = 200 << 20
 _JUDGED = {"pair", "ranking", "rated", "mixed"}
-KINDS = {
+_ASKING = {"prompt", "demonstration", "unpaired", "candidates", *_JUDGED}
+KINDS: dict[Stage, set[str]] = {
     "sft": {"demonstration", *_JUDGED},
     "reward": _JUDGED,
-    "ppo": {"prompt", "demonstration", "unpaired", "candidates", *_JUDGED},
+    "ppo": _ASKING,
+    "rloo": _ASKING,
+    "dpo": _JUDGED,
+    "best_of_n": _ASKING,
 }
 """The kinds of data sets that a stage can learn from; of a mixed one, it takes the records that fit."""
+STARTS: tuple[Stage, ...] = ("sft", "ppo", "rloo", "dpo")
+"""The stages whose adapters a later run can start from."""
 
 
 @dataclass
@@ -38,7 +45,7 @@ def make_plan(config: RunConfig, store: Store, runs_folder: Path) -> Plan:
     plan.dataset = _dataset(config, store, plan.reasons)
     plan.reasons += _model_reasons(config.model)
     if config.start_from:
-        start = _finished_run(config.start_from, "start_from", ("sft", "ppo"), runs_folder, plan.reasons)
+        start = _finished_run(config.start_from, "start_from", STARTS, runs_folder, plan.reasons)
         if start is not None:
             plan.start_runs = (*start.manifest.start_runs, start.run)
             if start.config.model != config.model:
@@ -46,10 +53,13 @@ def make_plan(config: RunConfig, store: Store, runs_folder: Path) -> Plan:
                     f"start_from: {start.run} was trained on the base {start.config.model!r}, this run asks for "
                     f"{config.model!r}. Set model to {start.config.model!r} or choose another run."
                 )
-    if isinstance(config, PpoConfig):
-        if not config.reward_model:
-            plan.reasons.append("reward_model: PPO needs a finished reward run. Train one on the Reward pane first.")
-        else:
+    if isinstance(config, ScoreSettings):
+        if not config.has_reward:
+            plan.reasons.append(
+                f"reward_model: {STAGE_NAMES[config.stage]} needs something that scores answers. Train a reward model on "
+                "the Reward pane, or set a reward function or one of the built-in rewards."
+            )
+        elif config.reward_model:
             reward = _finished_run(config.reward_model, "reward_model", ("reward",), runs_folder, plan.reasons)
             if reward is not None:
                 plan.reward_model = reward.config.model

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rlhf_lab.core.config import RewardConfig, RunConfig
+from rlhf_lab.core.config import RunConfig
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import Finished
 from rlhf_lab.core.records import AnyRecord, Pair, Ranking, Rated, dump_record, load_record
 from rlhf_lab.core.resources import resource
+from rlhf_lab.core.settings import PairSettings
 from rlhf_lab.data.pairing import pairs_of
 from rlhf_lab.runs.ask import ModelSpec
 from rlhf_lab.runs.folder import Manifest, RunFolder
@@ -248,8 +249,8 @@ class Project:
 
 
 def _as_trained(records: Iterable[AnyRecord], config: RunConfig) -> Iterator[AnyRecord]:
-    """What the stage gets to see: a reward run sees the pairs of rankings and ratings."""
-    if not isinstance(config, RewardConfig):
+    """What the stage gets to see: one that learns from pairs sees those of rankings and ratings."""
+    if not isinstance(config, PairSettings):
         yield from records
         return
     for record in records:

@@ -44,7 +44,7 @@ def test_any_config_survives_toml_and_json(config: PpoConfig) -> None:
     ("text", "words"),
     [
         ("stage = ", "not valid TOML"),
-        ("", "stage must be one of sft, reward, ppo, not None"),
+        ("", "stage must be one of sft, reward, ppo, rloo, dpo, best_of_n, not None"),
         ('stage = "rlhf"', "not 'rlhf'"),
         ('stage = "sft"\nseed = -1', "seed: Input should be greater than or equal to 0 (it is -1)"),
         ('stage = "sft"\nlearning_rate = nan', "learning_rate"),

@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from rlhf_lab.core.diagnosis import RewardDiagnosis, Scored
 from rlhf_lab.core.events import (
     AnyEvent,
     Changed,
     Checkpointed,
+    Diagnosis,
     Event,
     Finished,
+    Health,
     Histogram,
     Metrics,
     Paused,
@@ -39,6 +42,8 @@ EVERY_KIND: list[Event] = [
     Changed(field="kl_coef", value=0.1),
     Paused(paused=True),
     Warned(code="truncated", text="Two prompts were cut."),
+    Health(code="kl_high", level="stop", title="KL runs away", seen="KL 31 nats", metrics=("objective/kl",)),
+    Diagnosis(found=RewardDiagnosis(ece=0.1, points=(Scored(tokens=3, score=-1.5, chosen=True),), verdict=("Good.",))),
     Finished(outcome="done", message="Ende ✓"),
 ]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rlhf_lab.core.control import GoOn, Pause, Set, Stop, StopRequested
+from rlhf_lab.core.control import GoOn, Pause, Set, Step, Stop, StopRequested
 from rlhf_lab.core.events import Event, Paused
 from rlhf_lab.runs.control_file import FileControl, send_command
 from rlhf_lab.runs.folder import RunFolder
@@ -78,6 +78,28 @@ def test_a_pause_waits_for_the_next_command(folder: RunFolder, command: Callable
     send_command(folder, Pause(attempt=2))
     assert stops(control) == stopped
     assert said == [True, False]
+    control.close()
+
+
+def test_one_step_at_a_time_waits_before_the_next(folder: RunFolder) -> None:
+    said: list[bool] = []
+    answers = iter([Step, GoOn])
+
+    def say(event: Event) -> None:
+        assert isinstance(event, Paused)
+        said.append(event.paused)
+        if event.paused:
+            send_command(folder, next(answers)(attempt=2))
+
+    control = FileControl(folder, 2, say)
+    send_command(folder, Step(attempt=2))
+    control.changes()  # looks, waits, is told to do another
+    assert said == [True, False]
+    control.tick()  # the step itself is not held up
+    assert said == [True, False]
+    control.changes()  # waits again, is told to go on
+    control.changes()
+    assert said == [True, False, True, False]
     control.close()
 
 

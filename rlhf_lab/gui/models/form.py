@@ -10,8 +10,9 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from rlhf_lab.core.config import STAGES, BaseRun, RunConfig, Stage, is_basic
+from rlhf_lab.core.config import STAGES, RunConfig, Stage, is_basic
 from rlhf_lab.core.resources import resource
+from rlhf_lab.core.settings import BaseRun
 
 Kind = Literal["dataset", "model", "run", "whole", "real", "switch", "choice", "text"]
 

@@ -4,10 +4,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from rlhf_lab.core.config import Stage
+from rlhf_lab.core.config import STAGE_NAMES, Stage
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.gui.models.form import RUN_STAGES
-from rlhf_lab.gui.run_state import STAGE_NAMES
 from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.plan import KINDS
 from rlhf_lab.runs.project import Project
