@@ -37,7 +37,7 @@ def test_config_prints_a_default_that_run_reads(lab: Lab, stage: str) -> None:
 def test_config_refuses_another_stage_in_words(lab: Lab) -> None:
     ended = lab("config", "rlhf")
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr == "rlhf-lab: Name a stage: rlhf-lab config sft|reward|ppo (not 'rlhf')\n"
+    assert ended.stderr == "rlhf-lab: Name a stage: rlhf-lab config sft|reward|ppo|rloo|dpo|best_of_n (not 'rlhf')\n"
     assert lab("config", "--reference").stdout == config_reference()
 
 
@@ -56,7 +56,7 @@ def test_config_refuses_another_stage_in_words(lab: Lab) -> None:
             ["--set", "model=./nowhere"],
             "'./nowhere' is not there",
         ),
-        ('stage = "ppo"\ndataset = "lab world prompts"', [], "reward_model: PPO needs a finished reward run"),
+        ('stage = "ppo"\ndataset = "lab world prompts"', [], "reward_model: PPO needs something that scores answers"),
     ],
 )
 def test_a_run_that_cannot_start_says_why_and_leaves_nothing(

@@ -169,7 +169,7 @@ def test_ppo_without_a_reward_model_says_what_to_do(qtbot, open_pane, model) -> 
     pane = open_pane(PolicyPane)
     choose(pane, model, "talks")
 
-    assert "Train one on the Reward pane first" in pane.launcher.form.problem("reward_model")
+    assert "Train a reward model on the Reward pane" in pane.launcher.form.problem("reward_model")
     assert not pane.launcher.start.isEnabled()
 
 
