@@ -1,4 +1,5 @@
-from rlhf_lab.core.events import Changed, Finished, Metrics, Resumed, SampleRow, Samples, Started
+from rlhf_lab.core.diagnosis import RewardDiagnosis
+from rlhf_lab.core.events import Changed, Diagnosis, Finished, Metrics, Resumed, SampleRow, Samples, Started
 from rlhf_lab.gui.models.history import RunHistory
 
 
@@ -11,12 +12,14 @@ def test_resuming_supersedes_curves_samples_and_changes() -> None:
     row = SampleRow(prompt="p", completion="c")
     history.feed([Started(device="cpu"), *told(range(10)), Changed(step=8, field="kl_coef", value=0.1)])
     history.feed([Samples(step=4, name="heldout", rows=(row,)), Samples(step=9, name="heldout", rows=(row,))])
+    history.feed([Diagnosis(step=step, found=RewardDiagnosis(ece=step / 100)) for step in (4, 9)])
     history.feed([Finished(outcome="stopped")])
 
     history.feed([Resumed(step=5, device="cpu"), *told(range(6, 8), first=100.0)])
 
     assert history.curves["objective/kl"].values.tolist() == [0, 1, 2, 3, 4, 5, 106, 107]
     assert history.sample_steps("heldout") == [4]
+    assert history.diagnoses == {4: RewardDiagnosis(ece=0.04)}
     assert history.changes == []
     assert history.finished is None
 

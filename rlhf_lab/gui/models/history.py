@@ -3,9 +3,11 @@
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 
+from rlhf_lab.core.diagnosis import RewardDiagnosis
 from rlhf_lab.core.events import (
     AnyEvent,
     Changed,
+    Diagnosis,
     Finished,
     Histogram,
     Metrics,
@@ -29,6 +31,7 @@ class RunHistory:
         self.curves: dict[str, Curve] = {}
         self.histograms: dict[str, dict[int, Histogram]] = {}
         self.samples: dict[str, dict[int, tuple[SampleRow, ...]]] = {}
+        self.diagnoses: dict[int, RewardDiagnosis] = {}
         self.changes: list[Changed] = []
         self.warnings: list[Warned] = []
         self.started: Started | None = None
@@ -54,6 +57,9 @@ class RunHistory:
                 case Samples():
                     self.samples.setdefault(event.name, {})[event.step] = event.rows
                     changed.add("samples")
+                case Diagnosis():
+                    self.diagnoses[event.step] = event.found
+                    changed.add("diagnosis")
                 case Changed() if event not in self.changes:
                     self.changes.append(event)
                     changed.add("changes")
@@ -64,7 +70,7 @@ class RunHistory:
                     self.started, self.finished = event, None
                 case Resumed():
                     self._supersede(event.step)
-                    changed.update(self.curves, self.histograms, ("samples", "changes"))
+                    changed.update(self.curves, self.histograms, ("samples", "changes", "diagnosis"))
                 case Finished():
                     self.finished = event
         return changed
@@ -93,7 +99,7 @@ class RunHistory:
         self.finished = None
         for curve in self.curves.values():
             curve.supersede(after)
-        for by_step in (*self.histograms.values(), *self.samples.values()):
+        for by_step in (*self.histograms.values(), *self.samples.values(), self.diagnoses):
             for step in [s for s in by_step if s > after]:
                 del by_step[step]
         self.changes = [c for c in self.changes if c.step <= after]

@@ -99,6 +99,13 @@ class TrainingPane(QWidget):
         self.tiles.show_history(history)
         self.samples.show_history(history)
 
+    def _show_changes(self, changed: set[str]) -> None:
+        """What came while the run is shown; the names are those of `RunHistory.feed`."""
+        self.board.take_changes(changed)
+        self.tiles.show_history(self._history)
+        if "samples" in changed:
+            self.samples.refresh()
+
     @Slot(str, list)
     def _take(self, run: str, events: list[AnyEvent]) -> None:
         if run != self._run:
@@ -106,11 +113,7 @@ class TrainingPane(QWidget):
         if self._history is None:
             self._early += events
             return
-        changed = self._history.feed(events)
-        self.board.take_changes(changed)
-        self.tiles.show_history(self._history)
-        if "samples" in changed:
-            self.samples.refresh()
+        self._show_changes(self._history.feed(events))
 
     @Slot(str)
     def _run_changed(self, run: str) -> None:
