@@ -8,7 +8,6 @@ the unit of the score: without them β would mean something else for each reward
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -24,6 +23,7 @@ from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.batches import choose, micro_batches, pad
 from rlhf_lab.engine.examples import Data, Encoder, select
 from rlhf_lab.engine.finite import NotFinite, require_finite
+from rlhf_lab.engine.pairs import Compared, accuracy, branches, encode
 from rlhf_lab.engine.parts import Parts
 from rlhf_lab.engine.prompts import unique_prompts
 from rlhf_lab.engine.sampler import sample
@@ -36,28 +36,6 @@ SAMPLED = 256
 _BINS = 30
 _MISSING = "The data set holds no pairs in the train split, and a reward model learns from pairs only. Choose another data set."
 _RAW = {"score_mean": 0.0, "score_std": 1.0, "normalised": False}
-
-
-@dataclass(frozen=True)
-class Compared:
-    """Pairs as ids: a prompt and two answers each."""
-
-    prompts: list[list[int]]
-    chosen: list[list[int]]
-    rejected: list[list[int]]
-    margin: Tensor
-    """[B], how much better chosen should score; 0 where nothing is said"""
-    tie: Tensor
-    """[B], bool"""
-    flipped: Tensor
-    """[B], bool: the label is known to be noise"""
-    weight: Tensor
-    """[B], summing to B: what each pair counts for beside the others of the batch"""
-
-    def lengths(self) -> list[int]:
-        """Tokens of each pair."""
-        parts = zip(self.prompts, self.chosen, self.rejected, strict=True)
-        return [len(prompt) + len(chosen) + len(rejected) for prompt, chosen, rejected in parts]
 
 
 def train(config: RewardConfig, parts: Parts) -> Iterator[Event]:
@@ -91,7 +69,11 @@ def train(config: RewardConfig, parts: Parts) -> Iterator[Event]:
                 break
             # 4. One step: the gradient of the batch's mean loss, gathered over micro-batches.
             yield from training.changes()
-            batch = encode(encoder, data.batch(config.batch_size, training.step, config.seed), config)
+            batch = encode(
+                encoder,
+                data.batch(config.batch_size, training.step, config.seed),
+                use_margins=config.use_margins,
+            )
             differences = torch.empty(config.batch_size)
             loss = 0.0
             for rows in micro_batches(batch.lengths(), pairs_at_once, backbone.tokens_at_once):
@@ -144,12 +126,6 @@ def centring(chosen: Tensor, rejected: Tensor) -> Tensor:
     return (chosen + rejected).square()
 
 
-def accuracy(differences: Tensor, tie: Tensor) -> float:
-    """Share of pairs [B] whose chosen answer scores higher; equal scores and labelled ties count ½."""
-    right = torch.where(tie, 0.5, (differences > 0) + 0.5 * (differences == 0))
-    return right.mean().item()
-
-
 def scores(backbone: Backbone, batch: Compared, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Raw scores of chosen and rejected [n], both from one forward."""
     if backbone.can_branch(max(batch.lengths()[i] for i in rows)):
@@ -163,43 +139,12 @@ def scores(backbone: Backbone, batch: Compared, rows: Sequence[int]) -> tuple[Te
     return both[: len(rows)], both[len(rows) :]
 
 
-def branches(batch: Compared, rows: Sequence[int], pad_id: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Rows of prompt, chosen, rejected: ids [n, T], who sees whom [n, T, T], positions [n, T], last tokens [n, 2].
-
-    Rejected stands after chosen but does not see it, and counts its positions from the prompt's end too.
-    """
-    ids, _ = pad([batch.prompts[i] + batch.chosen[i] + batch.rejected[i] for i in rows], pad_id)
-    prompt = torch.tensor([[len(batch.prompts[i])] for i in rows])
-    chosen = prompt + torch.tensor([[len(batch.chosen[i])] for i in rows])
-    rejected = chosen + torch.tensor([[len(batch.rejected[i])] for i in rows])
-    places = torch.arange(ids.shape[1]).unsqueeze(0)
-    second = places >= chosen
-    first = (places >= prompt) & ~second
-    sees = (places.unsqueeze(2) >= places.unsqueeze(1)) & ~(second.unsqueeze(2) & first.unsqueeze(1))
-    positions = torch.where(second, places - chosen + prompt, places)
-    return ids, sees, positions, torch.cat([chosen, rejected], 1) - 1
-
-
 def score_rows(backbone: Backbone, adapter: str, rows: Sequence[list[int]]) -> Tensor:
     """Raw score [B] of each row of ids: the head at its last token."""
     ids, mask = pad(rows, backbone.pad_id)
     hidden = backbone.hidden(ids, mask, adapter)
     last = torch.tensor([len(row) - 1 for row in rows], device=backbone.device)
     return backbone.head(adapter, hidden[torch.arange(len(rows), device=backbone.device), last])
-
-
-def encode(encoder: Encoder, records: Sequence[Any], config: RewardConfig) -> Compared:
-    """Pairs to ids; both answers follow the same prompt ids."""
-    weight = torch.tensor([pair.weight for pair in records], dtype=torch.float64)
-    return Compared(
-        prompts=[encoder.prompt(pair.prompt) for pair in records],
-        chosen=[encoder.answer(pair.chosen.text) for pair in records],
-        rejected=[encoder.answer(pair.rejected.text) for pair in records],
-        margin=torch.tensor([(pair.margin or 0.0) if config.use_margins else 0.0 for pair in records]),
-        tie=torch.tensor([pair.tie for pair in records]),
-        flipped=torch.tensor([bool(pair.tags.get("flipped")) for pair in records]),
-        weight=(weight / weight.mean()).float(),
-    )
 
 
 @torch.no_grad()
@@ -209,7 +154,7 @@ def _evaluate(
     if not data.heldout:
         return
     records = data.heldout_records(config.eval_size, config.seed)
-    batch = encode(encoder, records, config)
+    batch = encode(encoder, records, use_margins=config.use_margins)
     chosen, rejected = torch.empty(len(records)), torch.empty(len(records))
     # Without a backward pass four times as much fits into memory.
     for rows in micro_batches(batch.lengths(), 2 * config.micro_batch_size, 4 * backbone.tokens_at_once):

@@ -72,7 +72,7 @@ def sureness(folder: Path, start: tuple[Path, ...], pairs: Sequence[Pair], confi
     """How far the scores of each pair's answers lie apart."""
     backbone = Backbone.load(resource("model"), start_adapters=start, device="cpu")
     backbone.load_adapter(reward.ADAPTER, folder / "adapter", head=True)
-    batch = reward.encode(Encoder(backbone.tokenizer, config.max_prompt_tokens, config.max_new_tokens), pairs, config)
+    batch = reward.encode(Encoder(backbone.tokenizer, config.max_prompt_tokens, config.max_new_tokens), pairs)
     apart = torch.empty(len(pairs))
     for rows in micro_batches(batch.lengths(), 64, backbone.tokens_at_once):
         chosen, rejected = reward.scores(backbone, batch, rows)

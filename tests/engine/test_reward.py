@@ -105,7 +105,7 @@ def test_a_new_model_guesses(backbone: Backbone) -> None:
     assert head.std().item() == pytest.approx(1 / math.sqrt(33), rel=0.4)
     with torch.no_grad():
         head.zero_()
-    batch = reward.encode(Encoder(backbone.tokenizer, 64, 12), pairs(4), CONFIG)
+    batch = reward.encode(Encoder(backbone.tokenizer, 64, 12), pairs(4))
     chosen, rejected = reward.scores(backbone, batch, [0, 1, 2, 3])
     assert reward.bradley_terry(chosen, rejected, batch.margin, batch.tie).mean().item() == pytest.approx(math.log(2))
 
@@ -116,7 +116,7 @@ def test_pairs_of_one_ranking_share_the_weight_of_one(
     # Three copies of a pair at a third of the weight, beside another: as if each stood there once.
     one, other = pairs(2)
     shared = [one.model_copy(update={"weight": 1 / 3})] * 3
-    batch = reward.encode(Encoder(load().tokenizer, 64, 12), [*shared, other], CONFIG)
+    batch = reward.encode(Encoder(load().tokenizer, 64, 12), [*shared, other])
     assert batch.weight.sum().item() == pytest.approx(4)
     assert batch.weight[3].item() == pytest.approx(3 * batch.weight[0].item())
     losses = []
@@ -148,7 +148,7 @@ def test_two_branches_behind_one_prompt_score_as_two_rows(
         perturb(backbone, "reward")
         assert backbone.can_branch(100)
         monkeypatch.setattr(backbone, "can_branch", lambda width, branched=branched: branched)
-        batch = reward.encode(Encoder(backbone.tokenizer, 64, 12), pairs(5), CONFIG)
+        batch = reward.encode(Encoder(backbone.tokenizer, 64, 12), pairs(5))
         chosen, rejected = reward.scores(backbone, batch, [0, 1, 2, 3, 4])
         (chosen - 2 * rejected).sum().backward()
         gradients = [p.grad for p in backbone.parameters_of("reward").values()]
