@@ -31,3 +31,5 @@ class Parts:
     judge: Judge | None = None
     resume: bool = False
     """Go on from the newest complete checkpoint in ``folder/checkpoints``, else from the beginning."""
+    reward_function: Path | None = None
+    """The run's own copy of an approved reward function."""

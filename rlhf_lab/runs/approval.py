@@ -23,6 +23,7 @@ class FunctionFile:
     """A reward function as it was read at one moment: what a person approves is exactly this text."""
 
     path: Path
+    content: bytes
     text: str
     sha256: str
 
@@ -45,7 +46,7 @@ def read_function(path: Path | str) -> FunctionFile:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise LabError(f"The reward function {found} is not UTF-8 text. Save it as UTF-8.") from None
-    return FunctionFile(found, text, hashlib.sha256(content).hexdigest())
+    return FunctionFile(found, content, text, hashlib.sha256(content).hexdigest())
 
 
 def approved(path: Path | str) -> bool:

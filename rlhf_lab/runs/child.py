@@ -7,6 +7,7 @@ module name and imported by nothing.
 import argparse
 import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,8 +16,10 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from rlhf_lab.core.control import Control, StopRequested
+from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import Event, Finished, Phase, Progress, Resumed, Started
 from rlhf_lab.runs import host
+from rlhf_lab.runs.approval import approved
 from rlhf_lab.runs.control_file import FileControl
 from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.log import EventLog
@@ -123,6 +126,7 @@ def parts_of(folder: RunFolder, control: Control, resume: bool) -> "Parts":
 
     config, manifest, runs = folder.config, folder.manifest, folder.path.parent
     models = runs.parent / "models"
+    function = _reward_function(folder)
 
     def adapters(names: Sequence[str]) -> tuple[Path, ...]:
         return tuple(runs / name / "adapter" for name in names)
@@ -138,7 +142,20 @@ def parts_of(folder: RunFolder, control: Control, resume: bool) -> "Parts":
         control=control,
         judge=judge if manifest.gold else None,
         resume=resume,
+        reward_function=function,
     )
+
+
+def _reward_function(folder: RunFolder) -> Path | None:
+    """The run's copy, if it has one; raises `LabError` unless this user approved it: the project may be a copy."""
+    if not getattr(folder.config, "reward_function", None):
+        return None
+    if not approved(folder.reward_function):
+        raise LabError(
+            f"The reward function of {folder.run} is not approved by you. Read it, then approve it with: "
+            f"rlhf-lab approve {shlex.quote(str(folder.reward_function))}"
+        )
+    return folder.reward_function
 
 
 def redirect_output(path: Path) -> None:

@@ -73,6 +73,7 @@ class RunFolder:
         self.child_log_path = path / "child.log"
         self.checkpoints = path / "checkpoints"
         self.adapter = path / "adapter"
+        self.reward_function = path / "reward_function.py"
 
     @property
     def config(self) -> RunConfig:
@@ -143,9 +144,9 @@ class RunFolder:
             raise LabError(f"{self.path} is not a run: it has no {name}.") from None
 
 
-def write_private(path: Path, text: str) -> None:
+def write_private(path: Path, content: str | bytes) -> None:
     """Replace a small file as a whole, readable by its owner alone."""
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:  # noqa: PTH123
-        file.write(text)
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123
+        file.write(content.encode() if isinstance(content, str) else content)
     new.replace(path)

@@ -1,6 +1,8 @@
 """What a run would stand on (data, base, earlier runs), and in words why it cannot start."""
 
 import os
+import re
+import shlex
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +11,7 @@ from rlhf_lab.core.config import STAGE_NAMES, RewardConfig, RunConfig, Stage
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.resources import resource
 from rlhf_lab.core.settings import ScoreSettings
+from rlhf_lab.runs.approval import FunctionFile, is_approved, read_function
 from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.store import DatasetRow, Store
 
@@ -37,6 +40,8 @@ class Plan:
     start_runs: tuple[str, ...] = ()
     reward_model: str | None = None
     reward_start_runs: tuple[str, ...] = ()
+    reward_function: FunctionFile | None = None
+    """As it was read now: what the run gets a copy of."""
 
 
 def make_plan(config: RunConfig, store: Store, runs_folder: Path) -> Plan:
@@ -54,18 +59,7 @@ def make_plan(config: RunConfig, store: Store, runs_folder: Path) -> Plan:
                     f"{config.model!r}. Set model to {start.config.model!r} or choose another run."
                 )
     if isinstance(config, ScoreSettings):
-        if not config.has_reward:
-            plan.reasons.append(
-                f"reward_model: {STAGE_NAMES[config.stage]} needs something that scores answers. Train a reward model on "
-                "the Reward pane, or set a reward function or one of the built-in rewards."
-            )
-        elif config.reward_model:
-            reward = _finished_run(config.reward_model, "reward_model", ("reward",), runs_folder, plan.reasons)
-            if reward is not None:
-                plan.reward_model = reward.config.model
-                plan.reward_start_runs = reward.manifest.start_runs
-                if plan.reward_model != config.model:
-                    plan.reasons += _model_reasons(plan.reward_model)
+        _rewards(config, config.model, STAGE_NAMES[config.stage], plan, runs_folder)
     free = shutil.disk_usage(runs_folder).free
     if free < _FREE_BYTES:
         plan.reasons.append(
@@ -79,6 +73,50 @@ def absolute_model(model: str) -> str:
     """The model as a config keeps it: paths absolute, since a run outlives the folder it was started in."""
     path = Path(model).expanduser()
     return str(path.resolve()) if model != "bundled" and path.exists() else model
+
+
+def _rewards(config: ScoreSettings, model: str, stage: str, plan: Plan, runs_folder: Path) -> None:
+    if not config.has_reward:
+        plan.reasons.append(
+            f"reward_model: {stage} needs something that scores answers. Train a reward model on the Reward pane, or set "
+            "a reward function or one of the built-in rewards."
+        )
+    if config.reward_model:
+        reward = _finished_run(config.reward_model, "reward_model", ("reward",), runs_folder, plan.reasons)
+        if reward is not None:
+            plan.reward_model = reward.config.model
+            plan.reward_start_runs = reward.manifest.start_runs
+            if plan.reward_model != model:
+                plan.reasons += _model_reasons(plan.reward_model)
+            if config.uncertainty_coef and getattr(reward.config, "heads", 1) < 2:
+                plan.reasons.append(
+                    f"uncertainty_coef: {reward.run} has one head, which cannot disagree with itself. Train a reward "
+                    "model with several heads, or set this to 0."
+                )
+    elif config.uncertainty_coef:
+        plan.reasons.append("uncertainty_coef: there is no reward model whose heads could disagree. Set this to 0.")
+    if config.reward_function:
+        plan.reward_function = _approved_function(config.reward_function, plan.reasons)
+    if config.regex:
+        try:
+            re.compile(config.regex)
+        except re.error as error:
+            plan.reasons.append(f"regex: {config.regex!r} is no regular expression: {error}.")
+
+
+def _approved_function(path: str, reasons: list[str]) -> FunctionFile | None:
+    try:
+        function = read_function(path)
+        if is_approved(function):
+            return function
+    except LabError as error:
+        reasons.append(f"reward_function: {error}")
+    else:
+        reasons.append(
+            f"reward_function: {function.path} is not approved yet. Read it and approve it: in the window, or with "
+            f"rlhf-lab approve {shlex.quote(str(function.path))}"
+        )
+    return None
 
 
 def _dataset(config: RunConfig, store: Store, reasons: list[str]) -> DatasetRow | None:

@@ -12,10 +12,10 @@ from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import Finished
 from rlhf_lab.core.records import AnyRecord, Pair, Ranking, Rated, dump_record, load_record
 from rlhf_lab.core.resources import resource
-from rlhf_lab.core.settings import PairSettings
+from rlhf_lab.core.settings import PairSettings, ScoreSettings
 from rlhf_lab.data.pairing import pairs_of
 from rlhf_lab.runs.ask import ModelSpec
-from rlhf_lab.runs.folder import Manifest, RunFolder
+from rlhf_lab.runs.folder import Manifest, RunFolder, write_private
 from rlhf_lab.runs.log import end_attempt
 from rlhf_lab.runs.plan import Plan, absolute_model, make_plan
 from rlhf_lab.runs.recorder import Recorder
@@ -108,7 +108,7 @@ class Project:
 
     def reserve_run(self, config: RunConfig) -> RunFolder:
         """The quick half of `create_run`: the run is noted as waiting, `freeze` has to follow."""
-        config = config.model_copy(update={"model": absolute_model(config.model)})
+        config = config.model_copy(update=_absolute_paths(config))
         reasons = self.check(config)
         if reasons:
             raise LabError(" ".join(reasons))
@@ -131,6 +131,8 @@ class Project:
             plan = self._plan(config)
             if plan.reasons:
                 raise LabError(" ".join(plan.reasons))
+            if plan.reward_function is not None:
+                write_private(folder.reward_function, plan.reward_function.content)
             folder.write_manifest(self._snapshot(folder, config, plan))
         except OSError as error:
             reason = f"The data of {folder.run} cannot be copied to {folder.path}: {error.strerror or error}."
@@ -246,6 +248,14 @@ class Project:
             reward_model=plan.reward_model,
             reward_start_runs=plan.reward_start_runs,
         )
+
+
+def _absolute_paths(config: RunConfig) -> dict[str, str]:
+    """A run outlives the folder that it was started in."""
+    paths = {"model": absolute_model(config.model)}
+    if isinstance(config, ScoreSettings) and config.reward_function:
+        paths["reward_function"] = str(Path(config.reward_function).expanduser().absolute())
+    return paths
 
 
 def _as_trained(records: Iterable[AnyRecord], config: RunConfig) -> Iterator[AnyRecord]:

@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from rlhf_lab.core.config import PpoConfig, RewardConfig
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.runs.approval import MOST_BYTES, approvals_file, approve, approved, is_approved, read_function
+from rlhf_lab.runs.project import Project
+from rlhf_lab.runs.source import ProcessRun
+
+from .conftest import follow_on
 
 TEXT = "def reward(prompts, answers, tags):\n    return [1.0 for _ in answers]\n"
 
@@ -76,3 +81,76 @@ def test_files_that_nobody_could_have_read_are_refused(tmp_path: Path) -> None:
     for path, words in cases.items():
         with pytest.raises(LabError, match=words):
             read_function(path)
+
+
+def score_by(function: Path, **settings: object) -> PpoConfig:
+    return PpoConfig(dataset="talks", reward_function=str(function), **settings)
+
+
+def test_a_run_waits_for_the_approval_and_keeps_a_copy_of_what_was_approved(
+    project: Project, model: str, function: Path
+) -> None:
+    function.write_bytes(b"\xef\xbb\xbf" + TEXT.replace("\n", "\r\n").encode())
+    config = score_by(function, model=model)
+    [reason] = project.check(config)
+    assert reason.startswith("reward_function: ")
+    assert f"{function} is not approved yet" in reason
+    assert f"rlhf-lab approve {function}" in reason
+    approve(read_function(function))
+    folder = project.create_run(config)
+    assert folder.reward_function.read_bytes() == function.read_bytes()
+    assert folder.reward_function.stat().st_mode & 0o777 == 0o600
+    function.write_text("changed")
+    assert approved(folder.reward_function)
+    assert project.check(config)
+
+
+def test_a_relative_path_is_kept_absolute(
+    project: Project, model: str, function: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    approve(read_function(function))
+    monkeypatch.chdir(function.parent)
+    folder = project.create_run(score_by(Path(function.name), model=model))
+    assert folder.config.reward_function == str(function)
+
+
+def test_a_copied_project_brings_no_approval(
+    project: Project, model: str, function: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    approve(read_function(function))
+    folder = project.create_run(score_by(function, model=model))
+    monkeypatch.setenv("RLHF_LAB_HOME", str(tmp_path / "another user"))
+    source = ProcessRun(folder)
+    source.start()
+    _, finished = follow_on(source)
+    assert finished is not None
+    assert finished.outcome == "failed"
+    assert "not approved by you" in finished.message
+    assert f"rlhf-lab approve {folder.reward_function}" in finished.message
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"regex": "(", "regex_weight": 1}, "regex: '(' is no regular expression: missing )"),
+        ({"length_weight": 1, "uncertainty_coef": 1}, "uncertainty_coef: there is no reward model"),
+        ({"reward_function": "/none.py"}, "reward_function: The reward function /none.py cannot be read: No such file"),
+    ],
+)
+def test_rewards_that_cannot_work_are_said_before_the_run(
+    project: Project, model: str, settings: dict[str, object], words: str
+) -> None:
+    assert words in " ".join(project.check(PpoConfig(dataset="talks", model=model, **settings)))
+    assert project.check(PpoConfig(dataset="talks", model=model, length_weight=1)) == []
+
+
+def test_caution_needs_a_reward_model_with_several_heads(project: Project, model: str) -> None:
+    runs = {}
+    for heads in (1, 3):
+        folder = project.create_run(RewardConfig(dataset="pairs", model=model, heads=heads))
+        folder.adapter.mkdir()
+        (folder.adapter / "adapter_config.json").write_text("{}")
+        config = PpoConfig(dataset="talks", model=model, reward_model=folder.run, uncertainty_coef=1)
+        runs[heads] = " ".join(project.check(config))
+    assert "has one head, which cannot disagree" in runs[1]
+    assert runs[3] == ""
