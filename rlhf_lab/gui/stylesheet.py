@@ -80,6 +80,13 @@ QToolButton[look="legend"] {{
 QToolButton[look="legend"]:checked {{ color: {c.text}; }}
 QToolButton[look="legend"]:hover {{ background: {c.raised}; }}
 QToolButton[look="legend"]:focus {{ border: 1px solid {c.accent}; }}
+QToolButton[look="chip"] {{
+    border-radius: 11px; padding: 2px 10px 2px 6px; background: {c.raised}; border: 1px solid {c.border};
+}}
+QToolButton[look="chip"][level="check"] {{ background: {c.warn_soft}; border-color: {c.warn}; }}
+QToolButton[look="chip"][level="stop"] {{ background: {c.bad_soft}; border-color: {c.bad}; }}
+QToolButton[look="chip"]:checked {{ border-color: {c.accent}; }}
+QToolButton[look="chip"]:focus {{ border: 1px solid {c.accent}; }}
 QToolButton[look="small"] {{ padding: 2px 8px; font-size: {points * 0.9:.1f}pt; }}
 QToolButton[look="disclosure"] {{
     background: transparent; border: 1px solid transparent; padding: 4px 2px; text-align: left; font-weight: 600;
@@ -127,6 +134,9 @@ QAbstractItemView {{
     selection-background-color: {c.accent_soft}; selection-color: {c.text};
 }}
 QAbstractItemView:focus {{ border: 1px solid {c.accent}; }}
+QAbstractItemView[look="bare"], QAbstractItemView[look="bare"]:focus {{
+    border: 1px solid transparent; border-radius: 0; background: transparent;
+}}
 QListView::item {{ padding: 6px 8px; border-radius: 6px; }}
 QListView::item:hover {{ background: {c.raised}; }}
 QListView::item:selected {{ background: {c.accent_soft}; color: {c.text}; }}
