@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from rlhf_lab.core.config import Stage
-from rlhf_lab.core.events import AnyEvent, Metrics, Phase, Resumed, Started, Warned
+from rlhf_lab.core.events import AnyEvent, Health, Metrics, Phase, Resumed, Started, Warned
 from rlhf_lab.core.events import Progress as Steps
 from rlhf_lab.core.metrics import METRICS
 
@@ -37,6 +37,14 @@ _CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2
 def visible(text: str) -> str:
     """Text from data or a model, with whatever could steer a terminal made visible."""
     return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def verdict_in_words(verdict: Health) -> str:
+    """A verdict on one line: what was seen, what it may come from, what to do."""
+    if not verdict.on:
+        return f"no longer: {verdict.title}."
+    first = "stopping" if verdict.level == "stop" else "check"
+    return f"{first}: {verdict.title}. {verdict.seen} Likely: {verdict.cause} {verdict.advice}"
 
 
 @dataclass
@@ -85,6 +93,8 @@ class Terminal:
                 for event in events:
                     if isinstance(event, Warned):
                         self.say(f"{run}: {event.text}")
+                    elif isinstance(event, Health):
+                        self.say(f"{run}: {verdict_in_words(event)}")
                     view.take(event)
                 show(f"{run}: {view.phase}", view.done, view.total, view.numbers())
 

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING
 
 from rlhf_lab.core.control import Control, StopRequested
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.core.events import Event, Finished, Phase, Progress, Resumed, Started
+from rlhf_lab.core.events import Event, Finished, Metrics, Phase, Progress, Resumed, Samples, Started
 from rlhf_lab.runs import host
 from rlhf_lab.runs.approval import approved
 from rlhf_lab.runs.control_file import FileControl
 from rlhf_lab.runs.folder import RunFolder
-from rlhf_lab.runs.log import EventLog
+from rlhf_lab.runs.log import EventLog, said_so_far
 from rlhf_lab.runs.outcome import DISK_FULL, to_the_end
+from rlhf_lab.runs.watched import watched
 
 if TYPE_CHECKING:
     from rlhf_lab.engine.parts import Parts
@@ -35,13 +36,18 @@ Work = Callable[[RunFolder, Control, bool], Iterable[Event]]
 
 
 def stage_of(folder: RunFolder, control: Control, resume: bool) -> Iterator[Event]:
-    """The usual work: the engine's stage that the config names."""
+    """The usual work: the engine's stage that the config names, under watch."""
     from rlhf_lab.engine.machine import use_threads
     from rlhf_lab.engine.stages import TRAIN
 
     config = folder.config
     use_threads(config.threads or host.default_threads())
-    yield from TRAIN[config.stage](config, parts_of(folder, control, resume))
+
+    def make(watched_control: Control) -> Iterable[Event]:
+        return TRAIN[config.stage](config, parts_of(folder, watched_control, resume))
+
+    earlier = said_so_far(folder.events_path, Metrics, Samples, Resumed) if resume else ()
+    yield from watched(make, control, config, earlier)
 
 
 def warm_up() -> None:

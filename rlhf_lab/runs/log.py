@@ -77,6 +77,14 @@ class Tail:
         return found
 
 
+def said_so_far(path: Path, *kinds: type[Event]) -> list[AnyEvent]:
+    """All events of these kinds in the log, of every attempt."""
+    tail, found = Tail(path), list[AnyEvent]()
+    while batch := tail.read():
+        found += [event for event, _ in batch if isinstance(event, kinds)]
+    return found
+
+
 def read_lines(path: Path, offset: int) -> list[tuple[bytes, int]]:
     """Whole lines from ``offset`` on, each with the offset after it; [] while the file is not there."""
     try:

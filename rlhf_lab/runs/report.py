@@ -12,11 +12,12 @@ from typing import Any
 
 from rlhf_lab.core.config import Stage
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.core.events import AnyEvent, Metrics, SampleRow, Samples, superseded_after
+from rlhf_lab.core.events import Health, Metrics, Resumed, SampleRow, Samples, superseded_after
+from rlhf_lab.core.health import as_json, standing
 from rlhf_lab.core.metrics import METRICS
 from rlhf_lab.runs import report_page
 from rlhf_lab.runs.folder import RunFolder, write_private
-from rlhf_lab.runs.log import Tail
+from rlhf_lab.runs.log import said_so_far
 from rlhf_lab.runs.project import Project
 
 Curve = list[tuple[int, float]]
@@ -28,11 +29,13 @@ _SHOWN = 15
 
 @dataclass(frozen=True)
 class RunStory:
-    """What one run said: each metric as a curve over steps, and its held-out answers, step by step."""
+    """What one run said: each metric as a curve over steps, its held-out answers, and the verdicts on it."""
 
     run: str
     curves: dict[str, Curve] = field(default_factory=dict)
     heldout: list[tuple[SampleRow, ...]] = field(default_factory=list)
+    verdicts: list[Health] = field(default_factory=list)
+    """Those that held at the end."""
 
     def first(self, name: str) -> float | None:
         """The metric's first value that is a number."""
@@ -51,6 +54,9 @@ def build(
     stories = {stage: read_story(folder) for stage, folder in folders.items()}
     place = project.folder / "reports" / runs["ppo"]
     figures = _figures(stories, folders["reward"], quiz)
+    figures["health"] = [
+        {"run": story.run} | as_json(verdict) for story in stories.values() for verdict in story.verdicts
+    ]
     figures |= {"report": str(place / "report.html"), "seconds": round(seconds, 1)}
     changes = before_and_after(stories["ppo"])
     numbers = {
@@ -70,11 +76,9 @@ def build(
 
 def read_story(folder: RunFolder) -> RunStory:
     """Read a run's log; what a later attempt superseded and what is not a finite number is left out."""
-    tail, events = Tail(folder.events_path), list[AnyEvent]()
-    while batch := tail.read():
-        events += [event for event, _ in batch if isinstance(event, Metrics | Samples) or event.kind == "resumed"]
-    story = RunStory(folder.run)
-    for event in superseded_after(events):
+    events = superseded_after(said_so_far(folder.events_path, Metrics, Samples, Health, Resumed))
+    story = RunStory(folder.run, verdicts=standing(events))
+    for event in events:
         if isinstance(event, Metrics):
             for name, value in event.values.items():
                 if math.isfinite(value):

@@ -112,6 +112,14 @@ def _summary(
         said.append(f"<b>Changed:</b> {_text('; '.join(moved))}.")
     if kept:
         said.append(f"<b>Hardly changed:</b> {_text('; '.join(kept))}.")
+    if figures["health"]:
+        found = [
+            f"{_text(v['run'])}: {_text(v['title'])}. {_text(v['seen'])} {_text(v['advice'])}"
+            for v in figures["health"]
+        ]
+        said.append(f"<b>Health, to be checked:</b> {' '.join(found)}")
+    else:
+        said.append("<b>Health:</b> none of the known symptoms showed in the curves.")
     if quiz["sft"] is not None and quiz["ppo"] is not None:
         points = round(100 * (quiz["ppo"] - quiz["sft"]))
         base = f"the base model knew {quiz['base']:.0%} of the answers, " if quiz["base"] is not None else ""

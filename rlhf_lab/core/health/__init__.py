@@ -8,6 +8,6 @@ a proof; only what cannot be anything but a fault has the level "stop".
 
 from rlhf_lab.core.health.rule import Rule
 from rlhf_lab.core.health.rules import RULES
-from rlhf_lab.core.health.watch import Watch, standing
+from rlhf_lab.core.health.watch import Watch, as_json, standing
 
-__all__ = ["RULES", "Rule", "Watch", "standing"]
+__all__ = ["RULES", "Rule", "Watch", "as_json", "standing"]

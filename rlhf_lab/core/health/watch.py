@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from rlhf_lab.core.config import RunConfig
 from rlhf_lab.core.events import Event, Health, Metrics, Samples
@@ -39,6 +40,11 @@ def standing(events: Iterable[Event]) -> list[Health]:
             else:
                 found.pop(event.code, None)
     return sorted(found.values(), key=lambda verdict: verdict.level != "stop")
+
+
+def as_json(verdict: Health) -> dict[str, Any]:
+    """For machines: what was found, since which step, and what to do."""
+    return verdict.model_dump(include={"code", "level", "step", "title", "seen", "cause", "advice"})
 
 
 class _State:
