@@ -223,20 +223,31 @@ def export(
 
 @app.command()
 def runs(project: ProjectOption = None, as_json: JsonOption = False) -> None:
-    """List the runs of the project."""
+    """List the runs of the project, with the verdicts that stand on each."""
+    from rlhf_lab.core import health
     from rlhf_lab.terminal import Terminal
 
     terminal = Terminal(machine=as_json)
     with _open(project) as opened:
         opened.recover()
         rows = opened.store.runs()
+        verdicts = {row.run: health.standing(opened.store.events(row.run, ["health"])) for row in rows}
         folder = opened.folder
     for row in rows:
-        terminal.tell(f"{row.run:12} {row.outcome:12} {row.step:>6}/{row.total:<6} {row.message}".rstrip())
+        check = "".join(f"[{verdict.title}] " for verdict in verdicts[row.run])
+        terminal.tell(f"{row.run:12} {row.outcome:12} {row.step:>6}/{row.total:<6} {check}{row.message}".rstrip())
     if not rows:
         terminal.tell(f"There are no runs in {folder} yet. Begin with: rlhf-lab demo")
     found = [
-        {"run": r.run, "stage": r.stage, "outcome": r.outcome, "step": r.step, "dir": str(folder / r.dir)} for r in rows
+        {
+            "run": r.run,
+            "stage": r.stage,
+            "outcome": r.outcome,
+            "step": r.step,
+            "health": [health.as_json(verdict) for verdict in verdicts[r.run]],
+            "dir": str(folder / r.dir),
+        }
+        for r in rows
     ]
     terminal.result({"runs": found})
 
@@ -309,6 +320,7 @@ def _train(
     changes: dict[str, Any] | None = None,
 ) -> None:
     """Train to the end; exit status 0 only when the outcome is "done"."""
+    from rlhf_lab.core.health import as_json, standing
     from rlhf_lab.headless import train
 
     finished: Finished = train(project, folder, terminal, resume=resume, changes=changes)
@@ -320,6 +332,7 @@ def _train(
             "outcome": finished.outcome,
             "step": project.run_row(folder.run).step,
             "message": finished.message,
+            "health": [as_json(verdict) for verdict in standing(project.store.events(folder.run, ["health"]))],
             "dir": str(folder.path),
         }
     )
