@@ -4,15 +4,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
-from rlhf_lab.core.config import PpoConfig
+from rlhf_lab.core.config import STAGE_NAMES, BestOfNConfig, PpoConfig, RlooConfig
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.engine import adapters
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.chat import same_tokenizer
 from rlhf_lab.engine.parts import Parts
+from rlhf_lab.engine.reward_builtin import LengthReward, exact_reward, pattern_reward
+from rlhf_lab.engine.reward_function import load_reward_function
 from rlhf_lab.engine.scoring import Episodes, score_answers
+
+Scoring = PpoConfig | RlooConfig | BestOfNConfig
+"""The configs of stages that score answers."""
 
 
 class RewardSource(Protocol):
@@ -38,7 +44,46 @@ class RewardModel:
         return (raw - self.mean) / self.std
 
 
-def load_reward_model(policy: Backbone, config: PpoConfig, parts: Parts) -> RewardModel:
+@dataclass(frozen=True)
+class Weighted:
+    """A source times its weight, on the policy's device."""
+
+    source: RewardSource
+    weight: float
+    device: torch.device
+
+    def __call__(self, episodes: Episodes, tick: Callable[[], None]) -> Tensor:
+        """[B]"""
+        return self.weight * self.source(episodes, tick).to(self.device)
+
+
+def load_rewards(policy: Backbone, config: Scoring, parts: Parts) -> list[RewardSource]:
+    """Every source that the config names, to be summed; processes of theirs end when the list goes."""
+    tokenizer = policy.tokenizer
+    sources: list[tuple[RewardSource, float]] = []
+    if parts.reward_adapter is not None:
+        sources.append((load_reward_model(policy, config, parts), config.reward_model_weight))
+    if config.reward_function:
+        if parts.reward_function is None:
+            raise LabError("The run has no copy of its reward function. Start a new run.")
+        limit = config.reward_function_seconds
+        function = load_reward_function(parts.reward_function, config.reward_function, limit, tokenizer)
+        sources.append((function, config.reward_function_weight))
+    if config.length_weight:
+        sources.append((LengthReward(config.length_target), config.length_weight))
+    if config.regex_weight:
+        sources.append((pattern_reward(config.regex, tokenizer), config.regex_weight))
+    if config.exact_weight:
+        sources.append((exact_reward(parts.records, tokenizer), config.exact_weight))
+    if not sources:
+        raise LabError(
+            f"{STAGE_NAMES[config.stage]} needs something that scores answers: a reward model, a reward function, or a "
+            "built-in reward."
+        )
+    return [Weighted(source, weight, policy.device) for source, weight in sources]
+
+
+def load_reward_model(policy: Backbone, config: Scoring, parts: Parts) -> RewardModel:
     """The run's reward model: an adapter on the policy's backbone where it was trained on those weights.
 
     Else its own base is loaded beside it, which must read token ids as the policy does.
@@ -60,7 +105,7 @@ def score_scale(lab: dict[str, object]) -> tuple[float, float]:
     return float(mean), float(std)
 
 
-def _own_backbone(policy: Backbone, config: PpoConfig, parts: Parts) -> Backbone:
+def _own_backbone(policy: Backbone, config: Scoring, parts: Parts) -> Backbone:
     if parts.reward_model is None:
         raise LabError(
             f"The reward model in {parts.reward_adapter} was trained on other weights than the policy starts from, "
