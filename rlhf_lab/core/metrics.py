@@ -76,6 +76,48 @@ _ENTRIES = (
     ),
     Metric("eval/pairs", "Held-out pairs", "How many pairs the held-out numbers come from."),
     Metric("eval/margin", "Held-out margin", "Mean score of chosen minus rejected, held out."),
+    # DPO
+    Metric(
+        "dpo/loss",
+        "Loss",
+        "DPO (or IPO) loss on the batch; DPO begins at ln 2 = 0.693.",
+        advice="Stuck at 0.693: raise the learning rate, and look for ties or swapped columns in the data.",
+    ),
+    Metric(
+        "dpo/accuracy",
+        "Accuracy",
+        "Share of pairs whose better answer has the higher implicit reward (ties count half).",
+        "share",
+    ),
+    Metric("dpo/margin", "Margin", "Mean implicit reward of chosen minus rejected answers."),
+    Metric("dpo/reward_chosen", "Implicit reward, chosen", "β times log π − log π_ref of the chosen answers, mean."),
+    Metric(
+        "dpo/reward_rejected", "Implicit reward, rejected", "β times log π − log π_ref of the rejected answers, mean."
+    ),
+    Metric(
+        "dpo/logp_chosen",
+        "Log-probability, chosen",
+        "Mean log π of a whole chosen answer.",
+        "nats",
+        advice="Falling far along with the rejected ones: the policy moves away from both. Raise β or use fewer steps.",
+    ),
+    Metric("dpo/logp_rejected", "Log-probability, rejected", "Mean log π of a whole rejected answer.", "nats"),
+    Metric(
+        "eval/dpo_loss",
+        "Held-out loss",
+        "The same loss on held-out pairs.",
+        advice="Rising while the training loss falls: overfitting. One pass over the pairs is usually enough.",
+    ),
+    # Best of n
+    Metric(
+        "bon/win_rate", "Win rate", "How often the best of n scores above one more answer; at most n/(n+1).", "share"
+    ),
+    Metric(
+        "bon/kl_bound",
+        "KL bound",
+        "log n − (n−1)/n: the KL of best of n to its start is at most this, so eval/kl is a bound here.",
+        "nats",
+    ),
     # PPO: objective
     Metric("objective/scores", "Score", "Mean reward-model score of the sampled answers."),
     Metric(
@@ -130,7 +172,13 @@ _ENTRIES = (
         advice="Dropout, a wrong mask or another dtype between sampling and training: stop the run.",
     ),
     Metric("policy/log_ratio_max", "Largest |log-ratio|", "Over all tokens and epochs of the update."),
+    Metric(
+        "policy/steps",
+        "Optimiser steps",
+        "Of the update: epochs times minibatches, or fewer after an early stop.",
+    ),
     Metric("loss/policy_avg", "Policy loss", "Clipped surrogate loss."),
+    Metric("loss/kl_avg", "KL loss", "k3 to the reference per token, before its weight (RLOO, GRPO).", "nats"),
     Metric("loss/value_avg", "Value loss", "Clipped squared error of the critic, halved."),
     Metric("val/clipfrac_avg", "Value clip fraction", "Share of tokens whose value was clipped.", "share"),
     Metric(
@@ -151,6 +199,13 @@ _ENTRIES = (
         advice="Rambling to the limit: a missing-EOS penalty or a longer limit.",
     ),
     Metric("val/response_length", "Answer length", "Mean tokens of an answer, its end token included.", "tokens"),
+    Metric(
+        "val/length_score_corr",
+        "Length and score",
+        "Correlation of an answer's tokens and its score, over the batch.",
+        high=0.5,
+        advice="Long answers are rewarded for being long: look at the samples, mend the reward model or control the length.",
+    ),
     Metric(
         "val/repetition",
         "Repetition",

@@ -88,6 +88,24 @@ def decode(tokenizer: Any, ids: list[int]) -> str:
     return str(tokenizer.decode(ids, skip_special_tokens=True)).strip()
 
 
+def pieces(tokenizer: Any, ids: list[int]) -> tuple[str, ...]:
+    """The text of each token, special tokens too; one that ends within a character leaves it to the next.
+
+    A token is read behind the ones before it: alone, some tokenizers drop the space that it begins with.
+    """
+    found: list[str] = []
+    before = begun = 0
+    for i in range(len(ids)):
+        known = str(tokenizer.decode(ids[before:begun], skip_special_tokens=False))
+        text = str(tokenizer.decode(ids[before : i + 1], skip_special_tokens=False))
+        if text.endswith("\ufffd") and i + 1 < len(ids):
+            found.append("")
+        else:
+            found.append(text[len(known) :])
+            before, begun = begun, i + 1
+    return tuple(found)
+
+
 def _encode(tokenizer: Any, messages: list[Message]) -> list[int]:
     if has_template(tokenizer):
         return list(tokenizer.encode(_render(tokenizer, messages), add_special_tokens=False))

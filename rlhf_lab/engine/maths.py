@@ -1,14 +1,16 @@
-"""The tensor arithmetic of PPO: pure functions, no model, no state.
+"""The tensor arithmetic of on-policy learning: pure functions, no model, no state.
 
 B answers, T token places (padding anywhere), V vocabulary. ``mask`` is true at the tokens of an answer,
 its end token included; what stands at other places never reaches a result. Functions without a mask work
 place by place, so that the caller decides over how many tokens a mean runs.
 
 Sources: Schulman et al. 2017 (PPO), Schulman et al. 2015 (GAE), Ziegler et al. 2019 (rewards, adaptive β),
-Huang et al. 2024 (implementation details), Schulman 2020 (k1, k3).
+Huang et al. 2024 (implementation details), Schulman 2020 (k1, k3), Ahmadian et al. 2024 (RLOO), Shao et al. 2024 (GRPO).
 """
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -88,6 +90,59 @@ def gae(rewards: Tensor, values: Tensor, mask: Tensor, gamma: float, lam: float)
         next_value = torch.where(here, values[:, t], next_value)
         advantages[:, t] = torch.where(here, running, 0)
     return advantages, torch.where(mask, advantages + values, 0)
+
+
+def group_advantages(
+    rewards: Tensor, size: int, *, baseline: Literal["leave_one_out", "group_mean"], normalise: bool = False
+) -> Tensor:
+    """How much better each answer is than the others to its prompt: [B], ``size`` neighbours to each prompt.
+
+    leave_one_out: r_i − mean of the others = k/(k−1)·(r_i − r̄), unbiased. ``normalise`` divides by the group's (sample)
+    deviation, which makes prompts of small spread count as much as others. Answers of one score get 0.
+    """
+    groups = rewards.view(-1, size)
+    advantages = groups - groups.mean(dim=1, keepdim=True)
+    if baseline == "leave_one_out":
+        advantages = advantages * size / (size - 1)
+    if normalise:
+        advantages = advantages / (groups.std(dim=1, keepdim=True) + 1e-4)
+    return advantages.flatten()
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean and spread of all values seen so far, joined batch by batch (Chan et al. 1979) in double precision."""
+
+    count: int
+    mean: float
+    squares: float
+    """Summed squared distances from the mean."""
+
+    def with_(self, values: Tensor) -> "Moments":
+        """These and ``values``."""
+        new = values.double()
+        count = self.count + new.numel()
+        apart = new.mean().item() - self.mean
+        within = (new - new.mean()).square().sum().item()
+        return Moments(
+            count,
+            self.mean + apart * new.numel() / count,
+            self.squares + within + apart**2 * self.count * new.numel() / count,
+        )
+
+    def normalised(self, values: Tensor) -> Tensor:
+        """``values`` with this mean at 0 and this (biased) deviation at 1; 0 where nothing varied."""
+        return (values - self.mean) / math.sqrt(self.squares / self.count + 1e-8)
+
+
+NOTHING_SEEN = Moments(0, 0.0, 0.0)
+
+
+def correlation(x: Tensor, y: Tensor) -> float:
+    """Pearson's, of two [B]; 0 where one does not vary."""
+    x, y = x - x.mean(), y - y.mean()
+    scale = (x.square().sum() * y.square().sum()).sqrt().item()
+    return (x * y).sum().item() / scale if scale > 0 else 0.0
 
 
 def clipped_policy_loss(

@@ -1,5 +1,7 @@
 """Learning from one rollout: rewards and advantages once, then epochs of clipped steps.
 
+RLOO takes the same steps with advantages of its own and without a critic.
+
 Deviations from the reference implementations: policy and critic are two adapters on one frozen base with a
 gradient clip each; the loss is a mean over the tokens of the whole minibatch, so the micro-batch
 changes nothing; every metric is over the tokens of answers, never over padding.
@@ -11,33 +13,54 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rlhf_lab.core.config import PpoConfig
+from rlhf_lab.core.config import PpoConfig, RlooConfig
+from rlhf_lab.core.settings import OnPolicyRun
 from rlhf_lab.engine import maths
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.finite import require_finite
 from rlhf_lab.engine.ppo_state import Trainable
 from rlhf_lab.engine.rollout import Rollout
-from rlhf_lab.engine.scoring import Episodes, pack, states_before, token_logprobs
+from rlhf_lab.engine.scoring import pack, states_before, token_logprobs
 
 
 @dataclass(frozen=True)
 class Targets:
-    """What the rollout asks of policy and critic; all [B, R] and 0 outside the mask but ``rlhf_reward`` [B]."""
+    """What the rollout asks of policy and critic; all [B, R] and 0 outside the mask."""
 
     advantages: Tensor
-    returns: Tensor
-    rlhf_reward: Tensor
+    returns: Tensor | None
+    """what the critic is to foresee; None without one"""
+    rewards: Tensor
+    """−β·k1 at each token, and the score at the last"""
+
+    @property
+    def rlhf_reward(self) -> Tensor:
+        """[B], what an answer brings in all."""
+        return self.rewards.sum(dim=1)
 
 
-def targets_of(rollout: Rollout, config: PpoConfig, kl_coef: float) -> Targets:
-    """Scores and KL made into per-token rewards, advantages (whitened over the batch) and returns."""
-    scores = maths.missing_eos(rollout.scores, rollout.ended, config.missing_eos, config.missing_eos_penalty)
-    rewards = maths.token_rewards(scores, rollout.logprobs, rollout.ref_logprobs, rollout.mask, kl_coef)
-    rlhf_reward = maths.masked_row_sum(rewards, rollout.mask)
-    if config.whiten_rewards:
-        rewards = maths.masked_whiten(rewards, rollout.mask, shift_mean=False)
-    advantages, returns = maths.gae(rewards, rollout.values, rollout.mask, config.gamma, config.gae_lambda)
-    return Targets(maths.masked_whiten(advantages, rollout.mask), returns, rlhf_reward)
+def targets_of(
+    rollout: Rollout, config: PpoConfig, kl_coef: float, before: maths.Moments = maths.NOTHING_SEEN
+) -> Targets:
+    """Scores and KL made into per-token rewards, advantages (whitened over the batch) and returns.
+
+    ``before``: of the scores of all earlier rollouts.
+    """
+    assert rollout.values is not None, "PPO has a critic"
+    scores = rollout.scores
+    if config.normalise_rewards != "none":
+        seen = before if config.normalise_rewards == "running" else maths.NOTHING_SEEN
+        scores = seen.with_(scores).normalised(scores)
+    rewards = rewards_of(rollout, scores, config, kl_coef)
+    learned = maths.masked_whiten(rewards, rollout.mask, shift_mean=False) if config.whiten_rewards else rewards
+    advantages, returns = maths.gae(learned, rollout.values, rollout.mask, config.gamma, config.gae_lambda)
+    return Targets(maths.masked_whiten(advantages, rollout.mask), returns, rewards)
+
+
+def rewards_of(rollout: Rollout, scores: Tensor, config: OnPolicyRun, kl_coef: float) -> Tensor:
+    """−β·k1 at each token, plus what the answer's score [B] is worth at its last: [B, R]."""
+    worth = maths.missing_eos(scores, rollout.ended, config.missing_eos, config.missing_eos_penalty)
+    return maths.token_rewards(worth, rollout.logprobs, rollout.ref_logprobs, rollout.mask, kl_coef)
 
 
 def learn(
@@ -45,18 +68,24 @@ def learn(
     trainable: Trainable,
     rollout: Rollout,
     targets: Targets,
-    config: PpoConfig,
+    config: PpoConfig | RlooConfig,
     *,
     generator: torch.Generator,
     tick: Callable[[], None],
 ) -> dict[str, float]:
-    """All epochs and minibatches; the metrics of the steps taken. Raises `NotFinite` before a bad step."""
+    """All epochs and minibatches; the metrics of the steps taken. Raises `NotFinite` before a bad step.
+
+    With ``early_stop_kl`` the first minibatch on which the policy is found farther away is not learned from, and is the
+    last one.
+    """
     seen = _Seen()
     for _ in range(config.epochs):
         for rows in minibatches(len(rollout.episodes), config.minibatches, generator):
-            seen.begin()
-            _accumulate(backbone, rollout, targets, config, rows, seen, tick)
-            seen.finish(*trainable.step())
+            approx_kl = _accumulate(backbone, rollout, targets, config, rows, seen, tick)
+            if 0 < config.early_stop_kl < approx_kl:
+                trainable.forget_gradients()
+                return seen.metrics()
+            seen.stepped(trainable.step())
     return seen.metrics()
 
 
@@ -70,13 +99,14 @@ def _accumulate(
     backbone: Backbone,
     rollout: Rollout,
     targets: Targets,
-    config: PpoConfig,
+    config: PpoConfig | RlooConfig,
     rows: list[int],
     seen: "_Seen",
     tick: Callable[[], None],
-) -> None:
-    """Gradients of one minibatch, micro-batch by micro-batch."""
+) -> float:
+    """Gradients of one minibatch, micro-batch by micro-batch; how far the policy is from the one that sampled."""
     tokens = int(rollout.mask[rows].sum())
+    seen.begin()
     for part in rollout.episodes.micro_batches(config.micro_batch_size, backbone.tokens_at_once, rows):
         tick()
         batch = pack(backbone, rollout.episodes, part)
@@ -90,33 +120,51 @@ def _accumulate(
         logprobs = token_logprobs(backbone, states, batch.targets, config.temperature)
         old = at(rollout.logprobs)
         loss, clipped = maths.clipped_policy_loss(logprobs, old, at(targets.advantages), config.clip_range)
-        (loss.sum() / tokens).backward()
+        summed = loss.sum()
+        if isinstance(config, RlooConfig):
+            away = maths.k3(logprobs, at(rollout.ref_logprobs))
+            summed = summed + config.kl_loss_coef * away.sum()
+            seen.reference(away.detach(), tokens)
+        (summed / tokens).backward()
         seen.policy(loss.detach(), clipped, logprobs.detach(), old, tokens)
 
+        if targets.returns is None or rollout.values is None or not isinstance(config, PpoConfig):
+            continue
         values = backbone.head("value", states_before(backbone, batch, "value")).float()
         loss, clipped = maths.clipped_value_loss(
             values, at(rollout.values), at(targets.returns), config.value_clip_range
         )
         (config.value_coef * loss.sum() / tokens).backward()
         seen.value(loss.detach(), clipped, tokens)
-    require_finite({"the policy loss": seen.sums["loss/policy_avg"], "the value loss": seen.sums["loss/value_avg"]})
+    require_finite({words: seen.sums[name] for name, words in _LOSSES.items() if name in seen.sums})
+    return seen.approx_kl()
+
+
+_LOSSES = {
+    "loss/policy_avg": "the policy loss",
+    "loss/kl_avg": "the KL loss",
+    "loss/value_avg": "the value loss",
+}
 
 
 class _Seen:
-    """Sums over the steps of one update; each step's means weigh the same, however it was cut up."""
+    """Sums over the minibatches of one update; the means of each weigh the same, however it was cut up."""
 
     def __init__(self) -> None:
         self.sums: dict[str, Tensor] = {}
-        self._steps = 0
+        self._norms: list[dict[str, float]] = []
+        self._looked = 0
+        self._approx_kl_before = 0.0
         self._log_ratio_max = torch.zeros(())
         self._first_dev = torch.zeros(())
 
     def begin(self) -> None:
-        self._steps += 1
+        self._looked += 1
+        self._approx_kl_before = self._sum("policy/approxkl_avg")
 
     def policy(self, loss: Tensor, clipped: Tensor, logprobs: Tensor, old: Tensor, tokens: int) -> None:
         log_ratio = (logprobs - old).abs().max().cpu()
-        if self._steps == 1:
+        if self._looked == 1:
             self._first_dev = torch.maximum(self._first_dev, (torch.exp(logprobs - old) - 1).abs().max().cpu())
         self._log_ratio_max = torch.maximum(self._log_ratio_max, log_ratio)
         self._add("loss/policy_avg", loss, tokens)
@@ -127,15 +175,29 @@ class _Seen:
         self._add("loss/value_avg", loss, tokens)
         self._add("val/clipfrac_avg", clipped, tokens)
 
-    def finish(self, policy_norm: float, value_norm: float) -> None:
-        self._add("optim/grad_norm", torch.tensor([policy_norm]), 1)
-        self._add("optim/grad_norm_value", torch.tensor([value_norm]), 1)
+    def reference(self, k3: Tensor, tokens: int) -> None:
+        self._add("loss/kl_avg", k3, tokens)
+
+    def approx_kl(self) -> float:
+        """Of the minibatch that was looked at last."""
+        return self._sum("policy/approxkl_avg") - self._approx_kl_before
+
+    def stepped(self, norms: dict[str, float]) -> None:
+        self._norms.append(norms)
 
     def metrics(self) -> dict[str, float]:
-        return {name: total.item() / self._steps for name, total in self.sums.items()} | {
+        found = {name: total.item() / self._looked for name, total in self.sums.items()}
+        for adapter in self._norms[0]:
+            name = "optim/grad_norm" if adapter == "policy" else f"optim/grad_norm_{adapter}"
+            found[name] = sum(norms[adapter] for norms in self._norms) / len(self._norms)
+        return found | {
+            "policy/steps": float(len(self._norms)),
             "policy/ratio_first_dev": self._first_dev.item(),
             "policy/log_ratio_max": self._log_ratio_max.item(),
         }
+
+    def _sum(self, name: str) -> float:
+        return float(self.sums.get(name, 0.0))
 
     def _add(self, name: str, per_token: Tensor, tokens: int) -> None:
         self.sums[name] = self.sums.get(name, 0) + per_token.sum() / tokens
@@ -145,7 +207,8 @@ def describe(rollout: Rollout, targets: Targets, kl_coef: float) -> dict[str, fl
     """What the rollout says of policy, reward and critic, before anything is learned from it."""
     mask, episodes = rollout.mask, rollout.episodes
     kl = maths.k1(rollout.logprobs, rollout.ref_logprobs)
-    return {
+    lengths = torch.tensor(episodes.lengths(), dtype=torch.float, device=mask.device)
+    found = {
         "objective/scores": rollout.scores.mean().item(),
         "objective/scores_sd": rollout.scores.std(correction=0).item(),
         "objective/rlhf_reward": targets.rlhf_reward.mean().item(),
@@ -154,13 +217,32 @@ def describe(rollout: Rollout, targets: Targets, kl_coef: float) -> dict[str, fl
         "objective/kl_per_token": maths.masked_mean(kl, mask).item(),
         "objective/kl_coef": kl_coef,
         "objective/entropy": maths.masked_mean(rollout.entropy, mask).item(),
-        "val/explained_variance": maths.explained_variance(rollout.values, targets.returns, mask),
         "val/eos_rate": rollout.ended.float().mean().item(),
-        "val/response_length": _mean_length(episodes),
+        "val/response_length": lengths.mean().item(),
+        "val/length_score_corr": maths.correlation(lengths, rollout.scores),
         "val/repetition": maths.repetition(episodes.answer_ids),
+    }
+    if targets.returns is not None and rollout.values is not None:
+        found["val/explained_variance"] = maths.explained_variance(rollout.values, targets.returns, mask)
+    return found
+
+
+def distributions(rollout: Rollout, targets: Targets) -> dict[str, Tensor]:
+    """What is drawn as a histogram of every update: one value an answer, or for advantages a token."""
+    kl = maths.k1(rollout.logprobs, rollout.ref_logprobs)
+    return {
+        "rollout/scores": rollout.scores,
+        "rollout/lengths": rollout.mask.sum(dim=1).float(),
+        "rollout/kl": maths.masked_row_sum(kl, rollout.mask),
+        "rollout/advantages": targets.advantages[rollout.mask],
     }
 
 
-def _mean_length(episodes: Episodes) -> float:
-    lengths = episodes.lengths()
-    return sum(lengths) / len(lengths)
+def by_token(rollout: Rollout, targets: Targets) -> dict[str, Tensor]:
+    """What is shown of every token of an answer: [B, R] each."""
+    found = {
+        "kl": maths.k1(rollout.logprobs, rollout.ref_logprobs),
+        "advantage": targets.advantages,
+        "reward": targets.rewards,
+    }
+    return found if rollout.values is None else found | {"value": rollout.values}

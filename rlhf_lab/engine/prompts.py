@@ -38,6 +38,11 @@ class Asked:
         """``size`` of them from ``start`` on."""
         return Asked(self.prompts[start : start + size], self.ids[start : start + size])
 
+    def repeated(self, times: int) -> "Asked":
+        """Each of them so many times, neighbours."""
+        again = [i for i in range(len(self)) for _ in range(times)]
+        return Asked([self.prompts[i] for i in again], [self.ids[i] for i in again])
+
 
 def encode(tokenizer: Any, pool: PromptPool, places: Sequence[int], max_tokens: int) -> tuple[Asked, int]:
     """The prompts at ``places``, and how many had to be shortened to ``max_tokens``."""

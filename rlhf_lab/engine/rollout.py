@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rlhf_lab.core.config import PpoConfig
+from rlhf_lab.core.settings import BaseRun, OnPolicyRun
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.finite import require_finite
 from rlhf_lab.engine.prompts import Asked
@@ -28,28 +28,34 @@ class Rollout:
     """[B, R]"""
     entropy: Tensor
     """[B, R]"""
-    values: Tensor
-    """[B, R], of the state before each token"""
+    values: Tensor | None
+    """[B, R], of the state before each token; None without a critic"""
     scores: Tensor
     """[B], as the reward sources gave them"""
     ended: Tensor
     """[B], whether the answer ended by itself"""
 
 
+def temperature_of(config: BaseRun) -> float:
+    """Of the run's answers: 1, the model as it is, for stages that do not learn from their own."""
+    return float(getattr(config, "temperature", 1.0))
+
+
 def sample_episodes(
     backbone: Backbone,
     asked: Asked,
-    config: PpoConfig,
+    config: BaseRun,
     *,
     generator: torch.Generator,
     tick: Callable[[], None],
+    adapter: str | None = "policy",
 ) -> Episodes:
-    """One answer of the policy to each prompt."""
+    """One answer of ``adapter`` to each prompt."""
     answers = sample(
         backbone,
         list(asked.ids),
-        adapter="policy",
-        temperature=config.temperature,
+        adapter=adapter,
+        temperature=temperature_of(config),
         max_new_tokens=config.max_new_tokens,
         generator=generator,
         tick=tick,
@@ -61,8 +67,10 @@ def score_episodes(
     backbone: Backbone,
     episodes: Episodes,
     rewards: Sequence[RewardSource],
-    config: PpoConfig,
+    config: OnPolicyRun,
     tick: Callable[[], None],
+    *,
+    critic: bool = True,
 ) -> Rollout:
     """Policy, reference, critic and rewards over the same ids, in the same layout that learning uses."""
     size = config.micro_batch_size
@@ -80,18 +88,16 @@ def score_episodes(
         logprobs=logprobs,
         ref_logprobs=ref_logprobs,
         entropy=entropy,
-        values=score_values(backbone, episodes, "value", micro_batch_size=size, tick=tick),
+        values=score_values(backbone, episodes, "value", micro_batch_size=size, tick=tick) if critic else None,
         scores=total_score(rewards, episodes, tick).to(backbone.device),
         ended=ended(backbone, episodes),
     )
-    require_finite(
-        {
-            "the policy's log-probabilities": rollout.logprobs,
-            "the reference's log-probabilities": rollout.ref_logprobs,
-            "the critic's values": rollout.values,
-            "the scores": rollout.scores,
-        }
-    )
+    terms = {
+        "the policy's log-probabilities": rollout.logprobs,
+        "the reference's log-probabilities": rollout.ref_logprobs,
+        "the scores": rollout.scores,
+    }
+    require_finite(terms if rollout.values is None else terms | {"the critic's values": rollout.values})
     return rollout
 
 

@@ -10,12 +10,15 @@ from typing import Any
 
 from rlhf_lab.core.config import Stage
 from rlhf_lab.core.events import Event
-from rlhf_lab.engine import ppo, reward, sft
+from rlhf_lab.engine import best_of_n, dpo, ppo, reward, rloo, sft
 from rlhf_lab.engine.parts import Parts
 
 TRAIN: dict[Stage, Callable[[Any, Parts], Iterator[Event]]] = {
     "sft": sft.train,
     "reward": reward.train,
     "ppo": ppo.train,
+    "rloo": rloo.train,
+    "dpo": dpo.train,
+    "best_of_n": best_of_n.train,
 }
 """Config of the stage and parts to events."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from rlhf_lab.core.config import RewardConfig, SftConfig
+from rlhf_lab.core.config import DpoConfig, RewardConfig, SftConfig
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import (
     Changed,
@@ -33,7 +33,9 @@ from rlhf_lab.engine.parts import Parts
 class Training:
     """One adapter that is being trained. ``step`` is the last whole step."""
 
-    def __init__(self, config: SftConfig | RewardConfig, parts: Parts, backbone: Backbone, adapter: str) -> None:
+    def __init__(
+        self, config: SftConfig | RewardConfig | DpoConfig, parts: Parts, backbone: Backbone, adapter: str
+    ) -> None:
         self.step = 0
         self._config = config
         self._parts = parts

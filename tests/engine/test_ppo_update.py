@@ -1,6 +1,7 @@
 """One update of the real code: first-update identities, what must not matter, what must not be touched."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.batches import pad
 from rlhf_lab.engine.finite import NotFinite
 from rlhf_lab.engine.ppo_state import Trainable
-from rlhf_lab.engine.ppo_update import Targets, describe, learn, minibatches, targets_of
+from rlhf_lab.engine.ppo_update import describe, learn, minibatches, targets_of
 from rlhf_lab.engine.prompts import Asked
 from rlhf_lab.engine.rewards import RewardModel, RewardSource
 from rlhf_lab.engine.rollout import Rollout, sample_episodes, score_episodes
@@ -131,7 +132,7 @@ def test_the_first_gradient_is_the_plain_policy_gradient(backbone: Backbone, mon
     caught: dict[str, dict[str, torch.Tensor]] = {}
     real = Trainable.step
 
-    def catch(self: Trainable) -> tuple[float, float]:
+    def catch(self: Trainable) -> dict[str, float]:
         for name in ("policy", "value"):
             caught[name] = {key: p.grad.clone() for key, p in backbone.parameters_of(name).items()}
         return real(self)
@@ -269,7 +270,7 @@ def test_a_number_that_is_none_is_named_before_it_reaches_a_weight(backbone: Bac
     rollout = roll(backbone, config())
     before = weights(backbone, "policy")
     targets = targets_of(rollout, config(), 0.05)
-    broken = Targets(targets.advantages * torch.inf, targets.returns, targets.rlhf_reward)
+    broken = replace(targets, advantages=targets.advantages * torch.inf)
     with pytest.raises(NotFinite, match="the policy loss"):
         learn(
             backbone,

@@ -1,14 +1,14 @@
-"""A PPO run under way: one update, one look at held-out prompts, one checkpoint at a time."""
+"""An on-policy run under way: one update, one look at held-out prompts, one checkpoint at a time."""
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from rlhf_lab.core.config import PpoConfig
+from rlhf_lab.core.config import PpoConfig, RlooConfig
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import (
     AnyEvent,
@@ -25,23 +25,37 @@ from rlhf_lab.engine import checkpoint, machine, maths
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.batches import batch_indices
 from rlhf_lab.engine.evaluate import evaluate, judged_rows, telling
+from rlhf_lab.engine.histograms import histogram
 from rlhf_lab.engine.parts import Parts
 from rlhf_lab.engine.ppo_state import Trainable
-from rlhf_lab.engine.ppo_update import describe, learn, targets_of
+from rlhf_lab.engine.ppo_update import Targets, by_token, describe, distributions, learn
 from rlhf_lab.engine.prompts import Asked, PromptPool, encode
 from rlhf_lab.engine.rewards import RewardSource
-from rlhf_lab.engine.rollout import sample_episodes, score_episodes
+from rlhf_lab.engine.rollout import Rollout, sample_episodes, score_episodes
 from rlhf_lab.engine.seeds import generator_for
 
 RATIO_TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 1e-2}
 """How far the first ratio of an update may be from 1 by rounding alone."""
 
 
+@dataclass(frozen=True)
+class Algorithm:
+    """What sets one on-policy stage apart from another."""
+
+    targets: Callable[[Rollout, float, maths.Moments], Targets]
+    """Of a rollout, under β, after rollouts whose scores had these moments."""
+    answers: int = 1
+    """To each prompt, neighbours in the batch."""
+    critic: bool = False
+    """Whether there is an adapter "value" that learns what to expect."""
+
+
 @dataclass
 class Run:
     """A run under way: what it works with, and where it stands after ``step`` whole updates."""
 
-    config: PpoConfig
+    config: PpoConfig | RlooConfig
+    algorithm: Algorithm
     parts: Parts
     backbone: Backbone
     trainable: Trainable
@@ -53,6 +67,7 @@ class Run:
     learning_rate: float = 0.0
     evaluated: int = -1
     shortened: bool = False
+    scores_seen: maths.Moments = maths.NOTHING_SEEN
     whole: dict[str, Tensor] = field(default_factory=dict)
     """Weights and moments after ``step``: what Stop saves at once, in mid-update too."""
     saved: dict[str, Any] | None = None
@@ -74,6 +89,7 @@ class Run:
             "learning_rate": self.learning_rate,
             "evaluated": self.evaluated,
             "shortened": self.shortened,
+            "scores_seen": asdict(self.scores_seen),
         }
 
     def go_back_to(self, step: int, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
@@ -84,6 +100,7 @@ class Run:
         self.step = step
         self.kl_coef, self.learning_rate = float(state["kl_coef"]), float(state["learning_rate"])
         self.evaluated, self.shortened = int(state["evaluated"]), bool(state["shortened"])
+        self.scores_seen = maths.Moments(**state["scores_seen"])
 
     def undo_part_of_update(self) -> None:
         self.trainable.restore(self.whole)
@@ -123,22 +140,23 @@ class Run:
             yield Changed(step=self.step, field=name, value=value)
         step = self.step + 1
         warm = min(1.0, step / (config.warmup_steps + 1))
-        # The critic does not wait: while the policy still stands, it learns what the policy is to be judged by.
-        self.trainable.learning_rates = (self.learning_rate * warm, config.value_learning_rate)
+        # A critic does not wait: while the policy still stands, it learns what the policy is to be judged by.
+        self.trainable.learning_rates["policy"] = self.learning_rate * warm
 
         self.doing = f"update {step}"
         yield Phase(step=step, name="sampling")
         began = time.perf_counter()
-        places = batch_indices(len(self.pool), config.batch_size, self.step, config.seed)
+        places = batch_indices(len(self.pool), config.batch_size // self.algorithm.answers, self.step, config.seed)
         asked, cut = encode(backbone.tokenizer, self.pool, places, config.max_prompt_tokens)
         if cut and not self.shortened:
             self.shortened = True
             yield Warned(step=step, code="cut", text=_shortened(cut, len(asked), config))
         generator = generator_for(config.seed, "answers", step)
+        asked = asked.repeated(self.algorithm.answers)
         episodes = sample_episodes(backbone, asked, config, generator=generator, tick=tick)
         sampled = time.perf_counter()
-        rollout = score_episodes(backbone, episodes, self.rewards, config, tick)
-        targets = targets_of(rollout, config, self.kl_coef)
+        rollout = score_episodes(backbone, episodes, self.rewards, config, tick, critic=self.algorithm.critic)
+        targets = self.algorithm.targets(rollout, self.kl_coef, self.scores_seen)
         metrics = describe(rollout, targets, self.kl_coef)
         scored = time.perf_counter()
 
@@ -148,6 +166,7 @@ class Run:
         learned = time.perf_counter()
 
         self.step = step
+        self.scores_seen = self.scores_seen.with_(rollout.scores)
         if config.adaptive_kl:
             self.kl_coef = maths.adapted_kl_coef(
                 self.kl_coef, metrics["objective/kl"], config.target_kl, config.kl_horizon, len(episodes)
@@ -165,13 +184,16 @@ class Run:
             "perf/memory": machine.peak_memory_mb(backbone.device),
         }
         yield Metrics(step=step, values=metrics)
+        for name, values in distributions(rollout, targets).items():
+            yield histogram(step, name, values)
+        kl = maths.masked_row_sum(maths.k1(rollout.logprobs, rollout.ref_logprobs), rollout.mask)
         _, rows = judged_rows(
             backbone,
             episodes,
             telling(rollout.scores),
-            rollout.scores,
-            maths.masked_row_sum(maths.k1(rollout.logprobs, rollout.ref_logprobs), rollout.mask),
+            {"score": rollout.scores, "kl": kl},
             self.parts.judge,
+            per_token=by_token(rollout, targets),
         )
         yield Samples(step=step, name="rollout", rows=rows)
         if metrics["policy/ratio_first_dev"] > RATIO_TOLERANCE.get(backbone.dtype, 1e-2):
@@ -184,7 +206,7 @@ class Run:
         yield Progress(step=step, done=step, total=config.updates)
 
 
-def _shortened(cut: int, asked: int, config: PpoConfig) -> str:
+def _shortened(cut: int, asked: int, config: PpoConfig | RlooConfig) -> str:
     return (
         f"{cut} of the {asked} prompts of this batch are longer than max_prompt_tokens = {config.max_prompt_tokens} "
         "and lost their oldest turns or their middle. This is said once."

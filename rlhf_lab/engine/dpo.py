@@ -1,0 +1,206 @@
+"""DPO with LoRA: make the chosen answer likelier than the rejected one, without a reward model (Rafailov et al. 2023).
+
+The implicit reward of an answer is β·(log π − log π_ref), summed over its tokens; the reference is the same base
+with the adapter off, looked up in the step itself. Chosen and rejected go through the model in one forward, as
+two branches behind one prompt. IPO (Azar et al. 2023) pulls the difference of mean log-ratios per token to
+1/(2β), as its authors compute it. The fresh adapter changes nothing, so the first loss is ln 2 (IPO: 1/(4β²)).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from rlhf_lab.core.config import DpoConfig
+from rlhf_lab.core.control import StopRequested
+from rlhf_lab.core.events import Event, Metrics, Phase, Samples, Warned
+from rlhf_lab.core.records import Pair
+from rlhf_lab.engine import machine
+from rlhf_lab.engine.backbone import Backbone
+from rlhf_lab.engine.batches import micro_batches, pad
+from rlhf_lab.engine.evaluate import evaluate, heldout_prompts
+from rlhf_lab.engine.examples import Data, Encoder, select
+from rlhf_lab.engine.finite import NotFinite, require_finite
+from rlhf_lab.engine.pairs import Compared, accuracy, branches, encode
+from rlhf_lab.engine.parts import Parts
+from rlhf_lab.engine.prompts import Asked, unique_prompts
+from rlhf_lab.engine.scoring import token_logprobs
+from rlhf_lab.engine.training import Training
+
+ADAPTER = "policy"
+_MISSING = "The data set holds no pairs in the train split, and DPO learns from pairs only. Choose another data set."
+
+
+def train(config: DpoConfig, parts: Parts) -> Iterator[Event]:
+    """The stage; see `rlhf_lab.engine.stages`."""
+    # 1. Load the model and a fresh adapter; find the pairs, and prompts to answer.
+    yield Phase(name="loading the model")
+    machine.use_threads(config.threads)
+    backbone = Backbone.load(parts.model, start_adapters=parts.start_adapters, dtype=config.dtype, device=config.device)
+    backbone.check_length(config.max_prompt_tokens + config.max_new_tokens)
+    backbone.add_adapter(ADAPTER, r=config.lora_r, alpha=config.lora_alpha, seed=config.seed)
+    encoder = Encoder(backbone.tokenizer, config.max_prompt_tokens, config.max_new_tokens)
+    training = Training(config, parts, backbone, ADAPTER)
+    tick = parts.control.tick
+    try:
+        data = select(parts.records, lambda record: isinstance(record, Pair), tick, _MISSING)
+        asked = heldout_prompts(backbone.tokenizer, unique_prompts(parts.records)[1], config.eval_size, config)
+        # 2. Begin, or go on from the newest checkpoint.
+        yield from training.begin()
+        if not data.heldout:
+            yield Warned(code="no_heldout", text="The data set has no held-out pairs, so nothing shows overfitting.")
+        while True:
+            # 3. Look at held-out pairs, and at what the policy now answers.
+            if training.evaluation_due():
+                yield Phase(step=training.step, name="evaluating")
+                yield from _evaluate(config, parts, backbone, encoder, data, asked, training.step)
+                training.evaluated()
+                yield Phase(step=training.step, name="training")
+            yield from training.save_if_due()
+            if training.finished:
+                break
+            # 4. One step: the gradient of the batch's mean loss, gathered over micro-batches.
+            yield from training.changes()
+            batch = encode(encoder, data.batch(config.batch_size, training.step, config.seed))
+            seen = Compares(len(batch.prompts))
+            loss = 0.0
+            # A pair is two rows.
+            for rows in micro_batches(batch.lengths(), max(1, config.micro_batch_size // 2), backbone.tokens_at_once):
+                tick()
+                terms = seen.look(backbone, batch, rows, config)
+                summed = (batch.weight[rows].to(terms) * terms).sum() / config.batch_size
+                require_finite({"the loss": summed})
+                summed.backward()
+                loss += summed.item()
+            values = {
+                "dpo/loss": loss,
+                "dpo/accuracy": accuracy(seen.margins(config), batch.tie),
+                "dpo/margin": seen.margins(config).mean().item(),
+                **seen.means(config),
+            }
+            yield from training.learn(values, sum(batch.lengths()))
+        # 5. The result.
+        if encoder.lost():
+            yield Warned(step=training.step, code="cut", text=encoder.lost() + ".")
+        yield from training.finish({}, f"{training.step} steps done.")
+    except StopRequested:
+        yield from training.stop({})
+    except NotFinite as error:
+        yield from training.fail({}, error)
+
+
+def preference_loss(policy: Tensor, reference: Tensor, lengths: Tensor, wrong: Tensor, config: DpoConfig) -> Tensor:
+    """The loss of each pair, [n].
+
+    ``policy`` and ``reference`` [n, 2]: log-probabilities of chosen and rejected, summed over ``lengths`` [n, 2] tokens.
+    ``wrong`` [n]: how probable it is that the label is the other way round; ½ for a tie.
+    """
+    log_ratios = policy - reference
+    if config.loss == "ipo":
+        log_ratios = log_ratios / lengths
+    difference = log_ratios[:, 0] - log_ratios[:, 1]
+
+    def as_labelled(difference: Tensor) -> Tensor:
+        if config.loss == "ipo":
+            return (difference - 1 / (2 * config.beta)).square()
+        return functional.softplus(-config.beta * difference)
+
+    return (1 - wrong) * as_labelled(difference) + wrong * as_labelled(-difference)
+
+
+def answer_logprobs(backbone: Backbone, batch: Compared, rows: Sequence[int], adapter: str | None) -> Tensor:
+    """log π of chosen and rejected, summed over their tokens: [n, 2], both from one forward."""
+    prompts = [len(batch.prompts[i]) for i in rows]
+    chosen, rejected = [batch.chosen[i] for i in rows], [batch.rejected[i] for i in rows]
+    if backbone.can_branch(max(batch.lengths()[i] for i in rows)):
+        ids, sees, positions, _ = branches(batch, rows, backbone.pad_id)
+        hidden = backbone.hidden_of_branches(ids, sees, positions, adapter)
+        first, second = hidden, hidden
+        begins = [prompt + len(answer) for prompt, answer in zip(prompts, chosen, strict=True)]
+    else:
+        both = [batch.prompts[i] + batch.chosen[i] for i in rows] + [batch.prompts[i] + batch.rejected[i] for i in rows]
+        hidden = backbone.hidden(*pad(both, backbone.pad_id), adapter)
+        first, second = hidden[: len(rows)], hidden[len(rows) :]
+        begins = prompts
+    states, targets, owners = [], [], []
+    for i, prompt in enumerate(prompts):
+        # An answer's first token is foretold at the prompt's end, wherever the answer stands.
+        for side, (row, begin, answer) in enumerate(
+            ((first[i], prompt, chosen[i]), (second[i], begins[i], rejected[i]))
+        ):
+            states += [row[prompt - 1 : prompt], row[begin : begin + len(answer) - 1]]
+            targets += answer
+            owners += [2 * i + side] * len(answer)
+    device = backbone.device
+    logprobs = token_logprobs(backbone, torch.cat(states), torch.tensor(targets, device=device), temperature=1.0)
+    sums = logprobs.new_zeros(2 * len(rows)).index_add(0, torch.tensor(owners, device=device), logprobs)
+    return sums.view(-1, 2)
+
+
+@dataclass
+class Compares:
+    """Log-probabilities of a batch of pairs under policy and reference, filled group by group."""
+
+    pairs: int
+
+    def __post_init__(self) -> None:
+        self._policy, self._reference = torch.zeros(self.pairs, 2), torch.zeros(self.pairs, 2)
+
+    def look(self, backbone: Backbone, batch: Compared, rows: Sequence[int], config: DpoConfig) -> Tensor:
+        """The losses of the pairs ``rows``, differentiable where gradients are on: [n]."""
+        with torch.no_grad():
+            reference = answer_logprobs(backbone, batch, rows, None)
+        policy = answer_logprobs(backbone, batch, rows, ADAPTER)
+        self._policy[rows], self._reference[rows] = policy.detach().cpu(), reference.cpu()
+        lengths = torch.tensor([[len(batch.chosen[i]), len(batch.rejected[i])] for i in rows]).to(policy)
+        wrong = torch.where(batch.tie[rows], 0.5, config.label_smoothing).to(policy)
+        return preference_loss(policy, reference, lengths, wrong, config)
+
+    def margins(self, config: DpoConfig) -> Tensor:
+        """Implicit reward of chosen minus that of rejected, [B]."""
+        rewards = config.beta * (self._policy - self._reference)
+        return rewards[:, 0] - rewards[:, 1]
+
+    def means(self, config: DpoConfig) -> dict[str, float]:
+        """Of both sides: implicit rewards, and log-probabilities under the policy."""
+        rewards = config.beta * (self._policy - self._reference)
+        found = {}
+        for side, name in enumerate(("chosen", "rejected")):
+            found[f"dpo/reward_{name}"] = rewards[:, side].mean().item()
+            found[f"dpo/logp_{name}"] = self._policy[:, side].mean().item()
+        return found
+
+
+@torch.no_grad()
+def _evaluate(
+    config: DpoConfig, parts: Parts, backbone: Backbone, encoder: Encoder, data: Data, asked: Asked, step: int
+) -> Iterator[Event]:
+    tick = parts.control.tick
+    values: dict[str, float] = {}
+    if data.heldout:
+        records = data.heldout_records(config.eval_size, config.seed)
+        batch = encode(encoder, records)
+        seen, terms = Compares(len(records)), torch.empty(len(records))
+        # Without a backward pass four times as much fits into memory.
+        for rows in micro_batches(batch.lengths(), 2 * config.micro_batch_size, 4 * backbone.tokens_at_once):
+            tick()
+            terms[rows] = seen.look(backbone, batch, rows, config).cpu()
+        require_finite({"the held-out loss": terms})
+        margins = seen.margins(config)
+        values = {
+            "eval/dpo_loss": terms.mean().item(),
+            "eval/accuracy": accuracy(margins, batch.tie),
+            "eval/margin": margins.mean().item(),
+            "eval/pairs": float(len(records)),
+        }
+        if any("flipped" in record.tags for record in records):
+            clean = torch.where(batch.flipped, -margins, margins)
+            values["eval/accuracy_clean"] = accuracy(clean, batch.tie)
+    if asked:
+        found, rows_shown = evaluate(backbone, asked, (), config, parts.judge, tick, adapter=ADAPTER)
+        values |= found
+        yield Samples(step=step, name="heldout", rows=rows_shown)
+    if values:
+        yield Metrics(step=step, values=values)

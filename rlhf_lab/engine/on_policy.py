@@ -1,0 +1,88 @@
+"""Learning from a policy's own answers: sample, score, learn, look, repeat. PPO and RLOO differ in an `Algorithm`.
+
+Random numbers depend on seed, purpose and update alone, so a run that was stopped and resumed says on a CPU
+exactly what an uninterrupted one says.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from rlhf_lab.core.config import PpoConfig, RlooConfig
+from rlhf_lab.core.control import StopRequested
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.events import AnyEvent, Finished, Phase, Progress, Resumed, Started, Warned
+from rlhf_lab.engine import checkpoint, machine
+from rlhf_lab.engine.backbone import Backbone
+from rlhf_lab.engine.evaluate import heldout_prompts
+from rlhf_lab.engine.finite import NotFinite
+from rlhf_lab.engine.on_policy_run import Algorithm, Run
+from rlhf_lab.engine.parts import Parts
+from rlhf_lab.engine.ppo_state import Trainable
+from rlhf_lab.engine.prompts import unique_prompts
+from rlhf_lab.engine.rewards import RewardSource, load_reward_model
+
+
+def train(
+    config: PpoConfig | RlooConfig,
+    parts: Parts,
+    algorithm: Algorithm,
+    rewards: Sequence[RewardSource] | None = None,
+    *,
+    prepare: Callable[[Backbone], None] = lambda backbone: None,
+) -> Iterator[AnyEvent]:
+    """The whole run. ``prepare`` adds what the algorithm trains beside the policy."""
+    # 1. One base, its adapters, and where the scores come from.
+    yield Phase(name="loading the model")
+    machine.use_threads(config.threads)
+    backbone = Backbone.load(parts.model, start_adapters=parts.start_adapters, dtype=config.dtype, device=config.device)
+    backbone.check_length(config.max_prompt_tokens + config.max_new_tokens)
+    rewards = [load_reward_model(backbone, config, parts)] if rewards is None else rewards
+    backbone.add_adapter("policy", r=config.lora_r, alpha=config.lora_alpha, seed=config.seed)
+    prepare(backbone)
+    # 2. Questions.
+    pool, kept_out = unique_prompts(parts.records)
+    if not pool:
+        raise LabError("The data set has no prompts to train on. Choose one whose train split is not empty.")
+    heldout = heldout_prompts(backbone.tokenizer, kept_out, config.eval_size, config)
+    # 3. Where the run stands.
+    run = Run(config, algorithm, parts, backbone, Trainable(backbone, config), rewards, pool, heldout)
+    damaged: list[str] = []
+    found = None
+    if parts.resume:
+        found = checkpoint.newest(parts.folder / "checkpoints", lambda path, why: damaged.append(f"{path.name}: {why}"))
+    device, versions = machine.describe(backbone.device, backbone.dtype), machine.versions()
+    if found:
+        run.go_back_to(*found)
+        yield Resumed(step=run.step, device=device, versions=versions, total_steps=config.updates)
+    else:
+        counts = backbone.parameter_counts
+        yield Started(device=device, versions=versions, parameters=counts, total_steps=config.updates)
+    for text in damaged:
+        yield Warned(step=run.step, code="checkpoint_damaged", text=f"Passed over a damaged checkpoint, {text}.")
+    if not heldout:
+        yield Warned(
+            step=run.step, code="no_heldout", text="The data set has no held-out prompts: nothing is evaluated."
+        )
+    yield Progress(step=run.step, done=run.step, total=config.updates)
+    # 4. Updates, until all are done, a person stops the run, or a number stops being one.
+    try:
+        while True:
+            yield from run.look()
+            if run.step == config.updates:
+                break
+            yield from run.save_when_due()
+            yield from run.update()
+        end = Finished(step=run.step, outcome="done", message=f"{run.step} updates done.")
+    except StopRequested:
+        end = Finished(step=run.step, outcome="stopped", message=f"Stopped after update {run.step}.")
+    except NotFinite as bad:
+        end = Finished(
+            step=run.step,
+            outcome="failed",
+            message=f"In {run.doing} {bad}. What was learned up to update {run.step} is kept. "
+            "A lower learning rate or a smaller gradient clip may help.",
+        )
+    # 5. Keep what was learned in whole updates.
+    run.undo_part_of_update()
+    yield from run.save()
+    backbone.save_adapter("policy", parts.folder / "adapter", {"stage": config.stage, "step": run.step})
+    yield end
