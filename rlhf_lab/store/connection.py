@@ -9,32 +9,8 @@ from typing import Any, Literal
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.store import schema
-
-
-@contextmanager
-def in_words(path: Path) -> Iterator[None]:
-    """Turn what SQLite says about locks, space and damage into a `LabError`."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        name = getattr(error, "sqlite_errorname", "")
-        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            raise LabError(
-                f"The project's database {path} is in use by another process. Try again in a moment."
-            ) from error
-        if name.startswith("SQLITE_FULL"):
-            raise LabError(f"No space is left on the disk for {path}. Free some space and try again.") from error
-        if name.startswith("SQLITE_READONLY"):
-            raise LabError(
-                f"{path} cannot be written. Change its permissions or choose another project folder."
-            ) from error
-        if name.startswith(("SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_PERM", "SQLITE_AUTH")):
-            raise LabError(f"{path} cannot be read or written ({error}). Check the folder and the disk.") from error
-        if name.startswith("SQLITE_NOTADB"):
-            raise LabError(f"{path} is not a database of this lab. Move it away or choose another folder.") from error
-        if name.startswith("SQLITE_CORRUPT"):
-            raise LabError(f"The database {path} is damaged ({error}). Restore a backup of it.") from error
-        raise
+from rlhf_lab.store.backups import copy_of
+from rlhf_lab.store.sqlite_words import in_words
 
 
 class Connection:
@@ -78,7 +54,7 @@ class Connection:
             )
         if version < newest:
             if not empty:
-                self._back_up(version)
+                copy_of(self._sqlite, self.path, f"version-{version}")
             self._sqlite.execute("PRAGMA journal_mode = WAL")
             schema.migrate(self._sqlite)
         self._sqlite.execute(f"PRAGMA synchronous = {self._synchronous}")
@@ -87,19 +63,6 @@ class Connection:
 
     def _pragma(self, name: str) -> int:
         return int(self._sqlite.execute(f"PRAGMA {name}").fetchone()[0])
-
-    def _back_up(self, version: int) -> None:
-        """A whole copy beside the database, complete before it gets its name."""
-        final = self.path.with_name(f"{self.path.name}.version-{version}.backup")
-        part = final.with_name(final.name + ".part")
-        part.unlink(missing_ok=True)
-        os.close(os.open(part, os.O_RDWR | os.O_CREAT, 0o600))
-        copy = sqlite3.connect(part)
-        try:
-            self._sqlite.backup(copy)
-        finally:
-            copy.close()
-        part.replace(final)
 
     def rows(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
         """All rows of a query."""

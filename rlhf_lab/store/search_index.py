@@ -12,9 +12,10 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.store.connection import Connection, in_words
+from rlhf_lab.store.connection import Connection
 from rlhf_lab.store.datasets import ids_of
 from rlhf_lab.store.filters import LENGTH, Filters
+from rlhf_lab.store.sqlite_words import in_words
 
 FORMAT = 1
 """`PRAGMA user_version` of the index files; another number is another format, and made anew."""
@@ -25,7 +26,8 @@ BATCH = 2000
 STALE = 5000
 """From so many records on that changed since, looking at each takes longer than it should."""
 
-_FOLDER = "search"
+FOLDER = "search"
+"""Beside the database."""
 _TOKENIZER = "tokenize = 'unicode61 remove_diacritics 2'"
 
 # detail=none: which records have a word, not where: half the time and a third of the size. A place is the
@@ -89,7 +91,7 @@ class SearchIndex:
         ((last,),) = connection.rows("SELECT max(id) FROM records WHERE id >= ? AND id < ?", (low, high))
         self._dataset = _Dataset(dataset, created, changes, low - 1 if last is None else last)
         self._low = low
-        self._path = connection.path.absolute().parent / _FOLDER / f"{dataset}.sqlite"
+        self._path = connection.path.absolute().parent / FOLDER / f"{dataset}.sqlite"
 
     def ready(self) -> bool:
         """Whether it is complete, of this data set, and not too far behind it."""
@@ -245,7 +247,7 @@ class SearchIndex:
 def remove_orphans(connection: Connection) -> None:
     """Delete the indexes of data sets that are gone."""
     known = {str(key) for (key,) in connection.rows("SELECT id FROM datasets WHERE owner IS NULL")}
-    for path in (connection.path.parent / _FOLDER).glob("*.sqlite*"):
+    for path in (connection.path.parent / FOLDER).glob("*.sqlite*"):
         if path.name.partition(".")[0] not in known:
             with suppress(OSError):
                 path.unlink()

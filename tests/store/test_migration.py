@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rlhf_lab.core.judgement import Judgement
 from rlhf_lab.store import Store, schema
+from rlhf_lab.store.backups import backups
 
 VERSION_1 = Path(__file__).parents[1] / "golden" / "version-1.sql"
 """A database of the first release as text: two data sets, a problem, a run with events and a curve."""
@@ -31,7 +32,9 @@ def test_a_version_1_database_keeps_all_and_gains_the_rest(tmp_path: Path) -> No
         assert new.execute("PRAGMA user_version").fetchone()[0] == len(schema.MIGRATIONS)
         assert new.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
     new.close()
-    with sqlite3.connect(tmp_path / "lab.sqlite.version-1.backup") as backup:
+    [copy] = backups(path)
+    assert copy.why == "version-1"
+    with sqlite3.connect(copy.path) as backup:
         assert backup.execute("PRAGMA user_version").fetchone()[0] == 1
         assert backup.execute("SELECT count(*) FROM records").fetchone()[0] == 4
     backup.close()

@@ -14,6 +14,7 @@ import pytest
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.store import Store, schema
+from rlhf_lab.store.backups import backups
 
 
 def run_python(code: str, *, path: Path | None = None) -> str:
@@ -126,7 +127,9 @@ def test_an_older_database_is_backed_up_and_migrated(tmp_path: Path, monkeypatch
     assert db.execute("SELECT stars FROM runs").fetchall() == [(None,)]
     assert db.execute("PRAGMA user_version").fetchone()[0] == len(migrations)
     db.close()
-    backup = sqlite3.connect(tmp_path / f"lab.sqlite.version-{len(migrations) - 1}.backup")
+    [copy] = backups(path)
+    assert copy.why == f"version-{len(migrations) - 1}"
+    backup = sqlite3.connect(copy.path)
     assert backup.execute("SELECT * FROM runs").description[-1][0] != "stars"
     assert backup.execute("SELECT run FROM runs").fetchall() == [("sft-1",)]
     backup.close()
