@@ -27,6 +27,9 @@ LIVE: dict[Stage, tuple[str, ...]] = {
     "sft": ("train/loss", "eval/loss"),
     "reward": ("reward/loss", "reward/accuracy", "eval/accuracy"),
     "ppo": ("objective/scores", "objective/kl", "eval/gold"),
+    "rloo": ("objective/scores", "objective/kl", "eval/gold"),
+    "dpo": ("dpo/loss", "dpo/accuracy", "eval/gold"),
+    "best_of_n": ("eval/score", "eval/kl", "eval/gold"),
 }
 """What is shown beside the bar, by stage."""
 
