@@ -9,6 +9,7 @@ from rlhf_lab.core.judgement import Judgement, QueueName, answers_of
 from rlhf_lab.gui.asker import MakeInference
 from rlhf_lab.gui.background import Background, Work
 from rlhf_lab.gui.models.rank_tally import Tally
+from rlhf_lab.gui.models.rank_words import PICKED
 from rlhf_lab.runs.ask import ModelSpec
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ class Asked:
     queue: QueueName
     who: str
     model: str | None = None
+    picked: tuple[int, ...] = ()
+    """What the queue of picked records holds."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,10 @@ def next_records(asked: Asked, limit: int = AT_ONCE) -> Work:
     def work(store: "Store", task: Background) -> Offered:
         # One order for everybody, so that people's verdicts overlap; what is repeated differs from time to time.
         seed = asked.opening if asked.queue == "repeats" else 0
-        ids = store.queue(asked.dataset, asked.queue, asked.who, model_key=asked.model, limit=limit, seed=seed)
+        if asked.queue == PICKED.name:
+            ids = list(asked.picked)
+        else:
+            ids = store.queue(asked.dataset, asked.queue, asked.who, model_key=asked.model, limit=limit, seed=seed)
         scored = store.score_count(asked.dataset, asked.model) if asked.model is not None else 0
         return Offered(asked, ids, scored, store.count(asked.dataset))
 

@@ -47,6 +47,17 @@ class Browse:
                 yield load_record(body)
             low = rows[-1][0] + 1
 
+    def asking(self, name: str, prompts: Iterable[str]) -> Iterator[Row]:
+        low, high = ids_of(self._id(name))
+        wanted = json.dumps(list(prompts))
+        while rows := self._connection.rows(
+            "SELECT id, body FROM records WHERE id >= ? AND id < ? AND prompt IN (SELECT value FROM json_each(?)) "
+            "ORDER BY id LIMIT ?",
+            (low, high, wanted, PAGE),
+        ):
+            yield from (Row(key, load_record(body)) for key, body in rows)
+            low = rows[-1][0] + 1
+
     def page(self, name: str, after: int | None, limit: int, filters: Filters) -> list[Row]:
         dataset = self._id(name)
         if (found := self._found(dataset, filters)) is None:

@@ -92,6 +92,10 @@ class Store:
         """All records in order, read page by page."""
         return self._browse.records(name, split)
 
+    def asking(self, name: str, prompts: Iterable[str]) -> "Iterator[Row]":
+        """Records whose prompt's `text` is one of these, in order; no index helps, but only they are decoded."""
+        return self._browse.asking(name, prompts)
+
     def page(self, name: str, after: int | None = None, limit: int = PAGE, filters: Filters = ALL) -> list[Row]:
         """Records that the filters let through and whose id is greater than ``after``."""
         return self._browse.page(name, after, limit, filters)

@@ -5,6 +5,7 @@ import random
 
 from rlhf_lab.core.events import (
     AnyEvent,
+    Diagnosis,
     Finished,
     Histogram,
     Metrics,
@@ -14,6 +15,7 @@ from rlhf_lab.core.events import (
     Samples,
     Started,
 )
+from tests.gui.diagnoses import diagnosis
 
 PROMPTS = (
     "What is the capital of France?",
@@ -108,6 +110,7 @@ def reward_story(steps: int = 130) -> list[AnyEvent]:
             }
             said.append(Metrics(step=step, values=values))
             said += [_hill("eval/scores_chosen", step, 1 - fall), _hill("eval/scores_rejected", step, fall - 1)]
+            said.append(Diagnosis(step=step, found=diagnosis(step / steps)))
     return [*said, _answers(steps, 0.5, "rollout"), Finished(step=steps, outcome="done", message="Finished.")]
 
 

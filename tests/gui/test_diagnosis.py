@@ -88,7 +88,8 @@ def test_the_trend_is_the_least_squares_line_and_none_where_length_does_not_vary
 
 
 def test_the_newest_diagnosis_is_followed_until_somebody_looks_back(view) -> None:
-    view.show_history(history(0, 50, 100))
+    told = history(0, 50, 100)
+    view.show_history(told)
     assert view.step() == 100
     assert view.verdict.headline.text() == "Look closer before you optimise against it"
     assert view.verdict.sentences.text().startswith("It is right on 76% of held-out pairs")
@@ -98,21 +99,18 @@ def test_the_newest_diagnosis_is_followed_until_somebody_looks_back(view) -> Non
     assert view.step() == 0
     assert view.verdict.headline.text() == "Not good enough to optimise against"
 
-    view._history.feed([Diagnosis(step=150, found=diagnosis())])
-    view.refresh()
+    view.take_changes(told, told.feed([Diagnosis(step=150, found=diagnosis())]))
     assert view.step() == 0
 
     QTest.keyClick(view.slider, Qt.Key.Key_End)
-    view._history.feed([Diagnosis(step=200, found=diagnosis(0.5))])
-    view.refresh()
+    view.take_changes(told, told.feed([Diagnosis(step=200, found=diagnosis(0.5))]))
     assert view.step() == 200
 
 
 def test_a_resumed_run_shows_no_diagnosis_that_is_superseded(view) -> None:
     told = history(0, 100)
     view.show_history(told)
-    told.feed([Resumed(step=50, device="cpu")])
-    view.refresh()
+    view.take_changes(told, told.feed([Resumed(step=50, device="cpu")]))
 
     assert view.step() == 0
 
@@ -189,10 +187,11 @@ def test_whether_a_label_is_noise_is_a_column_only_where_it_is_known(view) -> No
 
 
 def test_a_new_look_that_found_the_same_pairs_leaves_the_selection_alone(view) -> None:
-    view.show_history(history(1))
+    told = history(1)
+    view.show_history(told)
     view.worst.table.selectRow(2)
 
-    view.refresh()
+    view.take_changes(told, told.feed([Diagnosis(step=2, found=diagnosis(0.9))]))
 
     assert view.worst.table.currentIndex().row() == 2
 

@@ -203,3 +203,16 @@ def rows_in(store: Store, *tables: str) -> list[int]:
         return [db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables]
     finally:
         db.close()
+
+
+def test_records_are_found_by_their_prompts_however_many_ask_the_same(store: Store) -> None:
+    with store.new_dataset("d", "lab", "pair") as writer:
+        writer.add(pair(number % 3) for number in range(2000))
+    with store.new_dataset("other", "lab", "pair") as writer:
+        writer.add([pair(1)])
+
+    found = list(store.asking("d", ["question 1", "question 2", "question 7"]))
+
+    assert [row.record.prompt.text for row in found[:3]] == ["question 1", "question 2", "question 1"]
+    assert [row.id for row in found] == [row.id for row in store.page("d", limit=2000) if row.record != pair(0)]
+    assert list(store.asking("d", [])) == []

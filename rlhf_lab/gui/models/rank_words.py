@@ -40,11 +40,21 @@ QUEUES = (
     Queue("repeats", "Repeats", "Records that you judged before, to see how often you agree with yourself"),
 )
 FRESH = Queue("fresh", "Fresh answers", "Answers that chosen models have just written")
+PICKED = Queue("picked", "Picked pairs", "Records that were sent here from another pane, in their order")
+
+
+@dataclass(frozen=True)
+class Picked:
+    """Records that another pane sent to be judged, in this order; ``title`` says which they are."""
+
+    dataset: str = ""
+    records: tuple[int, ...] = ()
+    title: str = PICKED.title
 
 
 def queue_named(name: str) -> Queue:
     """By its name."""
-    return next(queue for queue in (*QUEUES, FRESH) if queue.name == name)
+    return next(queue for queue in (*QUEUES, FRESH, PICKED) if queue.name == name)
 
 
 @dataclass(frozen=True)
@@ -112,6 +122,13 @@ def empty_queue(queue: str, done: int, left_out: int, model: str) -> Empty:
                 "Judge some records first; after a while they come back here, and the Agreement page shows how often "
                 "you agree with yourself.",
                 (("unranked", "Rank new records"),),
+            )
+        case "picked":
+            return Empty(
+                "All of these are judged",
+                f"Your verdicts are stored. As a data set of their own (on the Agreement page) they can be trained on or "
+                f"exported.{aside}",
+                (("agreement", "Make a data set of verdicts"), ("unranked", "Rank new records")),
             )
         case _:
             return Empty(

@@ -12,7 +12,7 @@ from rlhf_lab.gui.models import rank_words
 from rlhf_lab.gui.models.contenders import contenders, opening_pair
 from rlhf_lab.gui.models.fresh import FreshPlan
 from rlhf_lab.gui.models.offers import finished_runs, run_title
-from rlhf_lab.gui.models.rank_words import FRESH, Empty
+from rlhf_lab.gui.models.rank_words import FRESH, PICKED, Empty, Picked
 from rlhf_lab.gui.models.ranking import Desk, Said
 from rlhf_lab.gui.rank_agreement import AgreementPage
 from rlhf_lab.gui.rank_counting import Counting
@@ -38,6 +38,7 @@ class RankPane(QWidget):
         self._lab, self._store = lab, lab.project.store
         self.setAccessibleName("Rank")
         self.desk = Desk(self._store)
+        self._picked = Picked()
         self.writers = FreshAnswers(lab, self, make_inference)
         self.scoring = Scoring(lab, make_inference, self)
         self.feed = Feed(lab, self)
@@ -69,8 +70,11 @@ class RankPane(QWidget):
             self._open(names[0] if names else "", "unranked")
 
     def fill_in(self, fields: dict[str, object]) -> None:
-        """Open this data set, and this queue where one is named."""
+        """Open this data set, and this queue where one is named; ``picked`` comes with the queue of that name."""
         self.refresh()
+        if isinstance(picked := fields.get(PICKED.name), Picked):
+            self._picked = picked
+            self.head.offer_picked(picked)
         self._open(str(fields["dataset"]), str(fields.get("queue", "unranked")))
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -139,7 +143,7 @@ class RankPane(QWidget):
 
     def _asked(self) -> Asked:
         model = self.head.model_run if self._scored_queue else None
-        return Asked(self.feed.opening, self.desk.dataset, self.desk.queue, self.desk.who, model)
+        return Asked(self.feed.opening, self.desk.dataset, self.desk.queue, self.desk.who, model, self._picked.records)
 
     # Records that come
 
@@ -323,7 +327,7 @@ class RankPane(QWidget):
     @Slot(str)
     def _choose_dataset(self, name: str) -> None:
         if name != self.desk.dataset:
-            queue = self.desk.queue if self.desk.queue not in ("", FRESH.name) else "unranked"
+            queue = self.desk.queue if self.desk.queue not in ("", FRESH.name, PICKED.name) else "unranked"
             self._open(name, queue)
 
     @Slot(str)
@@ -331,7 +335,8 @@ class RankPane(QWidget):
         if name == FRESH.name:
             self._show_fresh()
         else:
-            self._open(self.desk.dataset or self.head.first_dataset, name)
+            picked = self._picked.dataset if name == PICKED.name else ""
+            self._open(picked or self.desk.dataset or self.head.first_dataset, name)
 
     @Slot()
     def _open_again(self) -> None:

@@ -102,10 +102,10 @@ class DiagnosisView(QWidget):
         self._history, self._follows = history, True
         self._reload()
 
-    @Slot()
-    def refresh(self) -> None:
-        """There is a new diagnosis, or one is superseded."""
-        self._reload()
+    def take_changes(self, history: RunHistory | None, names: set[str]) -> None:
+        """The run has said something new."""
+        if "diagnosis" in names:
+            self._reload()
 
     def step(self) -> int | None:
         """The step whose diagnosis is shown."""

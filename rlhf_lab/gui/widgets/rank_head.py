@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QButtonGroup, QComboBox, QHBoxLayout, QPushButton, QToolButton, QWidget
 
-from rlhf_lab.gui.models.rank_words import FRESH, QUEUES
+from rlhf_lab.gui.models.rank_words import FRESH, PICKED, QUEUES, Picked
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.plain_text import one_line, plain_tip
 
@@ -105,6 +105,14 @@ class RankHead(QWidget):
         self.dataset.setEnabled(bool(names))
         if not names:
             self.dataset.addItem("No data set to rank", "")
+
+    def offer_picked(self, picked: Picked) -> None:
+        """Offer the records that were sent here, as the last queue."""
+        if self.queue.findData(PICKED.name) < 0:
+            self.queue.addItem("", PICKED.name)
+        at = self.queue.findData(PICKED.name)
+        self.queue.setItemText(at, one_line(picked.title, 60))
+        self.queue.setItemData(at, plain_tip(f"{picked.title}, of {picked.dataset}"), Qt.ItemDataRole.ToolTipRole)
 
     def offer_models(self, named: Sequence[Named], *, seen: bool) -> None:
         """Offer reward models; they are seen where the queue is ordered by one."""

@@ -1,0 +1,42 @@
+"""Where the pairs that a reward model gets wrong lie in the data set now, so that people can judge them. No Qt."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rlhf_lab.core.diagnosis import WorstPair
+from rlhf_lab.core.judgement import answers_of
+
+if TYPE_CHECKING:
+    from rlhf_lab.store import Row, Store
+
+
+@dataclass(frozen=True)
+class Located:
+    """Ids of records in the order of the pairs; ``missing``: pairs whose record was changed or removed meanwhile."""
+
+    dataset: str
+    records: tuple[int, ...]
+    missing: int
+
+
+def locate(store: "Store", dataset: str, pairs: Sequence[WorstPair]) -> Located:
+    """By their texts: a run keeps a copy of its data, and the data set may have been edited since.
+
+    A pair that was drawn from a ranking is found as that ranking.
+    """
+    asked = {pair.prompt for pair in pairs}
+    by_prompt: dict[str, list[Row]] = {}
+    for row in store.asking(dataset, asked):
+        by_prompt.setdefault(row.record.prompt.text, []).append(row)
+    found: dict[int, None] = {}
+    missing = 0
+    for pair in pairs:
+        holding = [row.id for row in by_prompt.get(pair.prompt, ()) if _holds(row, pair)]
+        missing += not holding
+        found.update(dict.fromkeys([record for record in holding if record not in found][:1]))
+    return Located(dataset, tuple(found), missing)
+
+
+def _holds(row: "Row", pair: WorstPair) -> bool:
+    return {pair.chosen, pair.rejected} <= {answer.text for answer in answers_of(row.record)}
