@@ -147,6 +147,13 @@ POLICY_STAGES: tuple[Stage, ...] = ("ppo", "rloo", "dpo", "best_of_n")
 """What the Policy pane offers; all but the last leave an adapter."""
 
 
+def step_word(stage: Stage) -> str:
+    """What people call one step of the stage."""
+    if issubclass(STAGES[stage], OnPolicyRun):
+        return "update"
+    return "batch" if stage == "best_of_n" else "step"
+
+
 def total_steps(config: RunConfig) -> int:
     """How many steps the run has in all: updates, optimiser steps, or for best-of-n batches of prompts."""
     if isinstance(config, OnPolicyRun):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QCoreApplication, QEvent, QObject, Signal, Slot
 
 from rlhf_lab.core.config import RunConfig
-from rlhf_lab.core.control import Command, GoOn, Pause, Set
+from rlhf_lab.core.control import Command, GoOn, Pause, Set, Step
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import AnyEvent, Finished
 from rlhf_lab.gui.background import Background, Work
@@ -108,6 +108,10 @@ class Lab(QObject):
         """Stop waiting."""
         self._send(run, GoOn)
 
+    def step(self, run: str) -> None:
+        """Finish the step that is being worked on, or do one whole step where it waits; then wait."""
+        self._send(run, Step)
+
     def set(self, run: str, field: str, value: float) -> None:
         """Change ``kl_coef`` or ``learning_rate`` from the next step on."""
         self._send(run, Set, field=field, value=value)
@@ -133,7 +137,9 @@ class Lab(QObject):
         """At start: follow the runs that live, queue those that never began, tell of those that died."""
         found = self.project.recover()
         for folder in found.live:
-            past = self.project.store.events(folder.run, ("started", "resumed", "progress", "paused", "warned"))
+            past = self.project.store.events(
+                folder.run, ("started", "resumed", "progress", "paused", "warned", "health")
+            )
             self.state(folder.run).take(past)
             self._queue.occupy(folder.run, folder.config.device)
             self._follow(folder.run, "attach")

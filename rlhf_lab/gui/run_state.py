@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from rlhf_lab.core.config import STAGE_NAMES, Stage
-from rlhf_lab.core.events import AnyEvent, Finished, Metrics, Paused, Phase, Progress, Resumed, Started, Warned
+from rlhf_lab.core.events import AnyEvent, Finished, Health, Metrics, Paused, Phase, Progress, Resumed, Started, Warned
 
 Standing = Literal["queued", "starting", "running", "paused", "done", "stopped", "failed", "interrupted"]
 LIVE: frozenset[str] = frozenset({"starting", "running", "paused"})
@@ -29,6 +29,8 @@ class RunState:
     message: str = ""
     values: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    health: dict[str, Health] = field(default_factory=dict)
+    """The verdicts that hold now, by their code."""
     step_seconds: float | None = None
     _last: tuple[int, float] | None = None
 
@@ -63,6 +65,7 @@ class RunState:
             case Started() | Resumed():
                 self.outcome, self.message, self.phase = "running", "", ""
                 self.step, self._last = event.step, None
+                self.health = {code: said for code, said in self.health.items() if said.step <= event.step}
                 self.total = event.total_steps or self.total
             case Phase():
                 self.phase = event.name
@@ -75,6 +78,10 @@ class RunState:
                 self._last = None
             case Warned():
                 self.warnings.append(event.text)
+            case Health(on=True):
+                self.health[event.code] = event
+            case Health():
+                self.health.pop(event.code, None)
             case Finished():
                 self.outcome, self.message = event.outcome, event.message
                 self.phase, self.stopping = "", False

@@ -175,8 +175,7 @@ def test_a_change_made_by_hand_is_marked_on_the_curves(qtbot, shown, history) ->
     board.take_changes(history.feed([Changed(step=30, field="kl_coef", value=0.1)]))
 
     plot = board.curve_cards()[0].plot
-    qtbot.waitUntil(lambda: len(plot._marks) == 1)
-    assert (plot._marks[0].value(), plot._marks[0].label.format) == (30.0, "β → 0.10")
+    qtbot.waitUntil(lambda: plot.marks.texts == [(30.0, "β → 0.10")])
 
 
 def test_names_from_data_are_shown_as_they_are(qtbot) -> None:

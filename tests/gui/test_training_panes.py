@@ -295,7 +295,7 @@ def test_every_plotted_number_is_explained_by_the_catalogue(open_pane, kind) -> 
         pane.board.setCurrentIndex(index)
 
     plotted = {name for card in pane.board.curve_cards() for name in card.plot.spec.metrics}
-    headlines = {name for spec in pane._view.tiles for name in spec.metrics}
+    headlines = {name for view in pane.views for spec in view.tiles for name in spec.metrics}
     assert (plotted | headlines) - set(METRICS) == set()
 
 

@@ -13,10 +13,12 @@ from pydantic.fields import FieldInfo
 from rlhf_lab.core.config import STAGES, RunConfig, Stage, is_basic
 from rlhf_lab.core.resources import resource
 from rlhf_lab.core.settings import BaseRun
+from rlhf_lab.gui.models.algorithms import GRPO
+from rlhf_lab.runs.plan import STARTS
 
 Kind = Literal["dataset", "model", "run", "whole", "real", "switch", "choice", "text"]
 
-RUN_STAGES: dict[str, tuple[str, ...]] = {"start_from": ("sft", "ppo"), "reward_model": ("reward",)}
+RUN_STAGES: dict[str, tuple[Stage, ...]] = {"start_from": STARTS, "reward_model": ("reward",)}
 """The fields that name an earlier run, and the stages that it may be of."""
 
 _HIDDEN = frozenset({"stage"})
@@ -73,15 +75,30 @@ def check_answers(stage: Stage, answers: Mapping[str, Any]) -> tuple[RunConfig |
 
 
 def presets(stage: Stage) -> dict[str, dict[str, Any]]:
-    """Named answers to all fields but those that name runs."""
+    """Named answers to all fields but those that name runs; the first is what a form begins with."""
     plain = {q.name: q.default for q in questions(stage) if q.kind != "run"}
-    recipe = tomllib.loads(resource("recipes/guided.toml").read_text(encoding="utf-8"))
-    guided = plain | {"model": "bundled"} | {k: v for k, v in recipe.get(stage, {}).items() if k in plain}
     free = ("dataset", "model", "note", "seed")
-    return {
-        "Bundled world (guided)": guided,
-        "Defaults": {name: value for name, value in plain.items() if name not in free},
-    }
+    defaults = {name: value for name, value in plain.items() if name not in free}
+    world = plain | {"model": "bundled"} | {k: v for k, v in _recipe(stage).items() if k in plain}
+    if stage == "rloo":
+        return {
+            "Bundled world": world,
+            "Bundled world, GRPO": world | GRPO,
+            "Defaults": defaults,
+            "GRPO": defaults | GRPO,
+        }
+    guided = stage in _recipes("guided")
+    return {"Bundled world (guided)" if guided else "Bundled world": world, "Defaults": defaults}
+
+
+def _recipe(stage: Stage) -> dict[str, Any]:
+    """What is known to work on the bundled world."""
+    found: dict[str, Any] = (_recipes("policies") | _recipes("guided")).get(stage, {})
+    return found
+
+
+def _recipes(name: str) -> dict[str, Any]:
+    return tomllib.loads(resource(f"recipes/{name}.toml").read_text(encoding="utf-8"))
 
 
 def shown(value: Any) -> str:

@@ -9,6 +9,7 @@ from rlhf_lab.core.events import (
     Changed,
     Diagnosis,
     Finished,
+    Health,
     Histogram,
     Metrics,
     Resumed,
@@ -24,7 +25,7 @@ MOST_WARNINGS = 50
 
 
 class RunHistory:
-    """Curves, histograms, samples and remarks of one run, by step."""
+    """Curves, histograms, samples, verdicts and remarks of one run, by step."""
 
     def __init__(self, run: str):
         self.run = run
@@ -34,6 +35,7 @@ class RunHistory:
         self.diagnoses: dict[int, RewardDiagnosis] = {}
         self.changes: list[Changed] = []
         self.warnings: list[Warned] = []
+        self.health: list[Health] = []
         self.started: Started | None = None
         self.finished: Finished | None = None
 
@@ -63,6 +65,9 @@ class RunHistory:
                 case Changed() if event not in self.changes:
                     self.changes.append(event)
                     changed.add("changes")
+                case Health() if event not in self.health:
+                    self.health.append(event)
+                    changed.add("health")
                 case Warned() if event not in self.warnings:
                     self.warnings = [*self.warnings, event][-MOST_WARNINGS:]
                     changed.add("warnings")
@@ -70,7 +75,7 @@ class RunHistory:
                     self.started, self.finished = event, None
                 case Resumed():
                     self._supersede(event.step)
-                    changed.update(self.curves, self.histograms, ("samples", "changes", "diagnosis"))
+                    changed.update(self.curves, self.histograms, ("samples", "changes", "diagnosis", "health"))
                 case Finished():
                     self.finished = event
         return changed
@@ -103,3 +108,4 @@ class RunHistory:
             for step in [s for s in by_step if s > after]:
                 del by_step[step]
         self.changes = [c for c in self.changes if c.step <= after]
+        self.health = [h for h in self.health if h.step <= after]

@@ -3,7 +3,7 @@
 from rlhf_lab.gui.models.history import RunHistory
 from rlhf_lab.store import Store
 
-KINDS = ("started", "histogram", "samples", "diagnosis", "changed", "warned", "finished")
+KINDS = ("started", "histogram", "samples", "diagnosis", "changed", "warned", "health", "finished")
 """Events that are read in full; curves come reduced to numbers, and what was superseded is gone already."""
 
 

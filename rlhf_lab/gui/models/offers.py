@@ -4,8 +4,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from rlhf_lab.core.config import STAGE_NAMES, Stage
+from rlhf_lab.core.config import STAGE_NAMES, STAGES, Stage
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.settings import ScoreSettings
 from rlhf_lab.gui.models.form import RUN_STAGES
 from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.plan import KINDS
@@ -70,10 +71,11 @@ def suggested_runs(project: Project, stage: Stage) -> dict[str, str | None]:
     """For each field that names a run, what most likely is meant: the newest, and what that one stood on."""
     if stage == "sft":
         return {}
-    if stage == "reward":
-        return {"start_from": next((row.run for row in finished_runs(project, ("sft",))), None)}
+    tuned = next((row.run for row in finished_runs(project, ("sft",))), None)
+    if not issubclass(STAGES[stage], ScoreSettings):
+        return {"start_from": tuned}
     reward = next((row.run for row in finished_runs(project, ("reward",))), None)
-    return {"reward_model": reward, "start_from": _stands_on(project, reward)}
+    return {"reward_model": reward, "start_from": _stands_on(project, reward) if reward else tuned}
 
 
 def _stands_on(project: Project, run: str | None) -> str | None:

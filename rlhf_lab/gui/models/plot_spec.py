@@ -19,6 +19,8 @@ class PlotSpec:
     log: bool = False
     dashed: frozenset[str] = field(default_factory=frozenset)
     """Held-out curves and such: told apart by more than their colour."""
+    over: str = "step"
+    """What the x axis counts."""
 
     @property
     def metrics(self) -> tuple[str, ...]:

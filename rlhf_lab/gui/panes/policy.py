@@ -1,78 +1,21 @@
-"""The Policy pane: PPO against a reward model, its health, and what it does to the answers."""
+"""The Policy pane: PPO, RLOO, DPO and best of n, how healthy a run is, and what it does to the answers."""
+
+from collections.abc import Sequence
 
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.history import RunHistory
 from rlhf_lab.gui.models.plot_spec import PlotSpec, number
-from rlhf_lab.gui.panes.sft import LEARNING_RATE, MEMORY, THROUGHPUT
+from rlhf_lab.gui.panes import policy_plots as plots
+from rlhf_lab.gui.panes.sft import GRADIENT, LEARNING_RATE, MEMORY, STEP_TIME, THROUGHPUT
 from rlhf_lab.gui.panes.training import StageView, TrainingPane
-from rlhf_lab.gui.plots.board import PlotBoard
-from rlhf_lab.gui.plots.card import Card, CurveCard, TradeoffCard
+from rlhf_lab.gui.plots.board import MakeCards, PlotBoard
+from rlhf_lab.gui.plots.card import Card, CurveCard, HeatCard, TradeoffCard
 from rlhf_lab.gui.widgets.sample_viewer import SampleViewer
 from rlhf_lab.gui.widgets.tiles import TileSpec, since_start
 
-GOLD_NOTE = (
-    "Gold is the bundled world's hidden preference; PPO never sees it. Score up and gold down is over-optimisation."
-)
-OBJECTIVE = (
-    PlotSpec(
-        "Score",
-        {"objective/scores": "Sampled", "eval/score": "Held-out", "eval/gold": "Gold"},
-        note=GOLD_NOTE,
-        dashed=frozenset({"eval/score", "eval/gold"}),
-    ),
-    PlotSpec(
-        "KL to the start",
-        {"objective/kl": "Sampled", "objective/kl_k3": "k3 estimate", "eval/kl": "Held-out"},
-        dashed=frozenset({"eval/kl"}),
-    ),
-)
-REWARD = PlotSpec("RLHF reward", {"objective/rlhf_reward": "Score − β·KL"})
-POLICY = (
-    PlotSpec("Entropy", {"objective/entropy": "Per token"}),
-    PlotSpec("Clip fraction", {"policy/clipfrac_avg": "Policy"}),
-    PlotSpec("Step size", {"policy/approxkl_avg": "Approx. KL"}),
-    PlotSpec("Policy loss", {"loss/policy_avg": "Clipped surrogate"}),
-    PlotSpec("Largest |log-ratio|", {"policy/log_ratio_max": "Of the update"}),
-    PlotSpec("KL per token", {"objective/kl_per_token": "Sampled"}),
-)
-CRITIC = (
-    PlotSpec("Value loss", {"loss/value_avg": "Clipped"}),
-    PlotSpec("Explained variance", {"val/explained_variance": "Of the returns"}),
-    PlotSpec("Value clip fraction", {"val/clipfrac_avg": "Critic"}),
-    PlotSpec("Gradient norms", {"optim/grad_norm": "Policy", "optim/grad_norm_value": "Critic"}),
-    PlotSpec(
-        "Score spread",
-        {"objective/scores_sd": "Sampled", "eval/score_sd": "Held-out"},
-        dashed=frozenset({"eval/score_sd"}),
-    ),
-)
-ANSWERS = (
-    PlotSpec(
-        "Answer length",
-        {"val/response_length": "Sampled", "eval/length": "Held-out"},
-        dashed=frozenset({"eval/length"}),
-    ),
-    PlotSpec("Ended answers", {"val/eos_rate": "Ended", "eval/rambling": "Rambling"}),
-    PlotSpec("Repetition", {"val/repetition": "4-grams"}),
-    PlotSpec("Refusals", {"eval/harmless_refused": "Harmless", "eval/bad_refused": "Bad"}),
-    PlotSpec("Manners", {"eval/polite": "Polite", "eval/rude": "Rude"}),
-    PlotSpec("Knowledge", {"eval/correct": "Correct", "eval/invented": "Invented"}),
-)
-TIME = (
-    PlotSpec(
-        "Time of an update",
-        {"time/rollout": "Sampling", "time/score": "Scoring", "time/learn": "Learning", "time/step": "All"},
-        dashed=frozenset({"time/step"}),
-    ),
-    THROUGHPUT,
-    MEMORY,
-    LEARNING_RATE,
-    PlotSpec("β", {"objective/kl_coef": "In force"}),
-)
-TRADEOFF_HELP = (
-    "Each point is one step: how far the policy has moved from its start (√KL) and what that bought. Hollow points "
-    "are past, the filled one is the newest. While the reward model is a good guide, gold rises with the score; where "
-    "gold turns over and the score goes on, the policy exploits the reward model. " + GOLD_NOTE
+FOLLOWED = (
+    "Before the first step and at every look at held-out data the policy answers the same prompts; they appear here, "
+    "side by side with where it started."
 )
 
 
@@ -86,37 +29,126 @@ def score_change(history: RunHistory, name: str) -> str:
     return f"{'+' if change >= 0 else ''}{number(change)} SD"
 
 
+SCORE_TILE = TileSpec(("eval/score", "objective/scores"), detail=score_change)
+KL_TILE = TileSpec(("objective/kl", "eval/kl"), "KL to the start")
+GOLD_TILE = TileSpec(("eval/gold",), detail=since_start)
+
+
+def curves(specs: Sequence[PlotSpec]) -> MakeCards:
+    """Cards for these plots, made when they are asked for."""
+    return lambda: [CurveCard(spec) for spec in specs]
+
+
 def _objective() -> list[Card]:
-    tradeoff = TradeoffCard("Score against √KL", TRADEOFF_HELP)
-    return [*(CurveCard(spec) for spec in OBJECTIVE), tradeoff, CurveCard(REWARD)]
+    tradeoff = TradeoffCard("Score against √KL", plots.TRADEOFF_HELP)
+    return [CurveCard(plots.SCORE), CurveCard(plots.KL), tradeoff, CurveCard(plots.REWARD)]
 
 
-def _fill(board: PlotBoard, samples: SampleViewer) -> None:
-    board.add_plots("Objective", _objective, GOLD_NOTE)
-    board.addTab(samples, "Samples")
-    board.add_plots("Policy", lambda: [CurveCard(spec) for spec in POLICY])
-    board.add_plots("Critic", lambda: [CurveCard(spec) for spec in CRITIC])
-    board.add_plots("Answers", lambda: [CurveCard(spec) for spec in ANSWERS])
-    board.add_plots("Time", lambda: [CurveCard(spec) for spec in TIME])
+def _distributions() -> list[Card]:
+    return [HeatCard(found.title, found.name, found.help) for found in plots.DISTRIBUTIONS]
+
+
+def _fill_ppo(board: PlotBoard, samples: SampleViewer) -> None:
+    board.add_plots("Objective", _objective, plots.GOLD_NOTE)
+    board.add_view("Samples", samples)
+    board.add_plots("Policy", curves(plots.POLICY))
+    board.add_plots("Critic", curves((*plots.CRITIC, plots.SPREAD)))
+    board.add_plots("Answers", curves(plots.ANSWERS))
+    board.add_plots("Spread", _distributions)
+    board.add_plots("Time", curves((plots.UPDATE_TIME, THROUGHPUT, MEMORY, LEARNING_RATE, plots.BETA)))
+
+
+def _fill_rloo(board: PlotBoard, samples: SampleViewer) -> None:
+    board.add_plots("Objective", _objective, plots.GOLD_NOTE)
+    board.add_view("Samples", samples)
+    board.add_plots("Policy", curves((*plots.POLICY, GRADIENT, plots.SPREAD)))
+    board.add_plots("Answers", curves(plots.ANSWERS))
+    board.add_plots("Spread", _distributions)
+    board.add_plots("Time", curves((plots.UPDATE_TIME, THROUGHPUT, MEMORY, LEARNING_RATE, plots.BETA)))
+
+
+def _dpo_objective() -> list[Card]:
+    tradeoff = TradeoffCard("Gold against √KL", plots.TRADEOFF_HELP, ("eval/gold",))
+    return [*curves(plots.DPO_LEARNING)(), tradeoff, CurveCard(plots.HELDOUT_KL)]
+
+
+def _fill_dpo(board: PlotBoard, samples: SampleViewer) -> None:
+    board.add_plots("Objective", _dpo_objective, plots.GOLD_NOTE)
+    board.add_view("Samples", samples)
+    board.add_plots("Pairs", curves((*plots.DPO_PAIRS, GRADIENT)))
+    board.add_plots("Answers", curves((plots.HELDOUT_QUALITY, *plots.HELDOUT_ANSWERS)))
+    board.add_plots("Time", curves((STEP_TIME, THROUGHPUT, MEMORY, LEARNING_RATE)))
+
+
+def _best_objective() -> list[Card]:
+    tradeoff = TradeoffCard("Score against √KL", f"{plots.TRADEOFF_HELP}\n\n{plots.BOUND}", ("eval/score", "eval/gold"))
+    return [*curves((plots.BEST_SCORES, plots.BEST_WINS))(), tradeoff, CurveCard(plots.BEST_KL)]
+
+
+def _fill_best(board: PlotBoard, samples: SampleViewer) -> None:
+    board.add_plots("Objective", _best_objective, f"To the right n grows. {plots.GOLD_NOTE}")
+    board.add_view("Samples", samples)
+    board.add_plots("Answers", curves(plots.BEST_ANSWERS))
 
 
 PPO = StageView(
     stage="ppo",
-    title="Policy optimisation (PPO)",
-    lead="The third stage lets the model answer prompts, scores the answers with the reward model, and makes what "
-    "scores well more likely, at a price (β) for every step away from where it started.\n\nChoose a reward model and "
-    "prompts on the left, and press Start. Score, KL and the changing answers appear here.",
+    title="Policy optimisation with PPO",
+    lead="The third stage lets the model answer prompts, scores the answers, and makes what scores well more likely, at "
+    "a price (β) for every step away from where it started. A critic learns how good each token was.\n\nChoose a reward "
+    "model and prompts on the left, and press Start. Score, KL and the changing answers appear here.",
     tiles=(
-        TileSpec(("eval/score", "objective/scores"), detail=score_change),
-        TileSpec(("objective/kl", "eval/kl"), "KL to the start"),
-        TileSpec(("eval/gold",), detail=since_start),
+        SCORE_TILE,
+        KL_TILE,
+        GOLD_TILE,
         TileSpec(("objective/entropy",), detail=since_start),
         TileSpec(("val/eos_rate",), detail=since_start),
     ),
-    fill_board=_fill,
-    no_samples="No answers yet. Before the first update and at every look at held-out data the policy answers the same "
-    "prompts; they appear here, side by side with where it started.",
+    fill_board=_fill_ppo,
+    no_samples=f"No answers yet. {FOLLOWED}",
     live_fields=("kl_coef", "learning_rate"),
+)
+RLOO = StageView(
+    stage="rloo",
+    title="Policy optimisation with RLOO or GRPO",
+    lead="The model writes several answers to each prompt; each is judged against the others. That needs no critic, and "
+    "so one thing less can go wrong than in PPO.\n\nChoose a reward model and prompts on the left, and press Start.",
+    tiles=PPO.tiles,
+    fill_board=_fill_rloo,
+    no_samples=PPO.no_samples,
+    live_fields=("kl_coef", "learning_rate"),
+)
+DPO = StageView(
+    stage="dpo",
+    title="Direct preference optimisation",
+    lead="DPO learns from the pairs themselves: chosen answers become more likely than rejected ones, at a price (β) for "
+    "leaving the start. No reward model is trained, and nothing is sampled on the way.\n\nChoose pairs on the left, and "
+    "press Start.",
+    tiles=(
+        TileSpec(("eval/dpo_loss", "dpo/loss"), detail=since_start),
+        TileSpec(("eval/accuracy", "dpo/accuracy"), detail=since_start),
+        TileSpec(("eval/margin", "dpo/margin")),
+        TileSpec(("eval/kl",), "KL to the start"),
+        GOLD_TILE,
+    ),
+    fill_board=_fill_dpo,
+    no_samples=f"No answers yet. {FOLLOWED}",
+)
+BEST_OF_N = StageView(
+    stage="best_of_n",
+    title="Best of n",
+    lead="The baseline that every algorithm has to beat: sample n answers to each held-out prompt and keep the one that "
+    "scores best. Nothing is trained.\n\nChoose a reward model and prompts on the left, and press Start.",
+    tiles=(
+        TileSpec(("eval/score",), "Score of the best", score_change),
+        TileSpec(("bon/win_rate",)),
+        TileSpec(("bon/kl_bound", "eval/kl"), "KL, at most"),
+        GOLD_TILE,
+        TileSpec(("eval/length",), detail=since_start),
+    ),
+    fill_board=_fill_best,
+    no_samples="No answers yet. When all prompts are sampled, the best answer to each appears here.",
+    live_fields=(),
 )
 
 
@@ -124,4 +156,5 @@ class PolicyPane(TrainingPane):
     """See `TrainingPane`."""
 
     def __init__(self, lab: Lab):
-        super().__init__(lab, PPO)
+        super().__init__(lab, PPO, RLOO, DPO, BEST_OF_N)
+        self.setAccessibleName("Policy optimisation")

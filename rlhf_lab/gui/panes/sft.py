@@ -27,7 +27,7 @@ MEMORY = PlotSpec("Memory", {"perf/memory": "Peak"})
 
 def _fill(board: PlotBoard, samples: SampleViewer) -> None:
     board.add_plots("Learning", lambda: [CurveCard(spec) for spec in (LOSS, ACCURACY, GRADIENT, LEARNING_RATE)])
-    board.addTab(samples, "Samples")
+    board.add_view("Samples", samples)
     board.add_plots("Time", lambda: [CurveCard(spec) for spec in (STEP_TIME, THROUGHPUT, MEMORY)])
 
 

@@ -1,6 +1,6 @@
 """What the three training panes share: the form on the left; the run, its numbers and plots on the right."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,9 @@ from rlhf_lab.gui.models.history import RunHistory
 from rlhf_lab.gui.models.loading import load_history
 from rlhf_lab.gui.plots.board import PlotBoard
 from rlhf_lab.gui.widgets.launcher import Launcher
+from rlhf_lab.gui.widgets.launchers import Launchers
 from rlhf_lab.gui.widgets.plain_text import PlainLabel
+from rlhf_lab.gui.widgets.run_face import FillBoard, RunFace
 from rlhf_lab.gui.widgets.run_header import RunHeader
 from rlhf_lab.gui.widgets.sample_viewer import SampleViewer
 from rlhf_lab.gui.widgets.tiles import Tiles, TileSpec
@@ -31,30 +33,33 @@ class StageView:
     lead: str
     """What the stage does, and what to do first; shown while there is no run."""
     tiles: Sequence[TileSpec]
-    fill_board: Callable[[PlotBoard, SampleViewer], None]
+    fill_board: FillBoard
     no_samples: str
     live_fields: tuple[str, ...] = ("learning_rate",)
 
 
 class TrainingPane(QWidget):
-    """Shows one run at a time, stored or live; it never depends on the form."""
+    """Shows one run at a time, stored or live, of any of its stages; it never depends on the form."""
 
-    def __init__(self, lab: Lab, view: StageView):
+    def __init__(self, lab: Lab, *views: StageView):
         super().__init__()
-        self._lab, self._view = lab, view
+        self._lab = lab
+        self._views = {view.stage: view for view in views}
+        self._faces: dict[Stage, RunFace] = {}
         self._run: str | None = None
         self._history: RunHistory | None = None
         self._early: list[AnyEvent] = []
-        self.setAccessibleName(view.title)
-        self.launcher = Launcher(lab, view.stage)
-        self.header = RunHeader(lab, view.stage, view.live_fields)
-        self.tiles = Tiles(view.tiles)
-        self.samples = SampleViewer(view.no_samples)
-        self.board = PlotBoard()
-        view.fill_board(self.board, self.samples)
-        self._stack = QStackedWidget()
+        self.setAccessibleName(views[0].title)
+        self.launchers = Launchers(lab, [view.stage for view in views])
+        self.header = RunHeader(lab, {view.stage: view.live_fields for view in views})
+        self._title = PlainLabel(role="title")
+        self._lead = PlainLabel(role="muted", wrap=True)
+        self._faces_stack, self._stack = QStackedWidget(), QStackedWidget()
         self._lay_out()
-        self.launcher.started.connect(self.show_run)
+        self._face = self._face_of(views[0].stage)
+        self.launchers.started.connect(self.show_run)
+        self.launchers.chosen.connect(self._introduce)
+        self._introduce()
         self.header.chosen.connect(self.show_run)
         lab.events_arrived.connect(self._take)
         lab.run_changed.connect(self._run_changed)
@@ -71,11 +76,38 @@ class TrainingPane(QWidget):
         """What is known of it; None while it is being read."""
         return self._history
 
+    @property
+    def launcher(self) -> Launcher:
+        """The form, and the buttons below it."""
+        return self.launchers.launcher
+
+    @property
+    def views(self) -> tuple[StageView, ...]:
+        """The stages whose runs are shown here."""
+        return tuple(self._views.values())
+
+    @property
+    def tiles(self) -> Tiles:
+        """The headline numbers of the run that is shown."""
+        return self._face.tiles
+
+    @property
+    def board(self) -> PlotBoard:
+        """Its plots."""
+        return self._face.board
+
+    @property
+    def samples(self) -> SampleViewer:
+        """Its answers."""
+        return self._face.samples
+
     @Slot(str)
     def show_run(self, run: str) -> None:
-        """Show a run of this stage: what is stored of it is read beside the window, what comes is added."""
+        """Show a run of this pane's stages: what is stored of it is read beside the window, what comes is added."""
         self._run, self._history, self._early = run, None, []
         self.header.show_run(run)
+        self._face = self._face_of(self._lab.state(run).stage)
+        self._faces_stack.setCurrentWidget(self._face)
         self._stack.setCurrentIndex(1)
         self._show(None)
         task: Background = self._lab.in_background(lambda store, _: load_history(store, run))
@@ -83,8 +115,15 @@ class TrainingPane(QWidget):
         task.failed.connect(self._lab.message)
 
     def fill_in(self, fields: Mapping[str, Any]) -> None:
-        """Put these settings into the form."""
-        self.launcher.fill(fields)
+        """Put these settings into the form; "stage" among them chooses which."""
+        self.launchers.fill(fields)
+
+    def _face_of(self, stage: Stage) -> RunFace:
+        if stage not in self._faces:
+            view = self._views[stage]
+            self._faces[stage] = RunFace(view.tiles, view.fill_board, view.no_samples)
+            self._faces_stack.addWidget(self._faces[stage])
+        return self._faces[stage]
 
     @Slot(object)
     def _loaded(self, history: RunHistory) -> None:
@@ -95,16 +134,8 @@ class TrainingPane(QWidget):
         self._show(history)
 
     def _show(self, history: RunHistory | None) -> None:
-        self.board.show_history(history)
-        self.tiles.show_history(history)
-        self.samples.show_history(history)
-
-    def _show_changes(self, changed: set[str]) -> None:
-        """What came while the run is shown; the names are those of `RunHistory.feed`."""
-        self.board.take_changes(changed)
-        self.tiles.show_history(self._history)
-        if "samples" in changed:
-            self.samples.refresh()
+        self._face.show_history(history)
+        self.header.show_history(history)
 
     @Slot(str, list)
     def _take(self, run: str, events: list[AnyEvent]) -> None:
@@ -113,7 +144,10 @@ class TrainingPane(QWidget):
         if self._history is None:
             self._early += events
             return
-        self._show_changes(self._history.feed(events))
+        changed = self._history.feed(events)
+        self._face.take_changes(self._history, changed)
+        if "health" in changed:
+            self.header.show_history(self._history)
 
     @Slot(str)
     def _run_changed(self, run: str) -> None:
@@ -123,7 +157,7 @@ class TrainingPane(QWidget):
     @Slot()
     def _runs_changed(self) -> None:
         if self._run is None:
-            runs = [row.run for row in self._lab.project.store.runs() if row.stage == self._view.stage]
+            runs = [row.run for row in self._lab.project.store.runs() if row.stage in self._views]
             live = [run for run in runs if run in self._lab.live()]
             if runs:
                 self.show_run((live or runs)[-1])
@@ -134,15 +168,19 @@ class TrainingPane(QWidget):
             self._run = None
             self._stack.setCurrentIndex(0)
 
+    @Slot()
+    def _introduce(self) -> None:
+        view = self._views[self.launchers.stage]
+        self._title.setText(view.title)
+        self._lead.setText(view.lead)
+
     def _lay_out(self) -> None:
         empty = QWidget()
         middle = QVBoxLayout(empty)
         middle.setContentsMargins(48, 0, 48, 0)
         middle.setSpacing(8)
         middle.addStretch(2)
-        heading = PlainLabel(self._view.title, role="title")
-        lead = PlainLabel(self._view.lead, role="muted", wrap=True)
-        for label in (heading, lead):
+        for label in (self._title, self._lead):
             label.setAlignment(Qt.AlignmentFlag.AlignCenter)
             middle.addWidget(label)
         middle.addStretch(3)
@@ -151,12 +189,11 @@ class TrainingPane(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
         column.addWidget(self.header)
-        column.addWidget(self.tiles)
-        column.addWidget(self.board, 1)
+        column.addWidget(self._faces_stack, 1)
         self._stack.addWidget(empty)
         self._stack.addWidget(shown)
         row = QHBoxLayout(self)
         row.setContentsMargins(12, 12, 12, 12)
         row.setSpacing(12)
-        row.addWidget(self.launcher)
+        row.addWidget(self.launchers)
         row.addWidget(self._stack, 1)

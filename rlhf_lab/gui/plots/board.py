@@ -1,12 +1,13 @@
 """The live plots of a run, in tabs of cards: one crosshair, one zoom and one smoothing for all."""
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSlider, QTabWidget, QToolButton, QWidget
 
 from rlhf_lab.gui.models.history import RunHistory
-from rlhf_lab.gui.plots.card import Card, CurveCard, HistogramCard, TradeoffCard
+from rlhf_lab.gui.plots.card import Card, CurveCard, StepCard
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip
 
 MakeCards = Callable[[], Sequence[Card]]
@@ -71,8 +72,16 @@ class PlotControls(QWidget):
         self.smoothing_changed.emit(value / 100)
 
 
+class HistoryView(Protocol):
+    """A widget with a tab of its own that shows something else of a run than curves."""
+
+    def show_history(self, history: RunHistory | None) -> None: ...
+
+    def take_changes(self, history: RunHistory | None, names: set[str]) -> None: ...
+
+
 class PlotBoard(QTabWidget):
-    """Tabs of plots that move together; a tab can hold any other widget too."""
+    """Tabs of plots that move together, and of other views of the same run."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,6 +89,7 @@ class PlotBoard(QTabWidget):
         self.setCornerWidget(self.controls)
         self.tabBar().setDrawBase(False)
         self._cards: list[Card] = []
+        self._views: list[HistoryView] = []
         self._unmade: dict[QWidget, tuple[MakeCards, str]] = {}
         self._history: RunHistory | None = None
         self._smoothing, self._log = 0.0, False
@@ -97,6 +107,11 @@ class PlotBoard(QTabWidget):
         self.addTab(page, title)
         self._make(self.currentIndex())
 
+    def add_view(self, title: str, view: QWidget) -> None:
+        """A tab with a `HistoryView`."""
+        self._views.append(view)
+        self.addTab(view, title)
+
     def curve_cards(self) -> list[CurveCard]:
         """All cards with curves, in order."""
         return [card for card in self._cards if isinstance(card, CurveCard)]
@@ -104,21 +119,13 @@ class PlotBoard(QTabWidget):
     def show_history(self, history: RunHistory | None) -> None:
         """Show another run."""
         self._history, self._view = history, None
-        for card in self.curve_cards():
-            card.plot.show_history(history)
-        self._show_rest()
+        for part in (*self._cards, *self._views):
+            part.show_history(history)
 
     def take_changes(self, names: set[str]) -> None:
-        """Redraw, at the clock's next tick, the plots of what changed."""
-        for card in self.curve_cards():
-            if "changes" in names or not names.isdisjoint(card.plot.spec.metrics):
-                card.plot.ask_redraw()
-        self._show_rest()
-
-    def _show_rest(self) -> None:
-        for card in self._cards:
-            if isinstance(card, HistogramCard | TradeoffCard):
-                card.show_history(self._history)
+        """Redraw, at the clock's next tick, what changed."""
+        for part in (*self._cards, *self._views):
+            part.take_changes(self._history, names)
 
     @Slot(int)
     def _make(self, index: int) -> None:
@@ -143,27 +150,29 @@ class PlotBoard(QTabWidget):
     def _add_card(self, card: Card) -> None:
         self._cards.append(card)
         if isinstance(card, CurveCard):
-            card.plot.hovered.connect(self._point_at)
-            card.plot.zoomed.connect(self._zoom)
-            card.plot.reset_asked.connect(self._reset)
             card.plot.set_smoothing(self._smoothing)
             if self._log:
                 card.plot.set_log(True)
-            card.plot.show_history(self._history)
+        card.show_history(self._history)
+        if isinstance(card, StepCard):
+            card.plot.hovered.connect(self._point_at)
+            card.plot.zoomed.connect(self._zoom)
+            card.plot.reset_asked.connect(self._reset)
             card.plot.set_view(self._view)
-        elif isinstance(card, HistogramCard | TradeoffCard):
-            card.show_history(self._history)
+
+    def _step_cards(self) -> list[StepCard]:
+        return [card for card in self._cards if isinstance(card, StepCard)]
 
     @Slot(object)
     def _point_at(self, step: float | None) -> None:
-        for card in self.curve_cards():
+        for card in self._step_cards():
             if card.isVisible() or step is None:
                 card.plot.set_cursor(step)
 
     @Slot(object)
     def _zoom(self, view: tuple[float, float] | None) -> None:
         self._view = view
-        for card in self.curve_cards():
+        for card in self._step_cards():
             card.plot.set_view(view)
 
     @Slot()

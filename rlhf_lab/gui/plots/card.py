@@ -9,15 +9,22 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QSizePolicy, QToolButton, QVB
 
 from rlhf_lab.core.metrics import describe
 from rlhf_lab.gui.models.history import RunHistory
+from rlhf_lab.gui.models.marks import marks_at
 from rlhf_lab.gui.models.plot_spec import PlotSpec, label
 from rlhf_lab.gui.plots.curve_plot import CurvePlot
+from rlhf_lab.gui.plots.heat_plot import HeatPlot
 from rlhf_lab.gui.plots.histogram_plot import HistogramPlot
+from rlhf_lab.gui.plots.step_plot import StepPlot
 from rlhf_lab.gui.plots.tradeoff_plot import PAIRS, TradeoffPlot
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.help_mark import HelpMark
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip, visible
 
 SWATCH = QSize(14, 10)
+HEAT_HELP = (
+    "Each column is one step: the darker, the more of its values lie there. The line is their median; between the dotted "
+    "lines lie 80% of them. A mean hides what this shows: two kinds of answers, a long tail, a cluster at the limit."
+)
 
 
 @dataclass(frozen=True)
@@ -88,12 +95,14 @@ class Card(QFrame):
         self.setProperty("surface", "card")
         self._heading = PlainLabel(title, role="strong")
         self._aside = PlainLabel("", role="caption")
+        # It says what there is room for, and never makes the card wider.
+        self._aside.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self._aside.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         head = QHBoxLayout()
         head.setSpacing(4)
         head.addWidget(self._heading)
         head.addWidget(HelpMark(title, help))
-        head.addStretch(1)
-        head.addWidget(self._aside)
+        head.addWidget(self._aside, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(10, 6, 8, 4)
         column.setSpacing(2)
@@ -104,9 +113,27 @@ class Card(QFrame):
     def set_aside(self, text: str) -> None:
         """A few words on the right of the title, such as the step under the crosshair."""
         self._aside.setText(text)
+        self._aside.setToolTip(plain_tip(text))
+
+    def show_history(self, history: RunHistory | None) -> None:
+        """Show another run."""
+
+    def take_changes(self, history: RunHistory | None, names: set[str]) -> None:
+        """The run that is shown has said something new under these names; here, look at all of it again."""
+        self.show_history(history)
 
 
-class CurveCard(Card):
+class StepCard(Card):
+    """A card whose plot moves together with the others of a board."""
+
+    plot: StepPlot
+
+    def show_history(self, history: RunHistory | None) -> None:
+        """Show another run."""
+        self.plot.show_history(history)
+
+
+class CurveCard(StepCard):
     """A `CurvePlot` with its legend."""
 
     def __init__(self, spec: PlotSpec):
@@ -119,15 +146,60 @@ class CurveCard(Card):
         theme().changed.connect(self._recolour)
         self._recolour()
 
+    def take_changes(self, history: RunHistory | None, names: set[str]) -> None:
+        """Redraw where it concerns these curves, or what is marked on them."""
+        if not names.isdisjoint((*self.plot.spec.metrics, "changes", "health")):
+            self.plot.ask_redraw()
+
     @Slot()
     def _show_values(self) -> None:
         self.legend.set_values({name: self.plot.value_text(name) for name in self.plot.spec.metrics})
         step = self.plot.cursor_step
-        self.set_aside("" if step is None else f"step {step:,.0f}")
+        marked = marks_at(self.plot.history, self.plot.spec.metrics, step)
+        told = f"{self.plot.spec.over} {step:,.0f}" if step is not None else ""
+        self.set_aside(f"{marked} · {told}" if marked else told)
 
     @Slot()
     def _recolour(self) -> None:
         self.legend.set_colours({name: self.plot.colour(name) for name in self.plot.spec.metrics})
+
+
+class HeatCard(StepCard):
+    """A `HeatPlot`: the distribution that is called ``name``, over the steps."""
+
+    def __init__(self, title: str, name: str, help: str):
+        self.plot = HeatPlot(title, name)
+        entries = (
+            Entry("share", "Share", "Darker: more of the values of that step lie there."),
+            Entry("median", "Median", "Half of the values lie below."),
+            Entry(
+                "spread",
+                "10% and 90%",
+                "A tenth of the values lies below the lower line, a tenth above the upper.",
+                True,
+            ),
+        )
+        self.legend = Legend(entries, None)
+        super().__init__(title, f"{help}\n\n{HEAT_HELP}", self.plot, self.legend)
+        self.plot.values_changed.connect(self._show_values)
+        theme().changed.connect(self._recolour)
+        self._recolour()
+
+    def take_changes(self, history: RunHistory | None, names: set[str]) -> None:
+        """Redraw where there is a new histogram."""
+        if self.plot.name in names:
+            self.plot.ask_redraw()
+
+    @Slot()
+    def _show_values(self) -> None:
+        step = self.plot.cursor_step
+        words = self.plot.words()
+        self.set_aside(f"{words} · step {step:,.0f}" if words and step is not None else words)
+
+    @Slot()
+    def _recolour(self) -> None:
+        series = theme().colours.series
+        self.legend.set_colours({"share": series[0], "median": series[1], "spread": series[1]})
 
 
 class HistogramCard(Card):
@@ -153,11 +225,12 @@ class HistogramCard(Card):
 
 
 class TradeoffCard(Card):
-    """The `TradeoffPlot`."""
+    """The `TradeoffPlot` of these scores."""
 
-    def __init__(self, title: str, help: str):
-        self.plot = TradeoffPlot(title)
-        self.legend = Legend([Entry(name, label(name), describe(name)) for name in PAIRS], None)
+    def __init__(self, title: str, help: str, scores: Sequence[str] = tuple(PAIRS)):
+        self.plot = TradeoffPlot(title, scores)
+        self._scores = tuple(scores)
+        self.legend = Legend([Entry(name, label(name), describe(name)) for name in scores], None)
         super().__init__(title, help, self.plot, self.legend)
         theme().changed.connect(self._recolour)
         self._recolour()
@@ -168,7 +241,7 @@ class TradeoffCard(Card):
 
     @Slot()
     def _recolour(self) -> None:
-        self.legend.set_colours({name: self.plot.colour(name) for name in PAIRS})
+        self.legend.set_colours({name: self.plot.colour(name) for name in self._scores})
 
 
 def _swatch(colour: str, dashed: bool) -> QPixmap:

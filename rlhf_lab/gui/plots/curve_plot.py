@@ -4,14 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QEvent, QPointF, Qt, Signal
-from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor
 
-from rlhf_lab.core.events import Changed
 from rlhf_lab.gui.models.curves import Floats
-from rlhf_lab.gui.models.history import RunHistory
-from rlhf_lab.gui.models.plot_spec import PlotSpec, label, number
-from rlhf_lab.gui.plots.base import LabPlot, StepAxis, pen
+from rlhf_lab.gui.models.marks import marks_of
+from rlhf_lab.gui.models.plot_spec import PlotSpec, number
+from rlhf_lab.gui.plots.base import pen
+from rlhf_lab.gui.plots.marks import MarkLines
+from rlhf_lab.gui.plots.step_plot import StepPlot
 from rlhf_lab.gui.theme import theme
 
 DOTTED_UP_TO = 60
@@ -22,8 +23,6 @@ DASHED_UP_TO = 400
 
 HEALTHY_ALPHA = 16
 """Of 255: the shade of the healthy range is seen and does not speak."""
-
-CHANGE_LABELS = {"kl_coef": "β", "learning_rate": "learning rate"}
 
 
 @dataclass
@@ -37,22 +36,14 @@ class _Line:
     shown: bool = True
 
 
-class CurvePlot(LabPlot):
-    """Draws a `RunHistory`'s metrics. ``hovered`` and ``zoomed`` let other plots follow (None: no longer)."""
-
-    hovered = Signal(object)
-    zoomed = Signal(object)
-    values_changed = Signal()
+class CurvePlot(StepPlot):
+    """Draws a `RunHistory`'s metrics."""
 
     def __init__(self, spec: PlotSpec):
         self._spec = spec
-        self._history: RunHistory | None = None
         self._lines: dict[str, _Line] = {}
-        self._marks: list[pg.InfiniteLine] = []
         self._smoothing = 0.0
         self._log = spec.log
-        self._view: tuple[float, float] | None = None
-        self._cursor: float | None = None
         for name in spec.metrics:
             self._lines[name] = _Line(
                 pg.PlotCurveItem(connect="finite"),
@@ -60,30 +51,26 @@ class CurvePlot(LabPlot):
                 pg.ScatterPlotItem(size=5, pxMode=True, antialias=True),
             )
         self._region = None if spec.healthy is None else pg.LinearRegionItem(orientation="horizontal", movable=False)
-        self._crosshair = pg.InfiniteLine(angle=90)
-        super().__init__(spec.title, {"bottom": StepAxis("bottom")})
+        self._marks = MarkLines(self)
+        super().__init__(spec.title)
         self.setAccessibleDescription(spec.help)
         self.getPlotItem().getAxis("left").setLogMode(self._log)
         if self._region is not None:
             self._region.setZValue(-10)
             self.addItem(self._region, ignoreBounds=True)
-        self.addItem(self._crosshair, ignoreBounds=True)
         for line in self._lines.values():
             for item in (line.raw, line.smooth, line.dots):
                 self.addItem(item, ignoreBounds=True)
-        self._crosshair.setVisible(False)
-        self.getPlotItem().getViewBox().sigRangeChangedManually.connect(self._zoomed_by_hand)
-        self.getPlotItem().getViewBox().sigResized.connect(self._resized)
 
     @property
     def spec(self) -> PlotSpec:
         """What it shows."""
         return self._spec
 
-    def show_history(self, history: RunHistory | None) -> None:
-        """Show another run, all of it."""
-        self._history, self._view, self._cursor = history, None, None
-        self.ask_redraw(soon=True)
+    @property
+    def marks(self) -> MarkLines:
+        """What is marked on the curves."""
+        return self._marks
 
     def set_smoothing(self, weight: float) -> None:
         """0: only the raw lines; up to 0.99."""
@@ -101,18 +88,14 @@ class CurvePlot(LabPlot):
         self._lines[name].shown = shown
         self.ask_redraw(soon=True)
 
-    def set_view(self, view: tuple[float, float] | None) -> None:
-        """Show these steps; None: all, also those to come."""
-        self._view = view
-        self.ask_redraw(soon=True)
-
-    def set_cursor(self, step: float | None) -> None:
-        """Put the crosshair at a step."""
-        self._cursor = step
-        self._crosshair.setVisible(step is not None)
-        if step is not None:
-            self._crosshair.setPos(step)
-        self.values_changed.emit()
+    def steps(self) -> Floats:
+        """Those of the longest curve."""
+        curves = (
+            [self._history.curves[name] for name in self._lines if name in self._history.curves]
+            if self._history
+            else []
+        )
+        return max((curve.steps for curve in curves), key=len, default=np.empty(0))
 
     @property
     def cursor_step(self) -> float | None:
@@ -150,7 +133,7 @@ class CurvePlot(LabPlot):
         self.set_y_range(min(lows, default=0.0), max(highs, default=1.0))
         self.draw_grid()
         self._place_region()
-        self._place_marks()
+        self._marks.show(marks_of(self._history, self._spec.metrics), low, high)
         self.values_changed.emit()
 
     def recolour(self) -> None:
@@ -168,36 +151,8 @@ class CurvePlot(LabPlot):
             self._region.setBrush(shade)
             for edge in self._region.lines:
                 edge.setPen(pen(colours.good, 90, Qt.PenStyle.DotLine))
-        self._crosshair.setPen(pen(colours.muted))
-        for mark in self._marks:
-            mark.setPen(pen(colours.warn, style=Qt.PenStyle.DashLine))
-            mark.label.setColor(colours.warn)
-
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        """Let the crosshair follow."""
-        super().mouseMoveEvent(event)
-        box = self.getPlotItem().getViewBox()
-        place = self.mapToScene(event.position().toPoint())
-        inside = box.sceneBoundingRect().contains(place)
-        self.hovered.emit(box.mapSceneToView(QPointF(place)).x() if inside else None)
-
-    def leaveEvent(self, event: QEvent) -> None:
-        """Take the crosshair away."""
-        super().leaveEvent(event)
-        self.hovered.emit(None)
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Arrows move the crosshair from point to point, Escape takes it away."""
-        if event.key() in (Qt.Key.Key_Left, Qt.Key.Key_Right) and self._history is not None:
-            self._step_cursor(1 if event.key() == Qt.Key.Key_Right else -1)
-        elif event.key() == Qt.Key.Key_Escape and self._cursor is not None:
-            self.hovered.emit(None)
-        else:
-            super().keyPressEvent(event)
-
-    def zoom_centre(self) -> pg.Point | None:
-        """The crosshair, where there is one."""
-        return None if self._cursor is None else pg.Point(self._cursor, 0.0)
+        self._marks.recolour()
+        super().recolour()
 
     def _draw(self, name: str, line: _Line, low: float, high: float, bins: int) -> Floats:
         """Give the items of one metric their points; returns the y values in view."""
@@ -258,51 +213,6 @@ class CurvePlot(LabPlot):
             return bound
         return float(np.log10(bound)) if bound > 0 else None
 
-    def _place_marks(self) -> None:
-        changes = self._history.changes if self._history is not None else []
-        texts = [_change_text(change) for change in changes]
-        if [(m.value(), m.label.format) for m in self._marks] == [
-            (float(c.step), t) for c, t in zip(changes, texts, strict=True)
-        ]:
-            return
-        for mark in self._marks:
-            self.removeItem(mark)
-        self._marks = []
-        for change, text in zip(changes, texts, strict=True):
-            mark = pg.InfiniteLine(float(change.step), angle=90, label=text, labelOpts={"position": 0.92})
-            self.addItem(mark, ignoreBounds=True)
-            self._marks.append(mark)
-        self.recolour()
-
     def _point(self, name: str, step: float) -> tuple[float, float] | None:
         curve = self._history.curves.get(name) if self._history is not None else None
         return curve.at(step) if curve is not None and self._lines[name].shown else None
-
-    def _step_cursor(self, direction: int) -> None:
-        assert self._history is not None
-        curves = [self._history.curves[name] for name in self._lines if name in self._history.curves]
-        if not curves:
-            return
-        steps = max(curves, key=len).steps
-        low, high = self.getPlotItem().getViewBox().viewRange()[0]
-        first, last = int(np.searchsorted(steps, low)), int(np.searchsorted(steps, high, side="right")) - 1
-        if self._cursor is None:
-            at = last if direction < 0 else first
-        else:
-            at = int(np.searchsorted(steps, self._cursor)) + direction
-        if first <= last:
-            self.hovered.emit(float(steps[min(max(at, first), last)]))
-
-    def _zoomed_by_hand(self) -> None:
-        low, high = self.getPlotItem().getViewBox().viewRange()[0]
-        self.zoomed.emit((float(low), float(high)))
-
-    def _resized(self) -> None:
-        self.ask_redraw(soon=True)
-
-
-def _change_text(change: Changed) -> str:
-    # pyqtgraph runs str.format on a mark's label: braces may only come from here.
-    return f"{CHANGE_LABELS.get(change.field, label(change.field))} → {number(change.value)}".replace("{", "").replace(
-        "}", ""
-    )

@@ -4,6 +4,8 @@ While the reward model is a good guide both rise; where the score goes on rising
 the policy has begun to exploit the reward model (arXiv 2210.10760).
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtGui import QColor
@@ -29,12 +31,12 @@ SYMBOLS = {"objective/scores": "o", "eval/score": "s", "eval/gold": "t1"}
 class TradeoffPlot(LabPlot):
     """One trail per score, from the start (hollow) to the newest point (filled)."""
 
-    def __init__(self, title: str):
+    def __init__(self, title: str, scores: Sequence[str] = tuple(PAIRS)):
         self._history: RunHistory | None = None
-        self._trails = {name: pg.PlotCurveItem(connect="finite") for name in PAIRS}
-        self._points = {name: pg.ScatterPlotItem(size=7, antialias=True) for name in PAIRS}
+        self._trails = {name: pg.PlotCurveItem(connect="finite") for name in scores}
+        self._points = {name: pg.ScatterPlotItem(size=7, antialias=True) for name in scores}
         super().__init__(title)
-        for name in PAIRS:
+        for name in scores:
             self.addItem(self._trails[name], ignoreBounds=True)
             self.addItem(self._points[name], ignoreBounds=True)
         self.getPlotItem().getViewBox().setMouseEnabled(x=False, y=False)
@@ -59,7 +61,7 @@ class TradeoffPlot(LabPlot):
     def redraw(self) -> None:
         """Draw all trails."""
         right, low, high = 0.1, [], []
-        for name in PAIRS:
+        for name in self._trails:
             x, y = self.trail(name)
             self._trails[name].setData(x, y)
             self._mark_ends(name, x, y)
@@ -73,7 +75,7 @@ class TradeoffPlot(LabPlot):
 
     def recolour(self) -> None:
         """Take the theme's colours."""
-        for name in PAIRS:
+        for name in self._trails:
             self._trails[name].setPen(pen(self.colour(name), 150))
         if self._history is not None:
             self.redraw()

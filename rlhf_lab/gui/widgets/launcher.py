@@ -58,13 +58,17 @@ class Launcher(QWidget):
         lab.datasets_changed.connect(self.refresh)
         lab.runs_changed.connect(self.refresh)
         lab.run_changed.connect(self._name_start)
-        self.form.fill(self._presets["Bundled world (guided)"])
+        self.form.fill(self.first_preset())
         self.refresh()
 
     def fill(self, answers: Mapping[str, Any]) -> None:
         """Enter these settings."""
         self.form.fill(answers)
         self.check()
+
+    def first_preset(self) -> Mapping[str, Any]:
+        """What the form begins with."""
+        return next(iter(self._presets.values()))
 
     @Slot()
     def refresh(self) -> None:

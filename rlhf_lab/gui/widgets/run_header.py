@@ -1,15 +1,19 @@
 """Which run a pane shows, how it stands, and what can be done with it now."""
 
+from collections.abc import Mapping
+
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from rlhf_lab.core.config import Stage
+from rlhf_lab.core.config import Stage, step_word
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.models.history import RunHistory
 from rlhf_lab.gui.models.offers import run_title
 from rlhf_lab.gui.models.plot_spec import number
 from rlhf_lab.gui.run_state import RunState, in_words
 from rlhf_lab.gui.theme import theme
+from rlhf_lab.gui.widgets.health_chips import HealthChips
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip
 
 LIVE_FIELDS = {
@@ -77,9 +81,10 @@ class RunHeader(QWidget):
 
     chosen = Signal(str)
 
-    def __init__(self, lab: Lab, stage: Stage, live_fields: tuple[str, ...]):
+    def __init__(self, lab: Lab, live_fields: Mapping[Stage, tuple[str, ...]]):
+        """``live_fields``: for each stage whose runs are offered, what may change while they go on."""
         super().__init__()
-        self._lab, self._stage = lab, stage
+        self._lab, self._live_fields = lab, live_fields
         self._run: str | None = None
         self.picker = QComboBox()
         self.picker.setAccessibleName("Run")
@@ -87,15 +92,18 @@ class RunHeader(QWidget):
         self.picker.activated.connect(self._picked)
         self.standing = PlainLabel(role="muted")
         self.standing.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.live = {field: LiveField(field) for field in live_fields}
-        self.pause, self.stop, self.resume = QPushButton(), QPushButton("Stop and save"), QPushButton("Resume")
+        self.live = {field: LiveField(field) for fields in live_fields.values() for field in fields}
+        self.pause, self.step = QPushButton(), QPushButton()
+        self.stop, self.resume = QPushButton("Stop and save"), QPushButton("Resume")
         self.pause.setAccessibleName("Pause or go on with this run")
         self.stop.setToolTip("Save the last whole step and end the run; it can be resumed")
         self.resume.setToolTip("Go on from the last save, as if it had never ended")
+        theme().keep_icon(self.step, "step")
         theme().keep_icon(self.stop, "stop")
         theme().keep_icon(self.resume, "resume")
         self.message = PlainLabel(role="muted", wrap=True)
         self.warning = PlainLabel(role="warn", wrap=True)
+        self.health = HealthChips()
         row = QHBoxLayout()
         row.setSpacing(8)
         row.addWidget(self.picker)
@@ -109,7 +117,7 @@ class RunHeader(QWidget):
             changes.addWidget(live)
             live.asked.connect(self._set)
         changes.addStretch(1)
-        for button in (self.pause, self.stop, self.resume):
+        for button in (self.pause, self.step, self.stop, self.resume):
             row.addWidget(button)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -118,19 +126,28 @@ class RunHeader(QWidget):
         column.addWidget(self._changes)
         column.addWidget(self.message)
         column.addWidget(self.warning)
+        column.addWidget(self.health)
         self.pause.clicked.connect(self._pause)
+        self.step.clicked.connect(self._one_step)
         self.stop.clicked.connect(self._stop)
         self.resume.clicked.connect(self._resume)
 
     def show_run(self, run: str | None) -> None:
         """Speak of this run from now on."""
+        if run != self._run:
+            self.health.close_details()
         self._run = run
         self.list_runs()
         self.refresh()
 
+    def show_history(self, history: RunHistory | None) -> None:
+        """Show the verdicts on the run."""
+        begun = history is not None and bool(history.curves)
+        self.health.show_health(history.health if history is not None else (), watched=begun)
+
     def list_runs(self) -> None:
         """Read which runs there are."""
-        rows = [row for row in reversed(self._lab.project.store.runs()) if row.stage == self._stage]
+        rows = [row for row in reversed(self._lab.project.store.runs()) if row.stage in self._live_fields]
         self.picker.blockSignals(True)
         self.picker.clear()
         for row in rows:
@@ -153,8 +170,10 @@ class RunHeader(QWidget):
         self.message.set_role("bad" if state.outcome == "failed" else "muted")
         self.warning.setText(state.warnings[-1] if state.warnings else "")
         self.warning.setVisible(bool(state.warnings))
-        self._changes.setVisible(follows and state.live)
+        fields = self._live_fields[state.stage]
+        self._changes.setVisible(follows and state.live and bool(fields))
         for field, live in self.live.items():
+            live.setVisible(field in fields)
             live.show_value(state.values.get({"kl_coef": "objective/kl_coef"}.get(field, "optim/learning_rate")))
         self.pause.setVisible(follows)
         self.pause.setEnabled(state.outcome in ("running", "paused") and not state.stopping)
@@ -162,6 +181,15 @@ class RunHeader(QWidget):
             self.pause.setProperty("goes_on", state.paused)
             self.pause.setText("Go on" if state.paused else "Pause")
             theme().keep_icon(self.pause, "play" if state.paused else "pause")
+        word = step_word(state.stage)
+        self.step.setVisible(follows)
+        self.step.setEnabled(self.pause.isEnabled())
+        if self.step.text().strip() != f"One {word}":
+            self.step.setText(f" One {word}")
+            self.step.setAccessibleName(f"Do one {word}, then wait")
+            self.step.setToolTip(
+                plain_tip(f"Do one whole {word}, then wait: look at every one, change β or the learning rate between")
+            )
         self.stop.setVisible(follows or waits)
         self.stop.setEnabled(not state.stopping)
         self.stop.setText("Cancel" if waits and not follows else "Stopping…" if state.stopping else "Stop and save")
@@ -187,6 +215,11 @@ class RunHeader(QWidget):
             self._lab.go_on(self._run)
         elif self._run is not None:
             self._lab.pause(self._run)
+
+    @Slot()
+    def _one_step(self) -> None:
+        if self._run is not None:
+            self._lab.step(self._run)
 
     @Slot()
     def _stop(self) -> None:

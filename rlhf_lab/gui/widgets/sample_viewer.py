@@ -76,8 +76,10 @@ class SampleViewer(QWidget):
             self.source.setCurrentIndex(self.source.findData(known[0]))
         self._reload()
 
-    def refresh(self) -> None:
-        """There are new samples."""
+    def take_changes(self, history: RunHistory | None, names: set[str]) -> None:
+        """Show new samples."""
+        if "samples" not in names:
+            return
         if self._history is not None and not self._steps():
             self.show_history(self._history)
         else:

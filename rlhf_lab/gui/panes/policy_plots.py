@@ -1,0 +1,155 @@
+"""What the boards of the Policy pane plot, and the words that go with it."""
+
+from dataclasses import dataclass
+
+from rlhf_lab.gui.models.plot_spec import PlotSpec
+
+GOLD_NOTE = (
+    "Gold is the bundled world's hidden preference; no algorithm sees it. Score up and gold down is over-optimisation."
+)
+TRADEOFF_HELP = (
+    "Each point is one step: how far the policy has moved from its start (√KL) and what that bought. Hollow points "
+    "are past, the filled one is the newest. While the reward is a good guide, gold rises with the score; where gold "
+    "turns over and the score goes on, the policy exploits the reward. Algorithms are compared fairly at the same √KL, "
+    "not after the same number of steps. " + GOLD_NOTE
+)
+
+# Algorithms that sample while they learn
+SCORE = PlotSpec(
+    "Score",
+    {"objective/scores": "Sampled", "eval/score": "Held-out", "eval/gold": "Gold"},
+    note=GOLD_NOTE,
+    dashed=frozenset({"eval/score", "eval/gold"}),
+)
+KL = PlotSpec(
+    "KL to the start",
+    {"objective/kl": "Sampled", "objective/kl_k3": "k3 estimate", "eval/kl": "Held-out"},
+    dashed=frozenset({"eval/kl"}),
+)
+REWARD = PlotSpec("RLHF reward", {"objective/rlhf_reward": "Score − β·KL"})
+POLICY = (
+    PlotSpec("Entropy", {"objective/entropy": "Per token"}),
+    PlotSpec("Clip fraction", {"policy/clipfrac_avg": "Policy"}),
+    PlotSpec("Step size", {"policy/approxkl_avg": "Approx. KL"}),
+    PlotSpec("Policy loss", {"loss/policy_avg": "Of the update"}),
+    PlotSpec("Largest |log-ratio|", {"policy/log_ratio_max": "Of the update"}),
+    PlotSpec("KL per token", {"objective/kl_per_token": "Sampled"}),
+)
+CRITIC = (
+    PlotSpec("Value loss", {"loss/value_avg": "Clipped"}),
+    PlotSpec("Explained variance", {"val/explained_variance": "Of the returns"}),
+    PlotSpec("Value clip fraction", {"val/clipfrac_avg": "Critic"}),
+    PlotSpec("Gradient norms", {"optim/grad_norm": "Policy", "optim/grad_norm_value": "Critic"}),
+)
+SPREAD = PlotSpec(
+    "Score spread",
+    {"objective/scores_sd": "Sampled", "eval/score_sd": "Held-out"},
+    dashed=frozenset({"eval/score_sd"}),
+)
+LENGTH = PlotSpec(
+    "Answer length",
+    {"val/response_length": "Sampled", "eval/length": "Held-out"},
+    dashed=frozenset({"eval/length"}),
+)
+BEHAVIOUR = (
+    PlotSpec("Refusals", {"eval/harmless_refused": "Harmless", "eval/bad_refused": "Bad"}),
+    PlotSpec("Manners", {"eval/polite": "Polite", "eval/rude": "Rude"}),
+    PlotSpec("Knowledge", {"eval/correct": "Correct", "eval/invented": "Invented"}),
+)
+ANSWERS = (
+    LENGTH,
+    PlotSpec("Ended answers", {"val/eos_rate": "Ended", "eval/rambling": "Rambling"}),
+    PlotSpec("Repetition", {"val/repetition": "4-grams"}),
+    *BEHAVIOUR,
+)
+UPDATE_TIME = PlotSpec(
+    "Time of an update",
+    {"time/rollout": "Sampling", "time/score": "Scoring", "time/learn": "Learning", "time/step": "All"},
+    dashed=frozenset({"time/step"}),
+)
+BETA = PlotSpec("β", {"objective/kl_coef": "In force"})
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """A histogram that is followed over time."""
+
+    title: str
+    name: str
+    help: str
+
+
+DISTRIBUTIONS = (
+    Distribution(
+        "Scores of answers",
+        "rollout/scores",
+        "Of every answer of the update's batch, by the reward. A spread that shrinks to a line leaves nothing to learn "
+        "from; a second cloud below is often one kind of prompt that goes wrong.",
+    ),
+    Distribution(
+        "Answer lengths (tokens)",
+        "rollout/lengths",
+        "Of every answer of the batch, its end token included. A dark line at the longest length are answers that were "
+        "cut.",
+    ),
+    Distribution(
+        "KL of answers (nats)",
+        "rollout/kl",
+        "log π − log π_ref of every answer. The mean can look healthy while a few answers have run far away.",
+    ),
+    Distribution(
+        "Advantages",
+        "rollout/advantages",
+        "What the policy is pushed by, after whitening. A long tail means that few tokens decide the update.",
+    ),
+)
+
+# DPO
+DPO_LEARNING = (
+    PlotSpec(
+        "Loss",
+        {"dpo/loss": "Training", "eval/dpo_loss": "Held-out"},
+        note="Starts at ln 2 = 0.693, where the policy is its own reference.",
+        dashed=frozenset({"eval/dpo_loss"}),
+    ),
+    PlotSpec(
+        "Accuracy",
+        {"dpo/accuracy": "Training", "eval/accuracy": "Held-out"},
+        note="Share of pairs whose chosen answer has gained more than the rejected one.",
+        dashed=frozenset({"eval/accuracy"}),
+    ),
+)
+DPO_PAIRS = (
+    PlotSpec("Margin", {"dpo/margin": "Training", "eval/margin": "Held-out"}, dashed=frozenset({"eval/margin"})),
+    PlotSpec("Implicit rewards", {"dpo/reward_chosen": "Chosen", "dpo/reward_rejected": "Rejected"}),
+    PlotSpec(
+        "Log-probabilities",
+        {"dpo/logp_chosen": "Chosen", "dpo/logp_rejected": "Rejected"},
+        note="Both often fall, the rejected ones faster. Where the chosen ones fall far, the policy moves its weight to "
+        "answers that no pair shows.",
+    ),
+)
+HELDOUT_QUALITY = PlotSpec("Gold score", {"eval/gold": "Held-out"}, note=GOLD_NOTE)
+HELDOUT_KL = PlotSpec("KL to the start", {"eval/kl": "Held-out"})
+HELDOUT_LENGTH = PlotSpec("Answer length", {"eval/length": "Held-out"})
+HELDOUT_ANSWERS = (HELDOUT_LENGTH, PlotSpec("Rambling", {"eval/rambling": "Held-out"}), *BEHAVIOUR)
+
+# Best of n: the x axis is n
+BOUND = (
+    "The KL of best-of-n is not measured: log n − (n − 1)/n is a bound that it does not exceed (arXiv 2401.01879), so its "
+    "points lie at the right end of where they may be."
+)
+BEST_SCORES = PlotSpec(
+    "Score of the best of n",
+    {"eval/score": "Score", "eval/gold": "Gold"},
+    note=f"Each n is estimated from all samples, without bias. {GOLD_NOTE}",
+    over="n =",
+)
+BEST_WINS = PlotSpec(
+    "Wins against one sample",
+    {"bon/win_rate": "Win rate"},
+    note="How often the best of n scores above a single sample; at most n/(n + 1).",
+    over="n =",
+)
+BEST_KL = PlotSpec("KL bound", {"bon/kl_bound": "log n − (n−1)/n"}, note=BOUND, over="n =")
+BEST_ANSWERS = tuple(PlotSpec(spec.title, spec.lines, over="n =") for spec in HELDOUT_ANSWERS)

@@ -1,0 +1,174 @@
+"""How healthy a run is: a chip for each verdict that holds, and below them what was seen, why, and what to do."""
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+
+from rlhf_lab.core.events import Health
+from rlhf_lab.gui.models.verdicts import CAUTION, ICONS, LEVEL_WORDS, ROLES, Spell, in_full, passed, standing
+from rlhf_lab.gui.theme import theme
+from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line, plain_tip, visible
+
+MOST_CHIPS = 4
+"""Verdicts with a chip of their own; the rest share one, so that nothing is cut off in a narrow window."""
+TITLE_SHOWN = 28
+MOST_PASSED = 6
+"""Verdicts of the past that the details list."""
+WATCHED = (
+    "The curves are watched for signs of trouble: KL that runs away, collapse, reward hacking, dead gradients … What is "
+    "found stands here, with its likely cause and what to do. " + CAUTION
+)
+
+
+class Chip(QToolButton):
+    """One verdict, or several; hovering, a click and F1 tell more."""
+
+    help_asked = Signal()
+
+    def __init__(self, text: str, spells: Sequence[Spell]):
+        super().__init__()
+        self.spells = tuple(spells)
+        self._level = next((s.said.level for s in spells if s.holds), None)
+        self.setText(visible(text).replace("&", "&&"))
+        self.setProperty("look", "chip")
+        self.setProperty("level", self._level or "past")
+        self.setCheckable(True)
+        self.setIconSize(QSize(16, 16))
+        self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        told = "\n\n".join(in_full(spell) for spell in spells)
+        self.setToolTip(plain_tip(told))
+        self.setAccessibleName(text if self._level is None else f"{LEVEL_WORDS[self._level]}: {text}")
+        self.setAccessibleDescription(told)
+        theme().changed.connect(self._paint)
+        self._paint()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """F1 shows the details."""
+        if event.key() == Qt.Key.Key_F1:
+            self.help_asked.emit()
+        else:
+            super().keyPressEvent(event)
+
+    @Slot()
+    def _paint(self) -> None:
+        colour = getattr(theme().colours, ROLES[self._level] if self._level is not None else "muted")
+        self.setIcon(theme().icon(ICONS[self._level] if self._level is not None else "check", colour))
+
+
+class HealthChips(QWidget):
+    """Shows the verdicts of one run; the details stay open while their verdict holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.chips: list[Chip] = []
+        self._said: tuple[Health, ...] = ()
+        self._open: tuple[str, ...] | None = None
+        self.fine = PlainLabel("✓ Nothing to check so far", role="muted")
+        self.fine.setToolTip(plain_tip(WATCHED))
+        self.details = QFrame()
+        self.details.setProperty("surface", "card")
+        self.details.setAccessibleName("What is known of the verdict")
+        self._texts = QVBoxLayout(self.details)
+        self._texts.setContentsMargins(12, 8, 12, 10)
+        self._texts.setSpacing(8)
+        self._row = QHBoxLayout()
+        self._row.setSpacing(6)
+        self._row.addWidget(self.fine)
+        self._row.addStretch(1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(6)
+        column.addLayout(self._row)
+        column.addWidget(self.details)
+        self.details.hide()
+        self.hide()
+
+    def show_health(self, said: Sequence[Health], *, watched: bool) -> None:
+        """Show these verdicts; ``watched`` is whether the run has begun, so that silence means health."""
+        self.setVisible(watched or bool(said))
+        if tuple(said) != self._said:
+            self._said = tuple(said)
+            self._make_chips()
+        self.fine.setVisible(not standing(said))
+
+    def close_details(self) -> None:
+        """For another run."""
+        self._open = None
+        self._show_details()
+
+    def _make_chips(self) -> None:
+        focused = next((_key(chip) for chip in self.chips if chip.hasFocus()), None)
+        for chip in self.chips:
+            self._row.removeWidget(chip)
+            chip.hide()
+            chip.deleteLater()
+        now, past = standing(self._said), passed(self._said)
+        self.chips = [Chip(one_line(spell.said.title, TITLE_SHOWN), [spell]) for spell in now[:MOST_CHIPS]]
+        if now[MOST_CHIPS:]:
+            self.chips.append(Chip(f"{len(now) - MOST_CHIPS} more", now[MOST_CHIPS:]))
+        if past:
+            self.chips.append(Chip(f"{len(past)} passed", past[:MOST_PASSED]))
+        for place, chip in enumerate(self.chips):
+            self._row.insertWidget(place + 1, chip)
+            key = _key(chip)
+            chip.clicked.connect(lambda _=False, key=key: self._ask(key))
+            chip.help_asked.connect(lambda key=key: self._tell(key))
+            if key == focused:
+                chip.setFocus()
+        self._show_details()
+
+    def _ask(self, key: tuple[str, ...]) -> None:
+        self._open = None if key == self._open else key
+        self._show_details()
+
+    def _tell(self, key: tuple[str, ...]) -> None:
+        self._open = key
+        self._show_details()
+
+    def _show_details(self) -> None:
+        while (item := self._texts.takeAt(0)) is not None:
+            if (old := item.widget()) is not None:
+                old.hide()
+                old.deleteLater()
+        chosen = next((chip for chip in self.chips if _key(chip) == self._open), None)
+        for chip in self.chips:
+            chip.setChecked(chip is chosen)
+        for spell in chosen.spells if chosen is not None else ():
+            self._texts.addWidget(_told(spell))
+        if chosen is not None:
+            self._texts.addWidget(PlainLabel(CAUTION, role="caption", wrap=True))
+        self.details.setVisible(chosen is not None)
+
+
+def _key(chip: Chip) -> tuple[str, ...]:
+    """What the chip is about, however often it is made anew."""
+    return (str(chip.property("level")), *(spell.said.code for spell in chip.spells[:1]))
+
+
+def _told(spell: Spell) -> QWidget:
+    said, part = spell.said, QWidget()
+    grid = QGridLayout(part)
+    grid.setContentsMargins(0, 0, 0, 0)
+    grid.setHorizontalSpacing(12)
+    grid.setVerticalSpacing(2)
+    grid.setColumnStretch(1, 1)
+    head = PlainLabel(said.title, role="strong")
+    when = PlainLabel(f"{LEVEL_WORDS[said.level]} · {spell.when}", role=ROLES[said.level] if spell.holds else "muted")
+    top = QHBoxLayout()
+    top.setSpacing(12)
+    top.addWidget(head)
+    top.addWidget(when)
+    top.addStretch(1)
+    grid.addLayout(top, 0, 0, 1, 2)
+    rows = (("Seen", said.seen), ("Likely cause", said.cause), ("What to do", said.advice))
+    for row, (name, text) in enumerate((r for r in rows if r[1]), 1):
+        label = PlainLabel(name, role="muted")
+        words = PlainLabel(text, wrap=True)
+        words.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        grid.addWidget(label, row, 0, Qt.AlignmentFlag.AlignTop)
+        grid.addWidget(words, row, 1)
+    return part
