@@ -10,6 +10,8 @@ import psutil
 
 WINDOWS = sys.platform == "win32"
 
+_HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN")
+
 
 def cores() -> int:
     """Cores that this process may use."""
@@ -66,7 +68,11 @@ def child_environment() -> dict[str, str]:
     """For a child that will import torch: threads, and no network unless the person has asked for it."""
     threads = str(default_threads())
     wanted = {"OMP_NUM_THREADS": threads, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-    return {**wanted, **os.environ}
+    found = {**wanted, **os.environ}
+    if found["HF_HUB_OFFLINE"] == "1":  # whoever asks nobody needs no token, and so cannot let it slip
+        for name in _HUB_TOKENS:
+            found.pop(name, None)
+    return found
 
 
 def can_ask_to_end() -> bool:

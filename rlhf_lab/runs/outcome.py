@@ -1,12 +1,14 @@
 """Every attempt ends with exactly one `Finished`, whatever the work did; errors become words."""
 
 import errno
+import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 
 from rlhf_lab.core.control import StopRequested
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import Event, Finished
+from rlhf_lab.core.redact import without_secrets
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -27,7 +29,7 @@ def to_the_end(make_events: Callable[[], Iterable[Event]]) -> Iterator[Event]:
     except StopRequested:
         yield Finished(step=step, outcome="stopped", message="Stopped while it was being loaded.")
     except Exception as error:
-        traceback.print_exc()
+        sys.stderr.write(without_secrets(traceback.format_exc()))
         yield Finished(step=step, outcome="failed", message=error_in_words(error))
 
 
@@ -42,5 +44,5 @@ def error_in_words(error: Exception, log: str = "The run's child.log") -> str:
         )
     if isinstance(error, OSError) and error.errno in DISK_FULL:
         return f"The disk is full ({error.filename or 'while saving'}). Free some space and resume."
-    first_line = (str(error).strip() or "no message").splitlines()[0][:300]
+    first_line = without_secrets((str(error).strip() or "no message").splitlines()[0][:300])
     return f"{type(error).__name__}: {first_line}. {log} has the details."
