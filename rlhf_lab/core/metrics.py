@@ -76,6 +76,40 @@ _ENTRIES = (
     ),
     Metric("eval/pairs", "Held-out pairs", "How many pairs the held-out numbers come from."),
     Metric("eval/margin", "Held-out margin", "Mean score of chosen minus rejected, held out."),
+    Metric(
+        "eval/train_accuracy",
+        "Training accuracy at a look",
+        "Accuracy on a fixed sample of the pairs that are trained on, scored together with the held-out ones.",
+        "share",
+        advice="More than 0.1 above the held-out accuracy: it learns pairs by heart. One pass is usually enough.",
+    ),
+    Metric(
+        "eval/ece",
+        "Calibration error",
+        "Mean distance between how sure the model is of a pair and how often it is right, held out.",
+        "share",
+        high=0.1,
+        advice="Its margins are too sure or too timid: fewer steps or a lower learning rate.",
+    ),
+    Metric(
+        "eval/longer_wins",
+        "Longer wins",
+        "Share of held-out pairs whose longer answer is the better one: what length alone would reach.",
+        "share",
+    ),
+    Metric(
+        "eval/length_corr",
+        "Score and length",
+        "Correlation of an answer's length with its score, held out.",
+        low=-0.5,
+        high=0.5,
+        advice="The policy could win by length alone: balance the pairs, or add a length reward.",
+    ),
+    Metric(
+        "eval/head_spread",
+        "Disagreement of the heads",
+        "Mean standard deviation of an answer's score over the ensemble's heads, held out.",
+    ),
     # DPO
     Metric(
         "dpo/loss",
@@ -170,6 +204,12 @@ _ENTRIES = (
         "Largest |ratio − 1| before the first optimiser step of the update; 0 in exact arithmetic.",
         high=1e-4,
         advice="Dropout, a wrong mask or another dtype between sampling and training: stop the run.",
+    ),
+    Metric(
+        "policy/sampling_z",
+        "Sampler check",
+        "Surprise of the sampled tokens against the policy's entropy, in standard errors: within ±3 by chance.",
+        advice="Below −6, over ten updates together: the sampler cuts or sharpens what the scorer does not, stop.",
     ),
     Metric("policy/log_ratio_max", "Largest |log-ratio|", "Over all tokens and epochs of the update."),
     Metric(

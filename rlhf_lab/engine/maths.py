@@ -45,6 +45,18 @@ def entropy(logits: Tensor) -> Tensor:
     return logits.logsumexp(-1) - (logits.softmax(-1) * logits).sum(-1)
 
 
+def sampling_z(logprobs: Tensor, entropy: Tensor, mask: Tensor) -> float:
+    """How far sampled tokens are from as surprising as the policy's entropy says, in standard errors; all [B, T].
+
+    Under exact sampling −log π − H is a martingale difference, so the sum over all tokens has mean 0 and its squares say
+    its variance; a sampler that cuts the tail or sharpens gives a negative number that grows with the tokens. A
+    policy that is sure surprises too seldom to show its spread: hence at least 2 nats² for each nat of entropy.
+    """
+    off = torch.where(mask, -logprobs - entropy, 0).double()
+    variance = max(off.square().sum().item(), 2 * masked_row_sum(entropy, mask).sum().item())
+    return off.sum().item() / math.sqrt(variance) if variance > 0 else 0.0
+
+
 def k1(logprobs: Tensor, ref_logprobs: Tensor) -> Tensor:
     """log π − log π_ref of each sampled token: unbiased for KL(π‖π_ref), may be negative."""
     return logprobs - ref_logprobs

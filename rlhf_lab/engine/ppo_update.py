@@ -217,6 +217,7 @@ def describe(rollout: Rollout, targets: Targets, kl_coef: float) -> dict[str, fl
         "objective/kl_per_token": maths.masked_mean(kl, mask).item(),
         "objective/kl_coef": kl_coef,
         "objective/entropy": maths.masked_mean(rollout.entropy, mask).item(),
+        "policy/sampling_z": maths.sampling_z(rollout.logprobs, rollout.entropy, mask),
         "val/eos_rate": rollout.ended.float().mean().item(),
         "val/response_length": lengths.mean().item(),
         "val/length_score_corr": maths.correlation(lengths, rollout.scores),

@@ -212,3 +212,31 @@ def test_repetition_counts_four_grams_seen_before():
     assert maths.repetition([[7] * 8]) == pytest.approx(4 / 5)
     assert maths.repetition([[1, 2, 3, 4, 1, 2, 3, 4], [1, 2]]) == pytest.approx(0.5 * 1 / 5)
     assert maths.repetition([]) == 0
+
+
+@pytest.mark.parametrize("sharpness", [1.0, 1e-2], ids=["unsure", "sure"])
+def test_exact_sampling_has_a_normal_surprise_and_a_cut_tail_shows(sharpness: float):
+    """Over many batches of 600 tokens; ``sharpness`` makes all but one token rare."""
+    dice = torch.Generator().manual_seed(3)
+    weights = torch.rand(600, 20, generator=dice)
+    weights[:, 1:] *= sharpness
+    logp = weights.log().log_softmax(-1)
+    entropy = maths.entropy(logp).view(20, 30)
+
+    def z(exact: bool) -> float:
+        mass = logp.exp() if exact else torch.where(logp < logp.topk(3).values[:, -1:], 0.0, logp.exp())
+        ids = torch.multinomial(mass, 1, generator=dice)
+        return maths.sampling_z(logp.gather(1, ids).view(20, 30), entropy, torch.ones(20, 30, dtype=torch.bool))
+
+    right = torch.tensor([z(True) for _ in range(200)])
+    assert abs(right.mean()) < 0.3
+    assert right.std() < 1.3
+    assert right.abs().max() < 5
+    wrong = torch.tensor([z(False) for _ in range(20)])
+    assert wrong.mean() < -4
+
+
+def test_surprise_of_padding_does_not_count():
+    logp, entropy = torch.tensor([[-1.0, -9.0]]), torch.tensor([[0.5, 7.0]])
+    assert maths.sampling_z(logp, entropy, torch.tensor([[True, False]])) == pytest.approx(0.5 / 1.0)
+    assert maths.sampling_z(torch.zeros(1, 2), torch.zeros(1, 2), torch.ones(1, 2, dtype=torch.bool)) == 0.0
