@@ -1,11 +1,20 @@
 """The Reward pane: learn from pairs which answer people prefer, and see whether it generalises."""
 
+from PySide6.QtCore import Slot
+
+from rlhf_lab.core.diagnosis import WorstPair
+from rlhf_lab.core.errors import LabError
 from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.models.offers import run_title
 from rlhf_lab.gui.models.plot_spec import PlotSpec
+from rlhf_lab.gui.models.rank_words import PICKED, Picked
+from rlhf_lab.gui.models.worst_pairs import Located, locate
 from rlhf_lab.gui.panes.sft import GRADIENT, LEARNING_RATE, MEMORY, STEP_TIME, THROUGHPUT
 from rlhf_lab.gui.panes.training import StageView, TrainingPane
 from rlhf_lab.gui.plots.board import PlotBoard
 from rlhf_lab.gui.plots.card import Card, CurveCard, HistogramCard
+from rlhf_lab.gui.widgets.diagnosis_view import DiagnosisView
+from rlhf_lab.gui.widgets.run_face import FillBoard
 from rlhf_lab.gui.widgets.sample_viewer import SampleViewer
 from rlhf_lab.gui.widgets.tiles import TileSpec, since_start
 
@@ -37,34 +46,63 @@ def _learning() -> list[Card]:
     return [*(CurveCard(spec) for spec in (ACCURACY, LOSS, MARGIN)), histogram]
 
 
-def _fill(board: PlotBoard, samples: SampleViewer) -> None:
-    board.add_plots("Learning", _learning)
-    board.addTab(samples, "Samples")
-    board.add_plots("Optimiser", lambda: [CurveCard(spec) for spec in (GRADIENT, LEARNING_RATE)])
-    board.add_plots("Time", lambda: [CurveCard(spec) for spec in (STEP_TIME, THROUGHPUT, MEMORY)])
-
-
-REWARD = StageView(
-    stage="reward",
-    title="Reward model",
-    lead="The second stage learns from pairs which of two answers people prefer. Its score is what PPO will maximise, "
-    "so its held-out accuracy is worth a look before going on.\n\nChoose pairs and the SFT run to start from on the "
-    "left, and press Start.",
-    tiles=(
-        TileSpec(("eval/accuracy",), detail=since_start),
-        TileSpec(("eval/accuracy_clean",), "Clean labels", since_start),
-        TileSpec(("reward/accuracy",), "Training accuracy", since_start),
-        TileSpec(("eval/margin", "reward/margin"), detail=since_start),
-        TileSpec(("reward/loss",), "Training loss", since_start),
-    ),
-    fill_board=_fill,
-    no_samples="No answers yet. At the end the start model answers prompts, and the reward model scores the answers to "
-    "set its zero and its unit; they appear here, the best and the worst too.",
-)
+def _view(fill_board: FillBoard) -> StageView:
+    return StageView(
+        stage="reward",
+        title="Reward model",
+        lead="The second stage learns from pairs which of two answers people prefer. Its score is what PPO will maximise, "
+        "so its held-out accuracy is worth a look before going on.\n\nChoose pairs and the SFT run to start from on the "
+        "left, and press Start.",
+        tiles=(
+            TileSpec(("eval/accuracy",), detail=since_start),
+            TileSpec(("eval/accuracy_clean",), "Clean labels", since_start),
+            TileSpec(("reward/accuracy",), "Training accuracy", since_start),
+            TileSpec(("eval/margin", "reward/margin"), detail=since_start),
+            TileSpec(("reward/loss",), "Training loss", since_start),
+        ),
+        fill_board=fill_board,
+        no_samples="No answers yet. At the end the start model answers prompts, and the reward model scores the answers to "
+        "set its zero and its unit; they appear here, the best and the worst too.",
+    )
 
 
 class RewardPane(TrainingPane):
-    """See `TrainingPane`."""
+    """A `TrainingPane` whose reward model is examined too, and whose worst pairs people can judge again."""
 
     def __init__(self, lab: Lab):
-        super().__init__(lab, REWARD)
+        self.diagnosis = DiagnosisView()
+        super().__init__(lab, _view(self._fill_board))
+        self.diagnosis.rank_asked.connect(self._send_to_rank)
+
+    def _fill_board(self, board: PlotBoard, samples: SampleViewer) -> None:
+        board.add_plots("Learning", _learning)
+        board.add_view("Diagnosis", self.diagnosis)
+        board.add_view("Samples", samples)
+        board.add_plots("Optimiser", lambda: [CurveCard(spec) for spec in (GRADIENT, LEARNING_RATE)])
+        board.add_plots("Time", lambda: [CurveCard(spec) for spec in (STEP_TIME, THROUGHPUT, MEMORY)])
+
+    @Slot(list)
+    def _send_to_rank(self, pairs: list[WorstPair]) -> None:
+        """Look where these pairs lie in the data set now, then open the Rank pane on them."""
+        if self.run is None:
+            return
+        try:
+            dataset = self._lab.project.run(self.run).manifest.dataset
+        except LabError as error:
+            self._lab.message.emit(str(error))
+            return
+        task = self._lab.in_background(lambda store, _: locate(store, dataset, pairs))
+        task.done.connect(self._located)
+        task.failed.connect(self._lab.message)
+
+    @Slot(object)
+    def _located(self, found: Located) -> None:
+        if found.missing:
+            changed = f"{found.missing:,} of these pairs" if found.records else "These pairs"
+            self._lab.message.emit(
+                f"{changed} cannot be judged: they are not in {found.dataset!r} any more, at least not with these words."
+            )
+        if found.records:
+            title = f"{run_title(self.run)}’s worst pairs" if self.run else PICKED.title
+            picked = Picked(found.dataset, found.records, title)
+            self._lab.pane_asked.emit("rank", {"dataset": found.dataset, "queue": PICKED.name, PICKED.name: picked})
