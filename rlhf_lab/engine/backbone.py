@@ -124,10 +124,10 @@ class Backbone:
                 "Lower one of them."
             )
 
-    def add_adapter(self, name: str, *, r: int, alpha: float, seed: int, head: bool = False) -> None:
+    def add_adapter(self, name: str, *, r: int, alpha: float, seed: int, head: bool = False, heads: int = 1) -> None:
         """A fresh trainable LoRA on all linear layers of the blocks: A random, B zero, so it changes nothing yet.
 
-        With ``head``, a scalar head too: N(0, 1/√(d+1)), bias 0 (OAI's reward head).
+        With ``head``, a scalar head too: N(0, 1/√(d+1)), bias 0 (OAI's reward head); or an ensemble of ``heads``.
         """
         generator = torch.Generator().manual_seed(seed)
         self._inject(name, list(self._linears), r, alpha, rslora=False)
@@ -139,8 +139,8 @@ class Backbone:
                 layer.lora_A[name].weight.copy_(a)
                 layer.lora_B[name].weight.zero_()
             if head:
-                weight = torch.randn(1, self.width, generator=generator) / math.sqrt(self.width + 1)
-                self._heads[name] = self._new_head(weight, torch.zeros(1))
+                weight = torch.randn(heads, self.width, generator=generator) / math.sqrt(self.width + 1)
+                self._heads[name] = self._new_head(weight, torch.zeros(heads))
         self._declare_grads()
 
     def load_adapter(self, name: str, folder: Path, *, trainable: bool = False, head: bool = False) -> None:
@@ -149,6 +149,8 @@ class Backbone:
         self._check_base(folder, found, self.base_hash)
         if head and found.head is None:
             raise LabError(f"The adapter in {folder} has no scalar head: it is not one of a reward model.")
+        if head and found.head is not None and found.head[0].shape != (len(found.head[1]), self.width):
+            raise adapters.misfit(folder, "head")
         for layer, (a, b) in found.layers.items():
             if layer not in self._linears or not adapters.fits(self._linears[layer], a, b):
                 raise adapters.misfit(folder, layer)
@@ -233,9 +235,14 @@ class Backbone:
         found = self.model.get_output_embeddings()(hidden).float()
         return found if self._softcap is None else torch.tanh(found / self._softcap) * self._softcap
 
+    def heads(self, name: str, hidden: Tensor) -> Tensor:
+        """What each of the adapter's K heads says [..., K] of any slice [..., D]."""
+        found: Tensor = self._heads[name](hidden.float())
+        return found
+
     def head(self, name: str, hidden: Tensor) -> Tensor:
-        """Scalar [...] of the adapter's head for any slice [..., D]."""
-        return self._heads[name](hidden.float()).squeeze(-1)
+        """Scalar [...] of the adapter's head for any slice [..., D]; the mean of an ensemble."""
+        return self.heads(name, hidden).mean(-1)
 
     @contextmanager
     def generation(self, adapter: str | None) -> Iterator[None]:
@@ -342,7 +349,7 @@ class Backbone:
                 parameter.requires_grad_(name in self._trainable)
 
     def _new_head(self, weight: Tensor, bias: Tensor) -> nn.Linear:
-        head = nn.Linear(weight.shape[1], 1, device=self.device, dtype=torch.float32)
+        head = nn.Linear(weight.shape[1], weight.shape[0], device=self.device, dtype=torch.float32)
         head.weight.copy_(weight)
         head.bias.copy_(bias)
         return head

@@ -74,9 +74,21 @@ class Data:
     train: Sequence[int]
     heldout: Sequence[int] = field(default_factory=list)
 
+    def places(self, size: int, step: int, seed: int) -> list[int]:
+        """Which records to train on step ``step`` (from 0) takes, as indices of ``train``."""
+        return batch_indices(len(self.train), size, step, seed)
+
+    def at(self, places: Sequence[int]) -> list[AnyRecord]:
+        """Records to train on."""
+        return [self.records[self.train[place]] for place in places]
+
     def batch(self, size: int, step: int, seed: int) -> list[AnyRecord]:
         """What step ``step`` (from 0) trains on."""
-        return [self.records[self.train[i]] for i in batch_indices(len(self.train), size, step, seed)]
+        return self.at(self.places(size, step, seed))
+
+    def train_records(self, size: int, seed: int) -> list[AnyRecord]:
+        """The same at most ``size`` records to train on every time."""
+        return self.at(choose(len(self.train), size, seed))
 
     def heldout_records(self, size: int, seed: int) -> list[AnyRecord]:
         """The same at most ``size`` held-out records every time."""

@@ -64,7 +64,11 @@ def branches(batch: Compared, rows: Sequence[int], pad_id: int) -> tuple[Tensor,
     return ids, sees, positions, torch.cat([chosen, rejected], 1) - 1
 
 
+def right_by(differences: Tensor, tie: Tensor) -> Tensor:
+    """How right each pair [B] is: 1 where chosen scores higher, ½ for equal scores and labelled ties, else 0."""
+    return torch.where(tie, 0.5, (differences > 0) + 0.5 * (differences == 0))
+
+
 def accuracy(differences: Tensor, tie: Tensor) -> float:
-    """Share of pairs [B] whose chosen answer scores higher; equal scores and labelled ties count ½."""
-    right = torch.where(tie, 0.5, (differences > 0) + 0.5 * (differences == 0))
-    return right.mean().item()
+    """Mean of `right_by`."""
+    return right_by(differences, tie).mean().item()

@@ -24,7 +24,7 @@ from rlhf_lab.core.control import NoControl
 from rlhf_lab.core.events import Finished, Metrics
 from rlhf_lab.core.records import Pair, load_record
 from rlhf_lab.core.resources import resource
-from rlhf_lab.engine import reward
+from rlhf_lab.engine import reward, reward_scores
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.batches import micro_batches
 from rlhf_lab.engine.examples import Encoder
@@ -71,11 +71,11 @@ def train(config: SftConfig | RewardConfig, folder: Path, records: Sequence, sta
 def sureness(folder: Path, start: tuple[Path, ...], pairs: Sequence[Pair], config: RewardConfig) -> list[float]:
     """How far the scores of each pair's answers lie apart."""
     backbone = Backbone.load(resource("model"), start_adapters=start, device="cpu")
-    backbone.load_adapter(reward.ADAPTER, folder / "adapter", head=True)
+    backbone.load_adapter(reward_scores.ADAPTER, folder / "adapter", head=True)
     batch = reward.encode(Encoder(backbone.tokenizer, config.max_prompt_tokens, config.max_new_tokens), pairs)
     apart = torch.empty(len(pairs))
     for rows in micro_batches(batch.lengths(), 64, backbone.tokens_at_once):
-        chosen, rejected = reward.scores(backbone, batch, rows)
+        chosen, rejected = reward_scores.scores(backbone, batch, rows)
         apart[rows] = (chosen - rejected).abs()
     return apart.tolist()
 

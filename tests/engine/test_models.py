@@ -13,7 +13,8 @@ from rlhf_lab.core.errors import LabError
 from rlhf_lab.engine import models
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.batches import pad
-from rlhf_lab.engine.reward import Compared, score_rows, scores
+from rlhf_lab.engine.pairs import Compared
+from rlhf_lab.engine.reward_scores import score_rows, scores
 from rlhf_lab.engine.sampler import sample
 from tests.engine.conftest import make_tokenizer, perturb, save_model, tiny_llama
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rlhf_lab.core.config import RewardConfig
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import Histogram, Resumed, Samples
-from rlhf_lab.engine import reward
+from rlhf_lab.engine import reward, reward_look, reward_scores
 from rlhf_lab.engine.adapters import read_lab
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.batches import pad
@@ -106,7 +106,7 @@ def test_a_new_model_guesses(backbone: Backbone) -> None:
     with torch.no_grad():
         head.zero_()
     batch = reward.encode(Encoder(backbone.tokenizer, 64, 12), pairs(4))
-    chosen, rejected = reward.scores(backbone, batch, [0, 1, 2, 3])
+    chosen, rejected = reward_scores.scores(backbone, batch, [0, 1, 2, 3])
     assert reward.bradley_terry(chosen, rejected, batch.margin, batch.tie).mean().item() == pytest.approx(math.log(2))
 
 
@@ -132,7 +132,7 @@ def test_the_score_is_read_at_the_last_valid_token(backbone: Backbone) -> None:
     perturb(backbone, "reward")
     end, padding = backbone.tokenizer.eos_token_id, backbone.pad_id
     rows = [[5, 6, 7, end], [9, 10, padding], [11, 12, 13, 14, 15, end]]
-    together = reward.score_rows(backbone, "reward", rows)
+    together = reward_scores.score_rows(backbone, "reward", rows)
     for row, score in zip(rows, together, strict=True):
         hidden = backbone.hidden(*pad([row], backbone.pad_id), "reward")
         assert torch.allclose(backbone.head("reward", hidden[0, -1]), score, atol=1e-5)
@@ -149,12 +149,12 @@ def test_two_branches_behind_one_prompt_score_as_two_rows(
         assert backbone.can_branch(100)
         monkeypatch.setattr(backbone, "can_branch", lambda width, branched=branched: branched)
         batch = reward.encode(Encoder(backbone.tokenizer, 64, 12), pairs(5))
-        chosen, rejected = reward.scores(backbone, batch, [0, 1, 2, 3, 4])
+        chosen, rejected = reward_scores.scores(backbone, batch, [0, 1, 2, 3, 4])
         (chosen - 2 * rejected).sum().backward()
         gradients = [p.grad for p in backbone.parameters_of("reward").values()]
         found.append([chosen.detach(), rejected.detach(), *gradients])
         alone = [
-            reward.score_rows(backbone, "reward", [p + r])[0]
+            reward_scores.score_rows(backbone, "reward", [p + r])[0]
             for p, r in zip(batch.prompts, batch.rejected, strict=True)
         ]
         assert torch.allclose(rejected, torch.stack(alone), atol=1e-5)
@@ -196,7 +196,7 @@ def test_it_learns_and_stores_how_to_read_its_scores(
 def test_normalisation_gives_sampled_answers_mean_0_and_deviation_1(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reward, "SAMPLED", 16)  # so that every answer is shown
+    monkeypatch.setattr(reward_look, "SAMPLED", 16)  # so that every answer is shown
     events = run(CONFIG, parts(tmp_path / "run", tiny_model, pairs()))
     lab = json.loads((tmp_path / "run" / "adapter" / "lab.json").read_text())
     (shown,) = of(events, Samples)
