@@ -1,17 +1,27 @@
 """Prompts and answers as token ids: chat templates, limits, ends.
 
-Text becomes ids once, here. Whatever a model samples stays ids: decoded text is for people only.
+Text becomes ids once, here. Whatever a model samples stays ids: decoded text is for people only. What looks like
+a special token in a message or an answer is spelled out: data can neither end a turn nor begin one. Only text that
+a person asks a base model to continue as it stands (`encode_raw`) may hold special tokens.
 """
 
+import re
+from bisect import bisect_left
+from collections.abc import Sequence
 from typing import Any
-
-from jinja2 import TemplateError
+from weakref import WeakKeyDictionary
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.records import Message, Prompt
+from rlhf_lab.engine import templates
+from rlhf_lab.engine.templates import Refused
 
 _GAP = " … "
 _NAMES = {"system": "System", "user": "User", "assistant": "Assistant"}
+_MARK = "\ufdd0"
+"""Breaks what would be read as a special token, while a template works on it: a code point that no text holds."""
+_LONGEST_TOKEN = 256
+_longest_tokens: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
 
 def prepare(tokenizer: Any) -> None:
@@ -58,10 +68,11 @@ def encode_raw(tokenizer: Any, text: str) -> list[int]:
 def encode_answer(tokenizer: Any, text: str, max_tokens: int) -> list[int]:
     """Ids of an answer and the end token. An answer that is cut at ``max_tokens`` has no end.
 
-    Text that looks like a special token is spelled out: data cannot end a turn.
+    Of a text that is much longer only the beginning is looked at.
     """
     if not has_template(tokenizer):
         text = " " + text.lstrip(" ")
+    text = text[: 1000 + _most_characters(tokenizer, max_tokens)]
     ids = list(tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
     return [*ids, tokenizer.eos_token_id][:max_tokens]
 
@@ -71,16 +82,28 @@ def encode_prompt(tokenizer: Any, prompt: Prompt, max_tokens: int) -> tuple[list
 
     Over the limit the oldest turns go first, then the system message, then the middle of the last text.
     """
-    messages = list(prompt.messages)
-    ids = _encode(tokenizer, messages)
-    if len(ids) <= max_tokens:
-        return ids, False
-    while len(messages) > 1:
-        messages = _without_oldest(messages)
+    if not prompt.messages:
+        raise LabError("A record's prompt holds no message. Take it out of the data set.")
+    shorter = _Shorter(prompt.messages)
+    most = _most_characters(tokenizer, max_tokens)
+    fitting: dict[int, list[int]] = {}
+
+    def fits(dropped: int) -> bool:
+        messages = shorter[dropped]
+        # What cannot fit is not even tokenised: a record may be 16 MB.
+        if len(messages) > max_tokens or sum(len(message.content) for message in messages) > most:
+            return False
         ids = _encode(tokenizer, messages)
         if len(ids) <= max_tokens:
-            return ids, True
-    return _cut_middle(tokenizer, messages[0], max_tokens), True
+            fitting[dropped] = ids
+        return dropped in fitting
+
+    if fits(0):
+        return fitting[0], False
+    dropped = bisect_left(range(len(shorter)), True, lo=1, key=fits)
+    if dropped < len(shorter):
+        return fitting[dropped], True
+    return _cut_middle(tokenizer, prompt.messages[-1], max_tokens, most), True
 
 
 def decode(tokenizer: Any, ids: list[int]) -> str:
@@ -106,33 +129,70 @@ def pieces(tokenizer: Any, ids: list[int]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _encode(tokenizer: Any, messages: list[Message]) -> list[int]:
+def _encode(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
+    specials = _specials(tokenizer)
+    turns = [{"role": m.role, "content": _marked(m.content, specials)} for m in messages]
     if has_template(tokenizer):
-        return list(tokenizer.encode(_render(tokenizer, messages), add_special_tokens=False))
-    turns = "\n".join(f"{_NAMES[m.role]}: {m.content}" for m in messages)
-    return encode_raw(tokenizer, f"{turns}\nAssistant:")
+        first, *rest = _render(tokenizer, turns).split(_MARK)
+        ids = list(tokenizer.encode(first, add_special_tokens=False))
+    else:
+        named = "\n".join(f"{_NAMES[turn['role']]}: {turn['content']}" for turn in turns)
+        first, *rest = f"{named}\nAssistant:".split(_MARK)
+        ids = encode_raw(tokenizer, first)
+    for piece in rest:
+        if piece:
+            ids += _continued(tokenizer, piece, spelled=len(piece) == 1)
+    return ids
 
 
-def _render(tokenizer: Any, messages: list[Message]) -> str:
-    turns = [{"role": m.role, "content": m.content} for m in messages]
+def _marked(text: str, specials: list[str]) -> str:
+    """The text, with a mark in whatever would be read as a special token: its pieces are tokenised one by one."""
+    if not any(special in text for special in specials):
+        return text
+
+    def broken(match: re.Match[str]) -> str:
+        return f"{_MARK}{match[0]}{_MARK}" if match[0] in specials else f"{match[0]}{_MARK}"
+
+    return re.sub(f"(?={'|'.join(map(re.escape, specials))}).", broken, text.replace(_MARK, ""), flags=re.DOTALL)
+
+
+def _continued(tokenizer: Any, text: str, *, spelled: bool) -> list[int]:
+    """Ids of a text that follows another one; ``spelled``: with no special tokens in it."""
+    # After a line end, since some tokenizers put a space before the beginning of a text.
+    end = tokenizer.encode("\n", add_special_tokens=False)
+    ids = list(tokenizer.encode("\n" + text, add_special_tokens=False, split_special_tokens=spelled))
+    if ids[: len(end)] == end:
+        return ids[len(end) :]
+    return list(tokenizer.encode(text, add_special_tokens=False, split_special_tokens=spelled))
+
+
+def _render(tokenizer: Any, turns: list[dict[str, str]]) -> str:
     try:
-        text = _apply(tokenizer, turns)
-    except TemplateError:
+        return _apply(tokenizer, turns)
+    except Refused:
         try:
-            text = _apply(tokenizer, _plainer(turns))
-        except TemplateError as error:
+            return _apply(tokenizer, _plainer(turns))
+        except Refused as error:
             raise LabError(
                 f"The model's chat template refuses a prompt that begins with {turns[0]['content'][:60]!r}: {error}. "
                 "Take such records out of the data set, or choose another model."
             ) from None
-    # A template is a program of the model's maker: it may not blow a prompt up without bound.
-    if len(text) > 10_000 + 20 * sum(len(turn["content"]) + 50 for turn in turns):
-        raise LabError("The model's chat template writes far more than the prompt holds. Choose another model.")
-    return text
 
 
-def _apply(tokenizer: Any, turns: list[dict[str, str]]) -> str:
-    return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+def _apply(tokenizer: Any, turns: list[dict[str, str]], *, to_answer: bool = True) -> str:
+    """The turns as the model's template writes them; raises `Refused`, and `LabError` beyond its bounds."""
+    try:
+        template = tokenizer.get_chat_template()
+    except ValueError:
+        raise LabError("The model has several chat templates and none of them is the usual one.") from None
+    if not isinstance(template, str):
+        raise LabError("The model's chat template is no text. Choose another model.")
+    named = {
+        name: list(map(str, t)) if isinstance(t, list) else str(t) for name, t in tokenizer.special_tokens_map.items()
+    }
+    values = {**named, "messages": turns, "tools": None, "documents": None, "add_generation_prompt": to_answer}
+    # It is a program of the model's maker: it may not blow a prompt up without bound.
+    return templates.render(template, values, 10_000 + 20 * sum(len(turn["content"]) + 50 for turn in turns))
 
 
 def _plainer(turns: list[dict[str, str]]) -> list[dict[str, str]]:
@@ -147,24 +207,41 @@ def _plainer(turns: list[dict[str, str]]) -> list[dict[str, str]]:
     return joined
 
 
-def _without_oldest(messages: list[Message]) -> list[Message]:
-    first = 1 if messages[0].role == "system" else 0
-    if len(messages) - first <= 1:
-        return messages[-1:]
-    rest = messages[first + 1 :]
-    # An answer without its question would stand first: it goes with it.
-    while len(rest) > 1 and rest[0].role == "assistant":
-        rest = rest[1:]
-    return [*messages[:first], *rest]
+class _Shorter(Sequence[tuple[Message, ...]]):
+    """A conversation with ever more of its oldest turns gone; at the end only the last message is left."""
+
+    def __init__(self, messages: Sequence[Message]) -> None:
+        self._head = tuple(messages[:1]) if messages[0].role == "system" else ()
+        self._messages = tuple(messages)
+        last = len(messages) - 1
+        # An answer without its question would stand first: it goes with it.
+        later = (i for i in range(len(self._head) + 1, last + 1) if i == last or messages[i].role != "assistant")
+        self._starts = [min(len(self._head), last), *later]
+        if self._head and last:
+            self._starts.append(-1)
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def __getitem__(self, dropped: Any) -> Any:
+        start = self._starts[dropped]
+        return self._messages[-1:] if start < 0 or len(self._messages) == 1 else self._head + self._messages[start:]
 
 
-def _cut_middle(tokenizer: Any, message: Message, max_tokens: int) -> list[int]:
+def _most_characters(tokenizer: Any, tokens: int) -> int:
+    """More characters than this are more tokens, whatever they are."""
+    if tokenizer not in _longest_tokens:
+        _longest_tokens[tokenizer] = min(_LONGEST_TOKEN, max(map(len, tokenizer.get_vocab()), default=1))
+    return tokens * _longest_tokens[tokenizer]
+
+
+def _cut_middle(tokenizer: Any, message: Message, max_tokens: int, most: int) -> list[int]:
     def shortened(keep: int) -> list[int]:
         head, tail = (keep + 1) // 2, keep // 2
         text = message.content[:head] + _GAP + message.content[len(message.content) - tail :]
         return _encode(tokenizer, [message.model_copy(update={"content": text})])
 
-    low, high = 0, len(message.content)
+    low, high = 0, min(most, len(message.content))
     best = shortened(0)
     if len(best) > max_tokens:
         raise LabError(
@@ -187,13 +264,14 @@ def _turn_end(tokenizer: Any) -> str | None:
     mark = "xyzzy"
     turns = [{"role": "user", "content": "q"}, {"role": "assistant", "content": mark}]
     try:
-        text = str(tokenizer.apply_chat_template(turns, tokenize=False))
-    except TemplateError:
+        text = _apply(tokenizer, turns, to_answer=False)
+    except Refused:
         return None
     after = text.rpartition(mark)[2].lstrip()
-    special = sorted({str(t) for t in tokenizer.all_special_tokens} | _added_specials(tokenizer), key=len, reverse=True)
-    return next((token for token in special if token and after.startswith(token)), None)
+    return next((token for token in _specials(tokenizer) if after.startswith(token)), None)
 
 
-def _added_specials(tokenizer: Any) -> set[str]:
-    return {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
+def _specials(tokenizer: Any) -> list[str]:
+    """Every text that is read as a special token, the longest first."""
+    added = (str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
+    return sorted({*map(str, tokenizer.all_special_tokens), *added} - {""}, key=len, reverse=True)
