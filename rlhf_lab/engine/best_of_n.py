@@ -33,7 +33,7 @@ from rlhf_lab.engine.evaluate import heldout_prompts, judged_rows, weighted_mean
 from rlhf_lab.engine.finite import NotFinite, require_finite
 from rlhf_lab.engine.parts import Parts
 from rlhf_lab.engine.prompts import Asked, unique_prompts
-from rlhf_lab.engine.rewards import RewardSource, load_reward_model
+from rlhf_lab.engine.rewards import RewardSource, load_rewards
 from rlhf_lab.engine.rollout import sample_episodes, total_score
 from rlhf_lab.engine.scoring import Episodes
 from rlhf_lab.engine.seeds import generator_for
@@ -54,7 +54,7 @@ def train(config: BestOfNConfig, parts: Parts, rewards: Sequence[RewardSource] |
     machine.use_threads(config.threads)
     backbone = Backbone.load(parts.model, start_adapters=parts.start_adapters, dtype=config.dtype, device=config.device)
     backbone.check_length(config.max_prompt_tokens + config.max_new_tokens)
-    rewards = [load_reward_model(backbone, config, parts)] if rewards is None else rewards
+    rewards = load_rewards(backbone, config, parts) if rewards is None else rewards
     asked = heldout_prompts(backbone.tokenizer, unique_prompts(parts.records)[1], config.eval_size, config)
     if not asked:
         raise LabError(

@@ -18,7 +18,7 @@ from rlhf_lab.engine.on_policy_run import Algorithm, Run
 from rlhf_lab.engine.parts import Parts
 from rlhf_lab.engine.ppo_state import Trainable
 from rlhf_lab.engine.prompts import unique_prompts
-from rlhf_lab.engine.rewards import RewardSource, load_reward_model
+from rlhf_lab.engine.rewards import RewardSource, load_rewards
 
 
 def train(
@@ -35,7 +35,7 @@ def train(
     machine.use_threads(config.threads)
     backbone = Backbone.load(parts.model, start_adapters=parts.start_adapters, dtype=config.dtype, device=config.device)
     backbone.check_length(config.max_prompt_tokens + config.max_new_tokens)
-    rewards = [load_reward_model(backbone, config, parts)] if rewards is None else rewards
+    rewards = load_rewards(backbone, config, parts) if rewards is None else rewards
     backbone.add_adapter("policy", r=config.lora_r, alpha=config.lora_alpha, seed=config.seed)
     prepare(backbone)
     # 2. Questions.

@@ -379,7 +379,7 @@ def test_a_reward_model_with_another_tokenizer_is_refused(given: Callable[..., P
 
 
 def test_what_cannot_work_is_refused_in_words(given: Callable[..., Parts]):
-    with pytest.raises(LabError, match="needs a reward model"):
+    with pytest.raises(LabError, match="needs something that scores"):
         run(config(), given(reward_adapter=None))
     heldout_only = [r.model_copy(update={"split": "heldout"}) for r in questions()]
     with pytest.raises(LabError, match="no prompts to train on"):
