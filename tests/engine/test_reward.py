@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from rlhf_lab.core.config import RewardConfig
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.core.events import Histogram, Resumed, Samples
+from rlhf_lab.core.events import Diagnosis, Histogram, Resumed, Samples
 from rlhf_lab.engine import reward, reward_look, reward_scores
 from rlhf_lab.engine.adapters import read_lab
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.batches import pad
-from rlhf_lab.engine.examples import Encoder
+from rlhf_lab.engine.examples import Data, Encoder
 from tests.engine.conftest import demonstrations, pairs, perturb
 from tests.engine.stage_runs import StopAfterTicks, curves, last, metric, of, parts, run
 
@@ -234,3 +234,73 @@ def test_a_stopped_run_goes_on_to_the_very_same_curves(tiny_model: Path, tmp_pat
 def test_data_without_pairs_is_refused_in_words(tiny_model: Path, tmp_path: Path) -> None:
     with pytest.raises(LabError, match="holds no pairs"):
         run(CONFIG, parts(tmp_path / "run", tiny_model, demonstrations()))
+
+
+def test_every_look_after_the_first_diagnoses_the_model(tiny_model: Path, tmp_path: Path) -> None:
+    data = [p.model_copy(update={"tags": {"annotator": "ann", "record": i + 1}}) for i, p in enumerate(pairs())]
+    events = run(CONFIG, parts(tmp_path / "run", tiny_model, data))
+    looks = {event.step: event.found for event in of(events, Diagnosis)}
+    assert list(looks) == [3, 6]
+    found = looks[6]
+    assert [(part.name, part.pairs) for part in found.accuracy] == [("train", 8), ("heldout", 8)]
+    assert metric(events, "eval/accuracy")[-1] == pytest.approx(found.accuracy[1].accuracy)
+    assert metric(events, "eval/margin")[-1] == pytest.approx(found.accuracy[1].margin)
+    assert metric(events, "eval/train_accuracy") == [look.accuracy[0].accuracy for look in looks.values()]
+    assert metric(events, "eval/ece")[-1] == found.ece
+    assert found.longer_wins is not None
+    assert metric(events, "eval/longer_wins")[-1] == found.longer_wins.accuracy
+    assert metric(events, "eval/length_corr")[-1] == found.length_correlation
+    assert len(found.points) == 16
+    assert "8 held-out pairs are few" in " ".join(found.verdict)
+    heldout = {i + 1: pair for i, pair in enumerate(data) if pair.split == "heldout"}
+    assert all(worst.record and worst.chosen == heldout[worst.record].chosen.text for worst in found.worst)
+
+
+def test_each_head_learns_from_its_own_draw_of_the_pairs() -> None:
+    drawn = reward.bootstrap_weights(3000, 4, seed=1).float()
+    assert drawn.shape == (3000, 4)
+    assert drawn.mean(0).tolist() == pytest.approx([1] * 4, abs=0.08)
+    assert drawn.var(0).tolist() == pytest.approx([1] * 4, abs=0.12)
+    assert (torch.corrcoef(drawn.T) - torch.eye(4)).abs().max() < 0.08
+    assert torch.equal(drawn, reward.bootstrap_weights(3000, 4, seed=1).float())
+    assert torch.equal(reward.bootstrap_weights(5, 1, seed=1), torch.ones(5, 1, dtype=torch.uint8))
+
+
+def test_the_loss_of_an_ensemble_is_the_mean_over_its_heads(
+    tiny_model: Path, tmp_path: Path, load: Callable[..., Backbone]
+) -> None:
+    config = CONFIG.model_copy(update={"heads": 3, "max_steps": 1, "normalise": False})
+    data = [pair for pair in pairs() if pair.split == "train"]
+    (loss,) = metric(run(config, parts(tmp_path / "run", tiny_model, data)), "reward/loss")
+    backbone = load()
+    backbone.add_adapter("reward", r=4, alpha=8, seed=config.seed, head=True, heads=3)
+    places = Data(data, range(len(data))).places(6, 0, config.seed)
+    batch = reward.encode(Encoder(backbone.tokenizer, 64, 12), [data[i] for i in places])
+    chosen, rejected = reward_scores.head_scores(backbone, batch, range(6))
+    drawn = reward.bootstrap_weights(len(data), 3, config.seed)[places]
+    by_head = [
+        (drawn[:, k] * reward.bradley_terry(chosen[:, k], rejected[:, k], batch.margin, batch.tie)).mean()
+        for k in range(3)
+    ]
+    assert loss == pytest.approx(torch.stack(by_head).mean().item(), abs=1e-5)
+
+
+def test_an_ensemble_trains_stops_resumes_and_is_read_as_its_mean(
+    tiny_model: Path, tmp_path: Path, load: Callable[..., Backbone]
+) -> None:
+    config = CONFIG.model_copy(update={"heads": 3})
+    whole = run(config, parts(tmp_path / "whole", tiny_model, pairs()))
+    folder = tmp_path / "run"
+    first = run(config, parts(folder, tiny_model, pairs(), control=StopAfterTicks(9)))
+    second = run(config, parts(folder, tiny_model, pairs(), resume=True))
+    assert curves(first, second) == curves(whole)
+    assert metric(whole, "eval/head_spread")[-1] > 0
+    backbone = load()
+    backbone.load_adapter("judge", folder / "adapter", head=True)
+    heads = backbone.parameters_of("judge")["head.weight"]
+    assert heads.shape == (3, 32)
+    assert (heads[0] - heads[1]).abs().max() > 0.1
+    hidden = backbone.hidden(*pad([[5, 6, 7]], backbone.pad_id), "judge")
+    by_head = backbone.heads("judge", hidden)
+    assert by_head.shape == (1, 3, 3)
+    assert torch.allclose(backbone.head("judge", hidden), by_head.mean(-1))
