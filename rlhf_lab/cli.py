@@ -3,6 +3,7 @@
 Nothing heavy is imported before a command needs it: ``rlhf-lab --help`` loads no Qt, torch or SQLite.
 """
 
+import logging
 import os
 import sys
 import traceback
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rlhf_lab import __version__
+from rlhf_lab import __version__, cli_keeping
+from rlhf_lab.cli_options import JsonOption, ProjectOption, SetOption
 from rlhf_lab.core.errors import LabError
 
 if TYPE_CHECKING:
@@ -29,13 +31,11 @@ app = typer.Typer(
     help="Rank answers, train a reward model, run PPO against it, and see what changed. No command: the window.",
 )
 
-ProjectOption = Annotated[
-    Path | None, typer.Option("--project", metavar="DIR", help="The project's folder; it is made if it is not there.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="End standard output with one JSON object.")]
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a setting; may be repeated.")
-]
+app.command()(cli_keeping.backup)
+app.command()(cli_keeping.restore)
+app.command()(cli_keeping.diagnostics)
+
+_log = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -49,10 +49,12 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("RLHF_LAB_TRACEBACK"):
             traceback.print_exc()
+        if _log.hasHandlers():  # else nobody knows the project yet
+            _log.exception("a command failed")
         first_line = (str(error).strip() or "no message").splitlines()[0]
         _fail(
             f"Something went wrong inside the lab ({type(error).__name__}: {first_line}). "
-            "Set RLHF_LAB_TRACEBACK=1 and do it again to see where."
+            "The project's lab.log says where; for a report: rlhf-lab diagnostics"
         )
 
 
@@ -113,7 +115,7 @@ def demo(
         terminal.say(f"No window can open: {problem}. The same experiment runs here in the terminal.")
     from rlhf_lab.headless import guided_experiment
 
-    with _open(project) as opened:
+    with _open(project, backing_up=terminal) as opened:
         figures = guided_experiment(opened, seed, terminal)
     terminal.result(figures)
 
@@ -139,10 +141,11 @@ def run(
     beside = config.parent / wanted.model
     if wanted.model != "bundled" and not Path(wanted.model).expanduser().exists() and beside.exists():
         wanted = wanted.model_copy(update={"model": str(beside.resolve())})
-    with _open(project) as opened:
+    terminal = Terminal(machine=as_json)
+    with _open(project, backing_up=terminal) as opened:
         if wanted.dataset in BUNDLED:
             opened.ensure_bundled()
-        _train(opened, opened.create_run(wanted), Terminal(machine=as_json))
+        _train(opened, opened.create_run(wanted), terminal)
 
 
 @app.command()
@@ -191,7 +194,7 @@ def import_(
 
     terminal = Terminal(machine=as_json)
     mapping = mapping_of(columns or [], verdicts or [], rating)
-    with _open(project) as opened:
+    with _open(project, backing_up=terminal) as opened:
         datasets = import_files(opened, files, terminal, MOST_PROBLEMS, mapping, heldout)
     terminal.result({"datasets": datasets})
 
@@ -305,10 +308,21 @@ def doctor(
     raise typer.Exit(0 if (found.tests if fix else found.window) else 1)
 
 
-def _open(project: Path | None) -> "Project":
+def _open(project: Path | None, *, backing_up: "Terminal | None" = None) -> "Project":
+    """The project, its log begun; before work that writes much, its database is backed up when that is due."""
     from rlhf_lab.runs.project import Project
+    from rlhf_lab.runs.project_log import open_log
 
-    return Project.open(project)
+    opened = Project.open(project)
+    open_log(opened.folder)
+    if backing_up is not None:
+        from rlhf_lab.runs.keeping import back_up_if_due
+
+        try:
+            back_up_if_due(opened.store.path)
+        except LabError as error:
+            backing_up.say(f"No backup was made. {error}")
+    return opened
 
 
 def _train(

@@ -1,5 +1,6 @@
 """Following a run: every event recorded, exactly one `Finished`, death and silence noticed, stop in three levels."""
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import AnyEvent, Finished, Metrics, Outcome, Phase
 from rlhf_lab.runs.recorder import Recorder
 from rlhf_lab.runs.source import RunSource
+
+_log = logging.getLogger(__name__)
 
 _AWAY_S = 5.0
 _LOADING_GRACE_S = 0.5  # a child that loads hears a signal at once, a message only when it has loaded
@@ -206,6 +209,7 @@ def follow(
     """
     limits = limits or Limits()
     follower = Follower(source, recorder, limits=limits)
+    _log.info("%s, attempt %d: followed", source.run, source.attempt)
     while follower.finished is None:
         if should_leave():
             return None
@@ -217,4 +221,7 @@ def follow(
         if follower.finished is None:
             wait(limits.look)
     source.close()
-    return follower.finished
+    end = follower.finished
+    level = logging.ERROR if end.outcome == "failed" else logging.INFO
+    _log.log(level, "%s, attempt %d: %s at step %d. %s", source.run, source.attempt, end.outcome, end.step, end.message)
+    return end

@@ -74,17 +74,22 @@ def copy_of(
     """The same from a connection that is open on ``database`` and in no transaction."""
     _make_room(database)
     when = time.time()
-    final = place_for(database, why, when)
-    part = final.with_name(f"{final.name}.{os.getpid()}.part")
     try:
-        copy_pages(source, part, cancelled)
-        sync(part)
-        part.replace(final)
-        sync(final.parent)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    return Backup(final, when, why, final.stat().st_size)
+        final = place_for(database, why, when)
+        part = final.with_name(f"{final.name}.{os.getpid()}.part")
+        try:
+            copy_pages(source, part, cancelled)
+            sync(part)
+            part.replace(final)
+            sync(final.parent)
+        finally:
+            part.unlink(missing_ok=True)
+        return Backup(final, when, why, final.stat().st_size)
+    except OSError as error:
+        place = database.parent / FOLDER
+        raise LabError(
+            f"The database cannot be copied to {place}: {error.strerror or error}. Make it a folder that can be written."
+        ) from error
 
 
 def place_for(database: Path, why: str, when: float) -> Path:
