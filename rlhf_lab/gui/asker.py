@@ -35,6 +35,10 @@ class Asker(QObject):
         """Ask for one answer, streamed; the id under which it comes. ``wishes``: see `rlhf_lab.runs.ask.Generate`."""
         return self._inference.generate(model, [prompt], stream=True, **wishes)
 
+    def score(self, reward: ModelSpec, prompt: Prompt, text: str) -> int:
+        """Ask what a reward model makes of one ready-made answer; the id under which its numbers come."""
+        return self._inference.score(reward, [prompt], [text])
+
     def cancel(self, requests: Sequence[int]) -> None:
         """End these early."""
         for request in requests:

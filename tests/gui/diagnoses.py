@@ -54,11 +54,11 @@ def diagnosis(learned: float = 1.0) -> RewardDiagnosis:
             accuracy("hasty", 0.5 + 0.14 * learned, 120, 0.4 * learned),
         ),
         by_length=(
-            accuracy("below −20", 0.5 + 0.2 * learned, 71, 0.6 * learned),
-            accuracy("−20 to −5", 0.5 + 0.22 * learned, 93, 0.8 * learned),
-            accuracy("−4 to 4", 0.5 + 0.25 * learned, 88, 0.9 * learned),
-            accuracy("5 to 20", 0.5 + 0.3 * learned, 90, 1.2 * learned),
-            accuracy("above 20", 0.5 + 0.38 * learned, 58, 1.9 * learned),
+            accuracy("shorter by more than 20", 0.5 + 0.2 * learned, 71, 0.6 * learned),
+            accuracy("shorter by up to 20", 0.5 + 0.22 * learned, 93, 0.8 * learned),
+            accuracy("of the same length", 0.5 + 0.25 * learned, 88, 0.9 * learned),
+            accuracy("longer by up to 20", 0.5 + 0.3 * learned, 90, 1.2 * learned),
+            accuracy("longer by more than 20", 0.5 + 0.38 * learned, 58, 1.9 * learned),
         ),
         calibration=tuple(
             CalibrationBin(

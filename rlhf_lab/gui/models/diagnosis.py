@@ -83,7 +83,7 @@ def overall_rows(found: RewardDiagnosis) -> list[AccuracyRow]:
 
 def length_rows(found: RewardDiagnosis) -> list[AccuracyRow]:
     """By how much longer the chosen answer is."""
-    tip = "Held-out pairs in which the chosen answer is so many tokens longer (below zero: shorter) than the rejected one."
+    tip = "Held-out pairs by how many tokens the chosen answer is longer or shorter than the rejected one."
     return [AccuracyRow(part.name, tip, part, _strays(part, found)) for part in found.by_length]
 
 

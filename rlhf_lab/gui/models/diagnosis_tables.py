@@ -19,7 +19,7 @@ class AccuracyTable(QAbstractTableModel):
     """The interval's column has no text for the eye: it is drawn."""
 
     NAME, PAIRS, ACCURACY, INTERVAL, MARGIN = range(5)
-    TITLES = ("", "Pairs", "Accuracy", "95% interval", "Margin")
+    TITLES = ("", "Pairs", "Accuracy", "Interval", "Margin")
 
     def __init__(self, parent: QObject, first_title: str):
         super().__init__(parent)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from rlhf_lab.core.diagnosis import WorstPair
 from rlhf_lab.core.judgement import answers_of
+from rlhf_lab.core.records import Prompt
+from rlhf_lab.gui.models.diagnosis import as_pair
 
 if TYPE_CHECKING:
     from rlhf_lab.store import Row, Store
@@ -36,6 +38,12 @@ def locate(store: "Store", dataset: str, pairs: Sequence[WorstPair]) -> Located:
         missing += not holding
         found.update(dict.fromkeys([record for record in holding if record not in found][:1]))
     return Located(dataset, tuple(found), missing)
+
+
+def asked_in(store: "Store", dataset: str, pair: WorstPair) -> Prompt:
+    """The pair's prompt with all its turns; where it is not in the data set any more, its text as a single turn."""
+    rows = store.asking(dataset, [pair.prompt])
+    return next((row.record.prompt for row in rows if _holds(row, pair)), as_pair(pair).prompt)
 
 
 def _holds(row: "Row", pair: WorstPair) -> bool:

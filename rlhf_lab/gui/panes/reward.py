@@ -4,11 +4,13 @@ from PySide6.QtCore import Slot
 
 from rlhf_lab.core.diagnosis import WorstPair
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.records import Prompt
+from rlhf_lab.gui.asker import Asker, MakeInference
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.offers import run_title
 from rlhf_lab.gui.models.plot_spec import PlotSpec
 from rlhf_lab.gui.models.rank_words import PICKED, Picked
-from rlhf_lab.gui.models.worst_pairs import Located, locate
+from rlhf_lab.gui.models.worst_pairs import Located, asked_in, locate
 from rlhf_lab.gui.panes.sft import GRADIENT, LEARNING_RATE, MEMORY, STEP_TIME, THROUGHPUT
 from rlhf_lab.gui.panes.training import StageView, TrainingPane
 from rlhf_lab.gui.plots.board import PlotBoard
@@ -16,7 +18,10 @@ from rlhf_lab.gui.plots.card import Card, CurveCard, HistogramCard
 from rlhf_lab.gui.widgets.diagnosis_view import DiagnosisView
 from rlhf_lab.gui.widgets.run_face import FillBoard
 from rlhf_lab.gui.widgets.sample_viewer import SampleViewer
+from rlhf_lab.gui.widgets.score_view import ScoreView
 from rlhf_lab.gui.widgets.tiles import TileSpec, since_start
+from rlhf_lab.runs.ask import ModelSpec
+from rlhf_lab.runs.inference import Inference
 
 ACCURACY = PlotSpec(
     "Accuracy",
@@ -67,33 +72,78 @@ def _view(fill_board: FillBoard) -> StageView:
 
 
 class RewardPane(TrainingPane):
-    """A `TrainingPane` whose reward model is examined too, and whose worst pairs people can judge again."""
+    """A `TrainingPane` whose reward model is examined too: its worst pairs can be judged again, any text be scored."""
 
-    def __init__(self, lab: Lab):
-        self.diagnosis = DiagnosisView()
-        super().__init__(lab, _view(self._fill_board))
+    def __init__(self, lab: Lab, make_inference: MakeInference = Inference):
+        super().__init__(lab, _view(lambda board, samples: self._fill_board(board, samples, make_inference)))
         self.diagnosis.rank_asked.connect(self._send_to_rank)
+        self.diagnosis.try_asked.connect(self._try_out)
+        lab.closing.connect(self.asker.close)
 
-    def _fill_board(self, board: PlotBoard, samples: SampleViewer) -> None:
+    @Slot(str)
+    def show_run(self, run: str) -> None:
+        """See `TrainingPane.show_run`."""
+        if run != self.run:
+            self.scores.forget()
+        super().show_run(run)
+
+    def _fill_board(self, board: PlotBoard, samples: SampleViewer, make_inference: MakeInference) -> None:
+        self.diagnosis = DiagnosisView()
+        self.asker = Asker(self._lab.project.models_folder, self, make_inference)
+        self.scores = ScoreView(self.asker, self._model)
         board.add_plots("Learning", _learning)
         board.add_view("Diagnosis", self.diagnosis)
+        board.addTab(self.scores, "Score a text")
         board.add_view("Samples", samples)
-        board.add_plots("Optimiser", lambda: [CurveCard(spec) for spec in (GRADIENT, LEARNING_RATE)])
-        board.add_plots("Time", lambda: [CurveCard(spec) for spec in (STEP_TIME, THROUGHPUT, MEMORY)])
+        steps = (GRADIENT, LEARNING_RATE, STEP_TIME, THROUGHPUT, MEMORY)
+        board.add_plots("Steps", lambda: [CurveCard(spec) for spec in steps])
+
+    def _model(self) -> ModelSpec:
+        """How to ask for the reward model that is shown."""
+        if self.run is None:
+            raise LabError("Train a reward model first.")
+        if not self._lab.project.run(self.run).has_result():
+            raise LabError(f"{run_title(self.run)} has left no reward model yet. Let it finish, or stop and save it.")
+        return self._lab.project.model_spec(self.run)
+
+    @Slot(str)
+    def _run_changed(self, run: str) -> None:
+        super()._run_changed(run)
+        if self._lab.state(run).outcome == "starting":
+            self.asker.free_memory()
 
     @Slot(list)
     def _send_to_rank(self, pairs: list[WorstPair]) -> None:
         """Look where these pairs lie in the data set now, then open the Rank pane on them."""
-        if self.run is None:
-            return
+        dataset = self._dataset()
+        if dataset:
+            task = self._lab.in_background(lambda store, _: locate(store, dataset, pairs))
+            task.done.connect(self._located)
+            task.failed.connect(self._lab.message)
+
+    @Slot(object)
+    def _try_out(self, pair: WorstPair) -> None:
+        """Take the pair to where its words can be changed; its prompt with all its turns, where it still is there."""
+        dataset = self._dataset()
+        if dataset:
+            task = self._lab.in_background(lambda store, _: (asked_in(store, dataset, pair), pair))
+            task.done.connect(self._tried)
+            task.failed.connect(self._lab.message)
+
+    @Slot(object)
+    def _tried(self, found: tuple[Prompt, WorstPair]) -> None:
+        prompt, pair = found
+        self.scores.take(prompt, (pair.chosen, pair.rejected))
+        self.board.setCurrentWidget(self.scores)
+        self.scores.score()
+
+    def _dataset(self) -> str:
+        """What the run learned from; "" where that is not known any more, which is then said."""
         try:
-            dataset = self._lab.project.run(self.run).manifest.dataset
+            return self._lab.project.run(self.run).manifest.dataset if self.run is not None else ""
         except LabError as error:
             self._lab.message.emit(str(error))
-            return
-        task = self._lab.in_background(lambda store, _: locate(store, dataset, pairs))
-        task.done.connect(self._located)
-        task.failed.connect(self._lab.message)
+            return ""
 
     @Slot(object)
     def _located(self, found: Located) -> None:

@@ -25,7 +25,7 @@ class CalibrationPlot(PointedPlot):
         self._intervals = pg.PlotCurveItem(connect="pairs")
         self._line = pg.PlotCurveItem()
         self._points = pg.ScatterPlotItem(antialias=True)
-        super().__init__(title, "Predicted: better answer wins", "Observed")
+        super().__init__(title, "Predicted: the first answer wins", "Observed")
         for item in (self._diagonal, self._intervals, self._line, self._points):
             self.addItem(item, ignoreBounds=True)
 

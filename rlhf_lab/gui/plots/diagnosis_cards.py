@@ -12,10 +12,11 @@ from rlhf_lab.gui.theme import theme
 
 HEIGHT = 260
 CALIBRATION_HELP = (
-    "The difference of two scores says how sure the reward model is that one answer is better. Each point gathers the "
-    "held-out pairs for which it was about as sure: right is what it predicted, up how often it was right by the labels; "
-    "larger points stand for more pairs, the bars are 95% intervals. On the dashed line its word can be taken as it is. "
-    "Below the line at the right it is too sure of itself: PPO then believes differences that are not there.\n\n"
+    "The difference of two scores says how sure the reward model is that people prefer the first answer; which of the two "
+    "is first is drawn by lot. Each point gathers the held-out pairs for which it is about as sure: to the right is what "
+    "it predicts, up is how often the first answer wins by the labels; larger points stand for more pairs, the bars are "
+    "95% intervals. On the dashed line its word can be taken as it is. A flatter curve: it is too sure of itself, and PPO "
+    "then believes differences that are not there.\n\n"
     "ECE, the expected calibration error, is the mean distance from that line. Up to about 0.05 is good; noisy labels "
     "alone bend the curve towards 50%."
 )

@@ -22,7 +22,8 @@ MOST_ROWS = 9
 """Rows in view; more scroll."""
 
 _ROOM = 10
-_WIDEST_NAME = 120
+_WIDEST_NAME = 12
+"""In widths of the letter m; longer ones are cut, and whole in the tooltip."""
 _DOT = 4.0
 
 
@@ -71,11 +72,12 @@ class IntervalDelegate(QStyledItemDelegate):
 
 
 class AccuracyView(QTableView):
-    """As high as its rows; ``first_title`` heads the names."""
+    """As high as its rows; ``first_title`` heads the names. Without ``margins`` there is room for longer ones."""
 
-    def __init__(self, title: str, first_title: str):
+    def __init__(self, title: str, first_title: str, *, margins: bool = True):
         super().__init__()
         self.setAccessibleName(title)
+        self._widest = self.fontMetrics().horizontalAdvance("m") * _WIDEST_NAME
         self.table = AccuracyTable(self, first_title)
         self.intervals = IntervalDelegate(self)
         self.setModel(self.table)
@@ -102,6 +104,7 @@ class AccuracyView(QTableView):
             (AccuracyTable.MARGIN, "Margin"),
         ):
             header.resizeSection(column, self.fontMetrics().horizontalAdvance(widest) + 20)
+        self.setColumnHidden(AccuracyTable.MARGIN, not margins)
         theme().changed.connect(self.viewport().update)
 
     def show_rows(self, rows: Sequence[AccuracyRow], ends: tuple[float, float]) -> None:
@@ -110,7 +113,7 @@ class AccuracyView(QTableView):
         self.table.show_rows(rows)
         words = [self.table.headerData(AccuracyTable.NAME, Qt.Orientation.Horizontal), *(row.name for row in rows)]
         widest = max(self.fontMetrics().horizontalAdvance(one_line(text, 60)) for text in words)
-        self.horizontalHeader().resizeSection(AccuracyTable.NAME, min(widest, _WIDEST_NAME) + 26)
+        self.horizontalHeader().resizeSection(AccuracyTable.NAME, min(widest, self._widest) + 26)
         self.updateGeometry()
 
     def sizeHint(self) -> QSize:

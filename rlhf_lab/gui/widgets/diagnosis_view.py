@@ -77,6 +77,8 @@ class DiagnosisView(QWidget):
 
     rank_asked = Signal(list)
     """`WorstPair`s that a person wants to judge."""
+    try_asked = Signal(object)
+    """A `WorstPair` whose words a person wants to change."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,7 +87,7 @@ class DiagnosisView(QWidget):
         self.verdict = Verdict()
         self.slider = self.verdict.slider
         self.overall = AccuracyView("Accuracy", "Which pairs")
-        self.by_length = AccuracyView("Accuracy by length", "Longer by")
+        self.by_length = AccuracyView("Accuracy by length", "Chosen is", margins=False)
         self.calibration, self.lengths = CalibrationCard(), LengthCard()
         self.worst = WorstPairs()
         self.nothing = PlainLabel(NOTHING, role="muted", wrap=True)
@@ -94,6 +96,7 @@ class DiagnosisView(QWidget):
         self._lay_out()
         self.slider.valueChanged.connect(self._moved)
         self.worst.rank_asked.connect(self.rank_asked)
+        self.worst.try_asked.connect(self.try_asked)
         theme().changed.connect(self._reload)
         self._reload()
 

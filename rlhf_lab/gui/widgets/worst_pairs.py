@@ -23,9 +23,12 @@ _READING_HEIGHT = 220
 
 
 class WorstPairs(QFrame):
-    """Says `rank_asked` with the pairs that a person wants to judge."""
+    """Says what a person wants to do with the pairs."""
 
     rank_asked = Signal(list)
+    """Judge these `WorstPair`s again."""
+    try_asked = Signal(object)
+    """Change the words of this `WorstPair` and see what its scores do."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,6 +54,11 @@ class WorstPairs(QFrame):
         theme().keep_icon(self.all, "rank")
         self.some = QPushButton("Judge the selected")
         self.some.setToolTip("Only the pairs that are selected in the table, on the Rank pane")
+        self.attempt = QPushButton("Change its words…")
+        self.attempt.setToolTip("Take this pair to “Score a text”: what in it does the reward model look at?")
+        self.attempt.clicked.connect(self._ask_attempt)
+        for button in (self.all, self.some, self.attempt):
+            button.setEnabled(False)
         self.all.clicked.connect(self._ask_all)
         self.some.clicked.connect(self._ask_some)
         self.table.selectionModel().currentRowChanged.connect(self._read)
@@ -60,6 +68,7 @@ class WorstPairs(QFrame):
         head.addWidget(PlainLabel("Worst pairs", role="strong"))
         head.addWidget(HelpMark("Worst pairs", ABOUT))
         head.addStretch(1)
+        head.addWidget(self.attempt)
         head.addWidget(self.some)
         head.addWidget(self.all)
         column = QVBoxLayout(self)
@@ -84,7 +93,8 @@ class WorstPairs(QFrame):
             )
             if short:
                 header.resizeSection(column, self.table.fontMetrics().horizontalAdvance("Margin") + 30)
-        self.all.setEnabled(bool(pairs))
+        for button in (self.all, self.attempt):
+            button.setEnabled(bool(pairs))
         if pairs:
             mode = QItemSelectionModel.SelectionFlag
             self.table.selectionModel().setCurrentIndex(self.model.index(0, 0), mode.ClearAndSelect | mode.Rows)
@@ -104,6 +114,10 @@ class WorstPairs(QFrame):
     @Slot()
     def _ask_all(self) -> None:
         self.rank_asked.emit(list(self.model.pairs))
+
+    @Slot()
+    def _ask_attempt(self) -> None:
+        self.try_asked.emit(self.model.pairs[self.table.currentIndex().row()])
 
     @Slot()
     def _ask_some(self) -> None:
