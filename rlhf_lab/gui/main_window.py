@@ -4,6 +4,7 @@ from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
+from rlhf_lab.core.config import POLICY_STAGES, Stage
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.gui.closing import CloseDialog
 from rlhf_lab.gui.guided import GuideBanner, GuidedWalk
@@ -21,11 +22,11 @@ PLACES = (
     Place("rank", "Rank", "Judge answers: which of two is better, or the order of up to nine"),
     Place("sft", "SFT", "Teach a base model to answer, from demonstrations"),
     Place("reward", "Reward", "Learn from pairs which answer people prefer"),
-    Place("policy", "Policy", "Optimise the model against the reward model with PPO"),
+    Place("policy", "Policy", "Optimise the model: PPO, RLOO, GRPO, DPO, or best of n"),
     Place("compare", "Compare", "Ask two models the same thing, side by side"),
     Place("runs", "Runs", "Every run of this project"),
 )
-STAGE_PLACES = {"sft": "sft", "reward": "reward", "ppo": "policy"}
+STAGE_PLACES: dict[Stage, str] = {"sft": "sft", "reward": "reward"} | dict.fromkeys(POLICY_STAGES, "policy")
 
 
 class MainWindow(QMainWindow):

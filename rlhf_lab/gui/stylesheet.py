@@ -164,7 +164,7 @@ QScrollBar::add-page, QScrollBar::sub-page {{ background: transparent; }}
 
 QTabWidget::pane {{ border: none; }}
 QTabBar::tab {{
-    background: transparent; color: {c.muted}; padding: 8px 12px; border: none; border-bottom: 2px solid transparent;
+    background: transparent; color: {c.muted}; padding: 8px 9px; border: none; border-bottom: 2px solid transparent;
 }}
 QTabBar::tab:hover {{ color: {c.text}; }}
 QTabBar::tab:selected {{ color: {c.text}; border-bottom: 2px solid {c.accent}; }}

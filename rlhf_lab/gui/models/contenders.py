@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from rlhf_lab.core.config import POLICY_STAGES
 from rlhf_lab.core.records import PromptOnly
 from rlhf_lab.gui.models.offers import finished_runs, known_models, run_title
 from rlhf_lab.runs.ask import ModelSpec
+from rlhf_lab.runs.plan import STARTS
 from rlhf_lab.runs.project import Project
 
 Mode = Literal["chat", "raw"]
@@ -41,15 +43,16 @@ class Contender:
 def contenders(project: Project) -> list[Contender]:
     """All models of the project: bases first, then runs, the newest first."""
     bases = list(dict.fromkeys([BUNDLED, *known_models(project)]))
-    runs = finished_runs(project, ("sft", "ppo"))
+    runs = finished_runs(project, STARTS)
     return [Contender(model) for model in bases] + [Contender("", row.run, row.stage) for row in runs]
 
 
 def opening_pair(known: list[Contender]) -> tuple[Contender, Contender]:
     """What to compare first: where the newest policy came from, and that policy; else the base and the newest run."""
-    by_stage = {stage: next((c for c in known if c.stage == stage), None) for stage in ("sft", "ppo")}
-    right = by_stage["ppo"] or by_stage["sft"] or known[0]
-    left = by_stage["sft"] if by_stage["ppo"] and by_stage["sft"] else known[0]
+    tuned = next((c for c in known if c.stage == "sft"), None)
+    policy = next((c for c in known if c.stage in POLICY_STAGES), None)
+    right = policy or tuned or known[0]
+    left = tuned if policy and tuned else known[0]
     return left, right
 
 

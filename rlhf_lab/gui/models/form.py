@@ -187,7 +187,9 @@ def _bound(value: Any) -> str:
 
 
 def _typed(question: Question, answer: Any) -> Any:
-    """Text from a field as the number that was meant, where it is one."""
+    """Text from a field as the number that was meant, where it is one; nothing, where nothing is the default."""
+    if question.default is None and answer == "":
+        return None
     if not isinstance(answer, str) or question.kind not in ("whole", "real"):
         return answer
     text = answer.strip().replace(",", "").replace("−", "-")

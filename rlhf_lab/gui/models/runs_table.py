@@ -16,6 +16,9 @@ FIGURES: dict[str, tuple[str, ...]] = {
     "sft": ("eval/loss", "eval/token_accuracy"),
     "reward": ("eval/accuracy", "eval/accuracy_clean"),
     "ppo": ("eval/score", "eval/kl", "eval/gold"),
+    "rloo": ("eval/score", "eval/kl", "eval/gold"),
+    "dpo": ("eval/accuracy", "eval/kl", "eval/gold"),
+    "best_of_n": ("eval/score", "bon/win_rate", "eval/gold"),
 }
 """The metrics that sum up a run of each stage."""
 

@@ -31,7 +31,7 @@ class PlotControls(QWidget):
         super().__init__()
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, 99)
-        self.slider.setFixedWidth(96)
+        self.slider.setFixedWidth(72)
         self.slider.setAccessibleName("Smoothing")
         self._value = PlainLabel("0.00", role="caption")
         self._value.setMinimumWidth(self._value.fontMetrics().horizontalAdvance("0.00 "))

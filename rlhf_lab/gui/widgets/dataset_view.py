@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from rlhf_lab.core.config import POLICY_STAGES
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.answers import KIND_WORDS
@@ -28,14 +29,16 @@ if TYPE_CHECKING:
 
 _NAME_SHOWN = 32
 
+_LEARN, _DPO = ("reward", "Train a reward model on this"), ("dpo", "Train DPO on this")
+_ASK = ("ppo", "Use these prompts for PPO")
 _USES: dict[str, tuple[tuple[str, str], ...]] = {
-    "pair": (("reward", "Train a reward model on this"), ("rank", "Rank"), ("sft", "Fine-tune on this")),
-    "ranking": (("reward", "Train a reward model on this"), ("rank", "Rank")),
-    "rated": (("reward", "Train a reward model on this"), ("rank", "Rank")),
-    "candidates": (("rank", "Rank these answers"), ("ppo", "Use these prompts for PPO")),
+    "pair": (_LEARN, _DPO, ("rank", "Rank"), ("sft", "Fine-tune on this")),
+    "ranking": (_LEARN, _DPO, ("rank", "Rank")),
+    "rated": (_LEARN, _DPO, ("rank", "Rank")),
+    "candidates": (("rank", "Rank these answers"), _ASK),
     "demonstration": (("sft", "Fine-tune on this"),),
-    "prompt": (("ppo", "Use these prompts for PPO"),),
-    "unpaired": (("ppo", "Use these prompts for PPO"),),
+    "prompt": (_ASK,),
+    "unpaired": (_ASK,),
 }
 """What each kind of data is good for; the first is the usual one."""
 
@@ -126,7 +129,8 @@ class DatasetView(QWidget):
     def _use(self, number: int) -> None:
         assert self._row is not None
         stage, _ = _USES.get(self._row.kind, _USES["prompt"])[number]
-        self._lab.pane_asked.emit({"ppo": "policy"}.get(stage, stage), {"dataset": self._row.name})
+        chosen = {"stage": stage} if stage in POLICY_STAGES else {}
+        self._lab.pane_asked.emit("policy" if chosen else stage, {"dataset": self._row.name} | chosen)
 
     def _start_rename(self) -> None:
         assert self._row is not None

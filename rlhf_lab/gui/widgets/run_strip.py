@@ -7,16 +7,22 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QPushButton, QT
 
 from rlhf_lab.core.metrics import METRICS, describe
 from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.models.verdicts import ICONS, LEVEL_WORDS, ROLES, in_full, standing
 from rlhf_lab.gui.run_state import RunState, in_words
 from rlhf_lab.gui.theme import theme
-from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip
+from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line, plain_tip, visible
 
 HEADLINES: dict[str, tuple[str, ...]] = {
     "sft": ("train/loss",),
     "reward": ("reward/accuracy", "reward/loss"),
     "ppo": ("objective/scores", "objective/kl"),
+    "rloo": ("objective/scores", "objective/kl"),
+    "dpo": ("dpo/accuracy", "dpo/loss"),
+    "best_of_n": ("eval/score", "eval/gold"),
 }
 """The numbers that the strip shows for each stage."""
+VERDICT_SHOWN = 24
+"""Characters of a verdict in the strip; the tooltip has all of it."""
 
 
 class RunStrip(QFrame):
@@ -45,6 +51,12 @@ class RunStrip(QFrame):
         self.left = PlainLabel(role="muted")
         self.doing = PlainLabel("Nothing is training.", role="muted")
         self.numbers = [PlainLabel(), PlainLabel()]
+        self.health = QToolButton()
+        self.health.setProperty("look", "chip")
+        self.health.setIconSize(QSize(16, 16))
+        self.health.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.health.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.health.clicked.connect(self._show_run)
         self.queue = PlainLabel(role="muted")
         self.pause = self._button("pause", "Pause", self._pause)
         self.stop = QPushButton("Stop and save")
@@ -61,7 +73,7 @@ class RunStrip(QFrame):
         for widget in (self.title, self.bar, self.share, self.left):
             row.addWidget(widget)
         row.addWidget(self.doing, 1)
-        for widget in (*self.numbers, self.queue, self.pause, self.stop, self.resume):
+        for widget in (self.health, *self.numbers, self.queue, self.pause, self.stop, self.resume):
             row.addWidget(widget)
 
         # Time goes on between events: a step may take minutes.
@@ -70,6 +82,7 @@ class RunStrip(QFrame):
         self._clock.timeout.connect(self._paint)
         lab.run_changed.connect(self._changed)
         lab.runs_changed.connect(self._paint)
+        theme().changed.connect(self._paint)
         self._paint()
 
     @Slot(str)
@@ -94,6 +107,7 @@ class RunStrip(QFrame):
         ended = state is not None and not state.live
         self.resume.setVisible(ended and state.outcome in ("stopped", "failed", "interrupted"))
         self.title.setVisible(state is not None)
+        self._paint_health(state)
         for label in self.numbers:
             label.setVisible(False)
         if state is None:
@@ -107,6 +121,24 @@ class RunStrip(QFrame):
         else:
             self._clock.stop()
             self._paint_ended(state)
+
+    def _paint_health(self, state: RunState | None) -> None:
+        """The gravest verdict that holds, and how many others do."""
+        found = standing(list(state.health.values())) if state is not None else []
+        self.health.setVisible(bool(found))
+        if not found:
+            return
+        gravest = found[0].said
+        more = f" +{len(found) - 1}" if len(found) > 1 else ""
+        words = f"{one_line(gravest.title, VERDICT_SHOWN)}{more}"
+        self.health.setText(visible(words).replace("&", "&&"))
+        self.health.setAccessibleName(f"{LEVEL_WORDS[gravest.level]}: {words}. Show the run")
+        self.health.setToolTip(plain_tip("\n\n".join(in_full(spell) for spell in found)))
+        self.health.setIcon(theme().icon(ICONS[gravest.level], getattr(theme().colours, ROLES[gravest.level])))
+        if self.health.property("level") != gravest.level:
+            self.health.setProperty("level", gravest.level)
+            self.health.style().unpolish(self.health)
+            self.health.style().polish(self.health)
 
     def _paint_working(self, state: RunState) -> None:
         self.bar.setRange(0, state.total)  # 0 to 0 while the total is unknown: a busy bar

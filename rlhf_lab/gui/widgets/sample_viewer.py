@@ -16,11 +16,19 @@ from rlhf_lab.core.events import SampleRow
 from rlhf_lab.gui.models.history import RunHistory
 from rlhf_lab.gui.models.plot_spec import number
 from rlhf_lab.gui.models.sample_order import ORDERS, ordered, score_of, values_in_words
+from rlhf_lab.gui.models.token_tint import NO_TINT, TINTS, full_shade, names_of
+from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, PlainView, one_line, plain_tip
+from rlhf_lab.gui.widgets.still_text import StillLine
+from rlhf_lab.gui.widgets.token_view import TintLegend, TokenView
 
 SOURCES = {"heldout": "Held-out prompts", "rollout": "Sampled while training"}
 """Kinds of samples, by the name of their event."""
 
+TINT_TIP = (
+    "Tint the answer's tokens by a number of theirs. Point at a token, or move the text cursor to it with the arrow keys, "
+    "to read all its numbers."
+)
 PROMPT_LINES = 4
 """Lines of the prompt in view; longer ones scroll."""
 
@@ -42,6 +50,9 @@ class SampleViewer(QWidget):
         self.order.setAccessibleName("Order of the samples")
         for name, words in ORDERS.items():
             self.order.addItem(words, name)
+        self.tint = QComboBox()
+        self.tint.setAccessibleName("Tint of the tokens")
+        self.tint.setToolTip(plain_tip(TINT_TIP))
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setAccessibleName("Step of the samples")
         self.slider.setToolTip("Go back and forth in the run; at the right end new samples show as they come")
@@ -54,7 +65,8 @@ class SampleViewer(QWidget):
         self.prompt = PlainView()
         self.prompt.setAccessibleName("Prompt")
         self.prompt.setFixedHeight(PROMPT_LINES * self.prompt.fontMetrics().lineSpacing() + 20)
-        self.before, self.after = PlainView(), PlainView()
+        self.before, self.after = TokenView(), TokenView()
+        self.legend, self.pointed = TintLegend(), StillLine()
         self.before.setAccessibleName("Answer at the start")
         self.after.setAccessibleName("Answer at the chosen step")
         self._before_head, self._after_head = PlainLabel(role="strong"), PlainLabel(role="strong")
@@ -64,6 +76,10 @@ class SampleViewer(QWidget):
         self._lay_out()
         self.source.currentIndexChanged.connect(self._reload)
         self.order.currentIndexChanged.connect(self._reload)
+        self.tint.activated.connect(self._show_answer)
+        self.before.pointed.connect(self.pointed.show_text)
+        self.after.pointed.connect(self.pointed.show_text)
+        theme().changed.connect(self._show_answer)
         self.slider.valueChanged.connect(self._moved)
         self.list.currentRowChanged.connect(self._show_answer)
         self._reload()
@@ -122,6 +138,7 @@ class SampleViewer(QWidget):
         before = self._before_rows(rows)
         chosen = self._chosen()
         self._order = ordered(rows, before, self.order.currentData())
+        self._offer_tints((*rows, *before))
         self.list.blockSignals(True)
         self.list.clear()
         for place in self._order:
@@ -153,20 +170,37 @@ class SampleViewer(QWidget):
         before = self._before_rows(rows)
         alone = not before or step == self._steps()[0]
         self.prompt.set_text(rows[place].prompt)
+        name, full = self.tint.currentData(), 1.0
+        if name is not None:
+            full = full_shade((*rows, *before), name)
+            self.legend.show_scale(name, full)
+        self._foot.setVisible(name is not None)
         self._after_head.setText(f"Step {step:,}")
         self._after_values.setText(values_in_words(rows[place]))
-        self.after.set_text(rows[place].completion or "(an empty answer)")
+        self.after.show_row(rows[place], name, full)
         self._before_side.setVisible(not alone)
         if not alone:
             self._before_head.setText(f"Step {self._steps()[0]:,}, before")
             self._before_values.setText(values_in_words(before[place]))
-            self.before.set_text(before[place].completion or "(an empty answer)")
+            self.before.show_row(before[place], name, full)
+
+    def _offer_tints(self, rows: tuple[SampleRow, ...]) -> None:
+        """What the tokens of these rows carry; the choice stays where it can."""
+        names, chosen = names_of(rows), self.tint.currentData()
+        if [self.tint.itemData(at) for at in range(1, self.tint.count())] != names:
+            self.tint.clear()
+            self.tint.addItem(NO_TINT, None)
+            for name in names:
+                self.tint.addItem(f"Tint: {TINTS[name].title if name in TINTS else name}", name)
+            self.tint.setCurrentIndex(max(0, self.tint.findData(chosen)) if chosen is not None else 0)
+        self.tint.setVisible(bool(names))
 
     def _lay_out(self) -> None:
         top = QHBoxLayout()
         top.setSpacing(8)
         top.addWidget(self.source)
         top.addWidget(self.order)
+        top.addWidget(self.tint)
         top.addSpacing(8)
         top.addWidget(self.slider, 1)
         top.addWidget(self.step_label)
@@ -175,6 +209,12 @@ class SampleViewer(QWidget):
         self._before_side = _stacked(self._before_head, self._before_values, self.before)
         answers.addWidget(self._before_side, 1)
         answers.addWidget(_stacked(self._after_head, self._after_values, self.after), 1)
+        self._foot = QWidget()
+        foot = QHBoxLayout(self._foot)
+        foot.setContentsMargins(0, 0, 0, 0)
+        foot.setSpacing(12)
+        foot.addWidget(self.legend)
+        foot.addWidget(self.pointed, 1)
         right = QWidget()
         column = QVBoxLayout(right)
         column.setContentsMargins(8, 0, 0, 0)
@@ -182,6 +222,7 @@ class SampleViewer(QWidget):
         column.addWidget(PlainLabel("Prompt", role="strong"))
         column.addWidget(self.prompt)
         column.addLayout(answers, 1)
+        column.addWidget(self._foot)
         split = QSplitter()
         split.addWidget(self.list)
         split.addWidget(right)
