@@ -308,6 +308,22 @@ def doctor(
     raise typer.Exit(0 if (found.tests if fix else found.window) else 1)
 
 
+@app.command()
+def selfcheck(
+    every: Annotated[bool, typer.Option("--all", help="The slow ones too: whole runs, resume, two processes.")] = False,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Hold the engine against answers that are known: by hand, brute force, theorem. Exit status 0: all hold."""
+    from rlhf_lab.selfcheck import check
+    from rlhf_lab.terminal import Terminal
+
+    terminal = Terminal(machine=as_json)
+    found = check(device=device, every=every, say=terminal.say if as_json else terminal.tell)
+    terminal.result(found.as_json())
+    raise typer.Exit(1 if found.failed else 0)
+
+
 def _open(project: Path | None, *, backing_up: "Terminal | None" = None) -> "Project":
     """The project, its log begun; before work that writes much, its database is backed up when that is due."""
     from rlhf_lab.runs.project import Project
