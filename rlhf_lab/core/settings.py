@@ -90,7 +90,7 @@ class ScoreSettings(BaseModel):
     """Where the score of an answer comes from: any of these, each times its weight, summed."""
 
     reward_model: str | None = setting(None, "Reward model", "A finished reward run.", basic=True)
-    reward_model_weight: float = setting(1.0, "Its weight", "What the reward model's score counts.", ge=-100, le=100)
+    reward_model_weight: float = setting(1.0, "Model weight", "What the reward model's score counts.", ge=-100, le=100)
     uncertainty_coef: float = setting(
         0.0,
         "Caution",
@@ -105,9 +105,11 @@ class ScoreSettings(BaseModel):
         "process of its own, after you approved the file.",
         max_length=4096,
     )
-    reward_function_weight: float = setting(1.0, "Its weight", "What the function's score counts.", ge=-100, le=100)
+    reward_function_weight: float = setting(
+        1.0, "Function weight", "What the function's score counts.", ge=-100, le=100
+    )
     reward_function_seconds: float = setting(
-        10.0, "Its time limit", "For one batch of answers.", unit="s", gt=0, le=3600
+        10.0, "Function limit", "How long the function may take for one batch of answers.", unit="s", gt=0, le=3600
     )
     length_weight: float = setting(
         0.0, "Length reward", "Weight of minus the share by which an answer misses the wanted length.", ge=-100, le=100
