@@ -46,7 +46,7 @@ class WorstPair(_Part):
     """A held-out pair whose label the reward model contradicts most."""
 
     record: int | None = None
-    """Its number in the data set, where known."""
+    """The id of its record in the data set, where known; several pairs can come from one record."""
     prompt: str
     chosen: str
     rejected: str

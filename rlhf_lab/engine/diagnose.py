@@ -25,7 +25,7 @@ MOST_WORST = 20
 BINS = 10
 _DRAWN_AT_ONCE = 2**22
 RECORD_TAG = "record"
-"""The tag of a pair that says its record's number in the data set; the run's snapshot sets it."""
+"""The tag of a pair that says which record of the data set it is from; the run's snapshot sets it."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from rlhf_lab.engine.chat import same_tokenizer
 from rlhf_lab.engine.parts import Parts
 from rlhf_lab.engine.reward_builtin import LengthReward, exact_reward, pattern_reward
 from rlhf_lab.engine.reward_function import load_reward_function
-from rlhf_lab.engine.scoring import Episodes, score_answers
+from rlhf_lab.engine.scoring import Episodes, score_by_head
 
 Scoring = PpoConfig | RlooConfig | BestOfNConfig
 """The configs of stages that score answers."""
@@ -31,17 +31,23 @@ class RewardSource(Protocol):
 
 @dataclass(frozen=True)
 class RewardModel:
-    """A trained reward adapter; scores are (raw − mean) / std, the scale that its run stored with it."""
+    """A trained reward adapter; scores are (raw − mean) / std, the scale that its run stored with it.
+
+    ``caution`` times the standard deviation of an ensemble's heads, on that scale, is taken off: where the heads
+    disagree the model guesses, and a policy would learn to be where it guesses high (Coste et al. 2023).
+    """
 
     backbone: Backbone
     mean: float
     std: float
     micro_batch_size: int
+    caution: float = 0.0
 
     def __call__(self, episodes: Episodes, tick: Callable[[], None]) -> Tensor:
         """[B]"""
-        raw = score_answers(self.backbone, episodes, "reward", micro_batch_size=self.micro_batch_size, tick=tick)
-        return (raw - self.mean) / self.std
+        raw = score_by_head(self.backbone, episodes, "reward", micro_batch_size=self.micro_batch_size, tick=tick)
+        scores = (raw - self.mean) / self.std
+        return scores.mean(-1) - self.caution * scores.std(-1, correction=0)
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,7 @@ def load_reward_model(policy: Backbone, config: Scoring, parts: Parts) -> Reward
     lab = adapters.read_lab(folder)
     backbone = policy if lab.get("base_hash") == policy.base_hash else _own_backbone(policy, config, parts)
     backbone.load_adapter("reward", folder, head=True)
-    return RewardModel(backbone, *score_scale(lab), config.micro_batch_size)
+    return RewardModel(backbone, *score_scale(lab), config.micro_batch_size, config.uncertainty_coef)
 
 
 def score_scale(lab: dict[str, object]) -> tuple[float, float]:

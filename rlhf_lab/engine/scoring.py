@@ -128,19 +128,28 @@ def score_values(
     return _at_answer_tokens(backbone, episodes, adapter, values, micro_batch_size, tick)[..., 0]
 
 
-@torch.no_grad()
 def score_answers(
     backbone: Backbone, episodes: Episodes, adapter: str, *, micro_batch_size: int, tick: Callable[[], None]
 ) -> Tensor:
     """The raw score of each whole answer, read at its last valid token (its end token, unless it was cut): [B]."""
-    scores = torch.empty(len(episodes), device=backbone.device)
-    for rows in episodes.micro_batches(micro_batch_size, backbone.tokens_at_once):
+    return score_by_head(backbone, episodes, adapter, micro_batch_size=micro_batch_size, tick=tick).mean(-1)
+
+
+@torch.no_grad()
+def score_by_head(
+    backbone: Backbone, episodes: Episodes, adapter: str, *, micro_batch_size: int, tick: Callable[[], None]
+) -> Tensor:
+    """What each of the adapter's heads says of each answer, read at the same place: [B, K]; the score is their mean."""
+    groups = episodes.micro_batches(micro_batch_size, backbone.tokens_at_once)
+    found = []
+    for rows in groups:
         tick()
         batch = pack(backbone, episodes, rows)
         hidden = backbone.hidden(batch.ids, batch.mask, adapter)
         ends = hidden[torch.arange(len(rows), device=hidden.device), batch.last]
-        scores[rows] = backbone.head(adapter, ends).float()
-    return scores
+        found.append(backbone.heads(adapter, ends).float())
+    order = torch.tensor([row for rows in groups for row in rows], device=backbone.device)
+    return torch.cat(found)[order.argsort()]
 
 
 def _at_answer_tokens(

@@ -20,7 +20,7 @@ from rlhf_lab.runs.log import end_attempt
 from rlhf_lab.runs.plan import Plan, absolute_model, make_plan
 from rlhf_lab.runs.recorder import Recorder
 from rlhf_lab.runs.reindex import reindex
-from rlhf_lab.store import RunRow, Store
+from rlhf_lab.store import Row, RunRow, Store
 
 BUNDLED = {
     "lab world demonstrations": "lab-world-demonstrations",
@@ -228,7 +228,7 @@ class Project:
     def _snapshot(self, folder: RunFolder, config: RunConfig, plan: Plan) -> Manifest:
         digest, counts, gold = hashlib.sha256(), {"train": 0, "heldout": 0}, False
         with open(os.open(folder.data_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123 - private mode
-            for record in _as_trained(self.store.records(config.dataset), config):
+            for record in _as_trained(_rows(self.store, config.dataset), config):
                 line = dump_record(record) + b"\n"
                 digest.update(line)
                 file.write(line)
@@ -258,13 +258,21 @@ def _absolute_paths(config: RunConfig) -> dict[str, str]:
     return paths
 
 
-def _as_trained(records: Iterable[AnyRecord], config: RunConfig) -> Iterator[AnyRecord]:
-    """What the stage gets to see: one that learns from pairs sees those of rankings and ratings."""
-    if not isinstance(config, PairSettings):
-        yield from records
-        return
-    for record in records:
-        if isinstance(record, Pair | Ranking | Rated):
-            yield from pairs_of(record, config.rankings, config.ties)
+def _rows(store: Store, dataset: str) -> Iterator[Row]:
+    after: int | None = None
+    while rows := store.page(dataset, after):
+        yield from rows
+        after = rows[-1].id
+
+
+def _as_trained(rows: Iterable[Row], config: RunConfig) -> Iterator[AnyRecord]:
+    """What the stage gets to see: one that learns from pairs sees those of rankings and ratings.
+
+    Their tag "record" says which record of the data set a pair is, so that a person can judge it again.
+    """
+    for row in rows:
+        if isinstance(config, PairSettings) and isinstance(row.record, Pair | Ranking | Rated):
+            for pair in pairs_of(row.record, config.rankings, config.ties):
+                yield pair.model_copy(update={"tags": {**pair.tags, "record": row.id}})
         else:
-            yield record
+            yield row.record

@@ -28,7 +28,7 @@ from rlhf_lab.engine.models import resolve
 from rlhf_lab.engine.prompts import Asked
 from rlhf_lab.engine.rewards import score_scale
 from rlhf_lab.engine.sampler import sample
-from rlhf_lab.engine.scoring import Episodes, score_answers, score_tokens
+from rlhf_lab.engine.scoring import Episodes, score_by_head, score_tokens
 from rlhf_lab.runs import host
 from rlhf_lab.runs.ask import REQUEST, Answer, Cancel, Done, Failed, Generate, ModelSpec, Reply, Request, Score, Token
 from rlhf_lab.runs.outcome import error_in_words
@@ -181,9 +181,8 @@ def score(request: Score, desk: Desk, models: Models) -> None:
     answers = [chat.encode_answer(backbone.tokenizer, text, _prompt_room(backbone, 0)) for text in request.texts]
     episodes = Episodes(Asked(request.prompts, ids), answers)
     found = _reward(request.reward, backbone, adapter, episodes, desk.tick_of(request))
-    for i, (text, value) in enumerate(zip(request.texts, found, strict=True)):
-        values = {"score": value, "tokens": float(len(answers[i]))}
-        desk.reply(Answer(id=request.id, index=i, text=text, values=values))
+    for i, (text, values) in enumerate(zip(request.texts, found, strict=True)):
+        desk.reply(Answer(id=request.id, index=i, text=text, values=values | {"tokens": float(len(answers[i]))}))
 
 
 class Stream:
@@ -228,17 +227,22 @@ def _measure(
         judge_backbone, name = models.get(request.reward, head=True)
         if name is None or not chat.same_tokenizer(judge_backbone.tokenizer, backbone.tokenizer):
             raise LabError("This reward model cannot score these answers: it reads other tokens than the model writes.")
-        for values, value in zip(found, _reward(request.reward, judge_backbone, name, episodes, tick), strict=True):
-            values["score"] = value
+        for values, scored in zip(found, _reward(request.reward, judge_backbone, name, episodes, tick), strict=True):
+            values |= scored
     return found
 
 
 def _reward(
     spec: ModelSpec, backbone: Backbone, adapter: str, episodes: Episodes, tick: Callable[[], None]
-) -> list[float]:
+) -> list[dict[str, float]]:
+    """The score of each answer, and of an ensemble how far its heads are apart, both on the scale of its run."""
     mean, std = score_scale(adapters.read_lab(spec.adapters[-1]))
-    raw = score_answers(backbone, episodes, adapter, micro_batch_size=_SCORED_AT_ONCE, tick=tick)
-    return [float(value) for value in (raw - mean) / std]
+    by_head = (score_by_head(backbone, episodes, adapter, micro_batch_size=_SCORED_AT_ONCE, tick=tick) - mean) / std
+    found = [{"score": value} for value in by_head.mean(-1).tolist()]
+    if by_head.shape[1] > 1:
+        for values, spread in zip(found, by_head.std(-1, correction=0).tolist(), strict=True):
+            values["score_sd"] = spread
+    return found
 
 
 def _encode(backbone: Backbone, request: Generate) -> Asked:

@@ -10,6 +10,7 @@ from rlhf_lab.core.config import PpoConfig
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.records import PromptOnly, Tag
 from rlhf_lab.engine.backbone import Backbone
+from rlhf_lab.engine.batches import pad
 from rlhf_lab.engine.prompts import Asked
 from rlhf_lab.engine.reward_builtin import ExactReward, LengthReward, exact_reward, pattern_reward, plain
 from rlhf_lab.engine.rewards import load_rewards, score_scale
@@ -122,3 +123,28 @@ def test_no_source_at_all_is_refused(backbone: Backbone, tiny_model: Path, tmp_p
 def test_a_damaged_scale_is_refused(lab: dict[str, object]) -> None:
     with pytest.raises(LabError, match="score scale is damaged"):
         score_scale(lab)
+
+
+def test_caution_takes_the_disagreement_of_the_heads_off(
+    load: Callable[..., Backbone], tiny_model: Path, tmp_path: Path
+) -> None:
+    trained = load()
+    trained.add_adapter("reward", r=4, alpha=8, seed=0, head=True, heads=3)
+    perturb(trained, "reward")
+    trained.save_adapter("reward", tmp_path / "reward", {"score_mean": 0.5, "score_std": 2.0})
+    given = parts(tmp_path / "run", tiny_model, [], reward_adapter=tmp_path / "reward")
+    backbone = load()
+    episodes = answered(backbone, "It is tea.", "milk")
+    scores = []
+    for caution in (0.0, 0.5):
+        config = PpoConfig(reward_model="reward-1", uncertainty_coef=caution, device="cpu")
+        scores.append(total_score(load_rewards(load(), config, given), episodes, quiet))
+    rows = [[5, 6, 7, *answer] for answer in episodes.answer_ids]
+    with torch.no_grad():
+        raw = torch.stack(
+            [trained.heads("reward", trained.hidden(*pad([row], trained.pad_id), "reward"))[0, -1] for row in rows]
+        )
+    by_head = (raw - 0.5) / 2.0
+    torch.testing.assert_close(scores[0], by_head.mean(1), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(scores[0] - scores[1], 0.5 * by_head.std(1, correction=0), atol=1e-5, rtol=1e-5)
+    assert (scores[0] > scores[1]).all()

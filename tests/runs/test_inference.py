@@ -33,16 +33,16 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inference]:
 
 @pytest.fixture(scope="module")
 def adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A fresh policy adapter (which changes nothing) and a reward adapter, as a run leaves them."""
+    """A fresh policy adapter (which changes nothing) and reward adapters, as a run leaves them."""
     from rlhf_lab.engine.backbone import Backbone
 
     folder = tmp_path_factory.mktemp("adapters")
     backbone = Backbone.load(resource("model"), device="cpu")
-    for name, head in (("policy", False), ("reward", True)):
-        backbone.add_adapter(name, r=2, alpha=4, seed=1, head=head)
-        extra = {"score_mean": 0.5, "score_std": 2.0} if head else {}
+    for name, heads in (("policy", 0), ("reward", 1), ("ensemble", 3)):
+        backbone.add_adapter(name, r=2, alpha=4, seed=1, head=heads > 0, heads=heads)
+        extra = {"score_mean": 0.5, "score_std": 2.0} if heads else {}
         backbone.save_adapter(name, folder / name, extra)
-    return {"policy": folder / "policy", "reward": folder / "reward"}
+    return {name: folder / name for name in ("policy", "reward", "ensemble")}
 
 
 def test_greedy_answers_come_in_order_and_again(client: Inference) -> None:
@@ -99,8 +99,17 @@ def test_ready_made_answers_are_scored(client: Inference, adapters: dict[str, Pa
     scored = client.wait_for(client.score(reward, PROMPTS[:2], ["Paris.", "Hello to you!"]))
     assert [a.text for a in scored] == ["Paris.", "Hello to you!"]
     assert scored[0].values["score"] != scored[1].values["score"]
+    assert scored[0].values.keys() == {"score", "tokens"}
     with pytest.raises(LabError, match="no scalar head"):
         client.wait_for(client.score(ModelSpec(adapters=(adapters["policy"],)), PROMPTS[:1], ["Paris."]))
+
+
+def test_an_ensemble_says_how_far_its_heads_are_apart(client: Inference, adapters: dict[str, Path]) -> None:
+    ensemble = ModelSpec(adapters=(adapters["ensemble"],))
+    scored = client.wait_for(client.score(ensemble, PROMPTS[:2], ["Paris.", "Hello to you!"]))
+    assert all(a.values["score_sd"] > 0 for a in scored)
+    sampled = client.wait_for(client.generate(BASE, PROMPTS[:1], max_new_tokens=4, reward=ensemble))
+    assert {"score", "score_sd"} <= sampled[0].values.keys()
 
 
 def test_a_request_that_fails_ends_nothing_else(client: Inference, tmp_path: Path) -> None:

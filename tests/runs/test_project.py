@@ -73,6 +73,9 @@ def test_a_reward_run_sees_the_pairs_of_a_ranking(
     assert [pair.weight for pair in found] == pytest.approx(weights)
     assert sum(pair.tie for pair in found) == ties
     assert all(pair.rejected.text == "No." for pair in found if not pair.tie)
+    # Each pair says which record it is from, so that a person can judge it again.
+    rows = {row.id: row.record for row in project.store.page("ranked")}
+    assert all(rows[int(pair.tags["record"])].split == pair.split for pair in seen)
     # Other stages see the ranking itself.
     other = project.create_run(SftConfig(dataset="ranked", model=model))
     assert {load_record(line).kind for line in other.data_path.read_bytes().splitlines()} == {"ranking"}
