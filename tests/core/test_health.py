@@ -136,9 +136,9 @@ CASES: dict[str, Case] = {
     "not_finite": Case(
         "ppo", 7, {"loss/policy_avg": once(float("nan"), 7, 0.1)}, {"val/x": once(float("nan"), 7, 0.1)}
     ),
-    "first_kl": Case("ppo", 1, kl(lambda n: 2e-4), kl(lambda n: 9e-5 if n == 1 else 0.03 * n)),
+    "first_kl": Case("ppo", 1, kl(lambda n: 2e-3), kl(lambda n: 9e-4 if n == 1 else 0.03 * n)),
     "first_eval_kl": Case(
-        "dpo", 0, {"eval/kl": at(2e-4, 0, 40)}, {"eval/kl": lambda n: 9e-5 + n if n % 40 == 0 else None}
+        "dpo", 0, {"eval/kl": at(2e-3, 0, 40)}, {"eval/kl": lambda n: 9e-4 + n if n % 40 == 0 else None}
     ),
     "first_ratio": Case(
         "rloo", 4, {"policy/ratio_first_dev": after(4, 2e-4, 0.0)}, {"policy/ratio_first_dev": at(9e-5)}

@@ -9,8 +9,6 @@ from rlhf_lab.core.health.rule import Rule
 from rlhf_lab.core.metrics import METRICS
 
 Judge = Callable[[History, Rule], str | None]
-_BF16 = 100.0
-"""How much further apart rounding alone puts two forwards of a bf16 base: 1e-2 where fp32 has 1e-4."""
 
 
 def above(name: str) -> Judge:
@@ -288,7 +286,7 @@ def diverging(name: str) -> Judge:
 
 
 def _tolerance(seen: History, rule: Rule) -> float:
-    return rule.limit if seen.config.dtype == "fp32" else rule.limit * _BF16
+    return rule.limit if seen.config.dtype == "fp32" or rule.bf16_limit is None else rule.bf16_limit
 
 
 def _label(name: str) -> str:

@@ -30,6 +30,8 @@ class Rule:
     limit: float
     floor: float = 0.0
     """What else must be so, where ``limit`` is a ratio or a change; see ``reason``."""
+    bf16_limit: float | None = None
+    """Instead of ``limit`` where the base may be bf16, which rounds more."""
     window: int = 1
     """Values that are averaged."""
     first_step: int = 0
