@@ -7,6 +7,7 @@ reads ours. ``head.safetensors`` is the scalar head; ``lab.json`` says on which 
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,12 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.small_files import read_json
 from rlhf_lab.engine import disk
+from rlhf_lab.engine.model_files import check_files, in_short
 
 _PREFIX = "base_model.model."
+_MOST_ALPHA = 1e6
 _REFUSED = ("use_dora", "rank_pattern", "alpha_pattern", "modules_to_save", "layer_replication", "lora_bias")
 
 
@@ -45,6 +49,7 @@ class Adapter:
 
 def read(folder: Path) -> Adapter:
     """Read an adapter folder; raises `LabError` for anything that is not a plain LoRA in safetensors."""
+    check_files(folder)
     config = _read_json(folder / "adapter_config.json", folder)
     problem = _problem(config)
     if problem:
@@ -57,7 +62,7 @@ def read(folder: Path) -> Adapter:
         alpha=float(config["lora_alpha"]),
         rslora=bool(config.get("use_rslora")),
         layers=_by_layer(weights, config["r"], folder),
-        head=None if head is None else (head["weight"].float(), head["bias"].float()),
+        head=None if head is None else _head(head, folder),
         lab=_read_json(folder / "lab.json", folder) if (folder / "lab.json").exists() else {},
     )
     return Adapter(**{**vars(adapter), "digest": _digest(adapter)})
@@ -126,11 +131,12 @@ def misfit(folder: Path, name: str) -> LabError:
 
 def _problem(config: dict[str, Any]) -> str:
     if config.get("peft_type") != "LORA":
-        return f"it is of type {config.get('peft_type')!r}, and only LORA is supported"
+        return f"it is of type {str(config.get('peft_type'))[:40]!r}, and only LORA is supported"
     if not isinstance(config.get("r"), int) or not 1 <= config["r"] <= 65_536:
-        return f"its rank r is {config.get('r')!r}"
-    if not isinstance(config.get("lora_alpha"), int | float):
-        return f"its lora_alpha is {config.get('lora_alpha')!r}"
+        return f"its rank r is {str(config.get('r'))[:40]}"
+    alpha = config.get("lora_alpha")
+    if not isinstance(alpha, int | float) or not abs(alpha) <= _MOST_ALPHA or math.isnan(alpha):
+        return f"its lora_alpha is {str(alpha)[:40]}"
     if config.get("bias", "none") != "none":
         return "it trains biases"
     found = [name for name in _REFUSED if config.get(name)]
@@ -144,11 +150,20 @@ def _by_layer(weights: dict[str, Tensor], r: int, folder: Path) -> dict[str, tup
         a = weights.pop(f"{_PREFIX}{name}.lora_A.weight", None)
         b = weights.pop(f"{_PREFIX}{name}.lora_B.weight", None)
         if a is None or b is None or a.ndim != 2 or b.ndim != 2 or a.shape[0] != r or b.shape[1] != r:
-            raise LabError(f"The adapter in {folder} is damaged or not a plain LoRA: layer {name}.")
+            raise LabError(f"The adapter in {folder} is damaged or not a plain LoRA: layer {name[:100]}.")
         layers[name] = (a.float(), b.float())
     if weights:
-        raise LabError(f"The adapter in {folder} is not a plain LoRA: it holds {next(iter(weights))}.")
+        raise LabError(f"The adapter in {folder} is not a plain LoRA: it holds {next(iter(weights))[:100]}.")
+    if not layers:
+        raise LabError(f"The adapter in {folder} is damaged: it holds no layer.")
     return layers
+
+
+def _head(found: dict[str, Tensor], folder: Path) -> tuple[Tensor, Tensor]:
+    weight, bias = found.get("weight"), found.get("bias")
+    if weight is None or bias is None or weight.ndim != 2 or bias.shape != (len(weight),):
+        raise LabError(f"The adapter in {folder} is damaged: head.safetensors holds no head.")
+    return weight.float(), bias.float()
 
 
 def _digest(adapter: Adapter) -> str:
@@ -162,11 +177,11 @@ def _digest(adapter: Adapter) -> str:
 
 def _read_json(path: Path, folder: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
     except FileNotFoundError:
         raise LabError(f"{folder} holds no adapter: {path.name} is missing.") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise LabError(f"The adapter in {folder} is damaged: {path.name}: {error}.") from None
+    except (OSError, ValueError) as error:
+        raise LabError(f"The adapter in {folder} is damaged: {path.name}: {in_short(error)}.") from None
     if not isinstance(found, dict):
         raise LabError(f"The adapter in {folder} is damaged: {path.name} is no JSON object.")
     return found
@@ -179,5 +194,5 @@ def _read_tensors(path: Path, folder: Path) -> dict[str, Tensor]:
         raise LabError(f"{folder} holds no {path.name}{why}. Only safetensors are read.")
     try:
         return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise LabError(f"The adapter in {folder} is damaged: {path.name}: {error}.") from None
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise LabError(f"The adapter in {folder} is damaged: {path.name}: {in_short(error)}.") from None

@@ -5,14 +5,15 @@ never pickles; code that comes with a model is never run, and only model types o
 """
 
 import hashlib
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.resources import resource
-from rlhf_lab.engine import disk
+from rlhf_lab.core.small_files import read_json
+from rlhf_lab.engine import disk, gguf_file
+from rlhf_lab.engine.model_files import check_config, check_files, check_tokenizer, in_short
 
 MODEL_TYPES = frozenset(
     {
@@ -38,6 +39,7 @@ MODEL_TYPES = frozenset(
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _GGUF_MAGIC = b"GGUF"
+_MOST_INDEX = 64 * 2**20
 
 
 def resolve(name: str, models_folder: Path) -> Path:
@@ -59,11 +61,12 @@ def resolve(name: str, models_folder: Path) -> Path:
 
 def check(folder: Path) -> Path:
     """The folder itself, when it holds a model that the lab loads; raises `LabError` else."""
+    check_files(folder)
     config = _config(folder)
     kind = config.get("model_type")
-    if kind not in MODEL_TYPES:
+    if not isinstance(kind, str) or kind not in MODEL_TYPES:
         raise LabError(
-            f"The model in {folder} is of type {kind!r}, which the lab does not load. "
+            f"The model in {folder} is of type {str(kind)[:60]!r}, which the lab does not load. "
             f"It loads: {', '.join(sorted(MODEL_TYPES))}."
         )
     if config.get("quantization_config"):
@@ -74,6 +77,8 @@ def check(folder: Path) -> Path:
     _check_weights(folder)
     if not any((folder / file).exists() for file in ("tokenizer.json", "tokenizer_config.json")):
         raise LabError(f"The model in {folder} has no tokenizer: tokenizer.json is missing. Download the whole model.")
+    check_config(config, folder)
+    check_tokenizer(folder)
     return folder
 
 
@@ -85,14 +90,15 @@ def _bundled() -> Path:
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    if (folder / "adapter_config.json").exists() and not (folder / "config.json").exists():
-        raise LabError(f"{folder} holds an adapter, not a model. Choose the model that the adapter was made for.")
+    if (folder / "adapter_config.json").exists():
+        # Beside a model, transformers would load it unasked, and from a pickle if that is all there is.
+        raise LabError(f"{folder} holds an adapter, not only a model. Choose the model that the adapter was made for.")
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = read_json(folder / "config.json")
     except FileNotFoundError:
         raise LabError(f"{folder} holds no model: config.json is missing. Choose a folder with safetensors.") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise LabError(f"The model in {folder} is damaged: config.json: {error}.") from None
+    except (OSError, ValueError) as error:
+        raise LabError(f"The model in {folder} is damaged: config.json: {in_short(error)}.") from None
     if not isinstance(config, dict):
         raise LabError(f"The model in {folder} is damaged: config.json is no JSON object.")
     return config
@@ -102,12 +108,14 @@ def _check_weights(folder: Path) -> None:
     index = folder / "model.safetensors.index.json"
     if index.exists():
         try:
-            files = sorted({str(file) for file in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()})
-        except (OSError, ValueError, KeyError, AttributeError, RecursionError):
+            files = sorted({str(file) for file in read_json(index, _MOST_INDEX)["weight_map"].values()})
+        except (OSError, ValueError, KeyError, AttributeError, TypeError):
             raise LabError(f"The model in {folder} is damaged: {index.name} cannot be read.") from None
         outside = [file for file in files if Path(file).name != file]
         if outside:
-            raise LabError(f"The model in {folder} names files outside its folder ({outside[0]}) and is not loaded.")
+            raise LabError(
+                f"The model in {folder} names files outside its folder ({outside[0][:100]}) and is not loaded."
+            )
     else:
         files = ["model.safetensors"]
     missing = [file for file in files if not (folder / file).exists()]
@@ -115,7 +123,7 @@ def _check_weights(folder: Path) -> None:
         return
     pickled = next((p.name for pattern in ("*.bin", "*.pt", "*.pth") for p in sorted(folder.glob(pattern))), None)
     why = f" {pickled} is pickled, and such files can run code: they are not loaded." if pickled else ""
-    raise LabError(f"The model in {folder} lacks {missing[0]}.{why} Choose a model with safetensors.")
+    raise LabError(f"The model in {folder} lacks {missing[0][:100]}.{why} Choose a model with safetensors.")
 
 
 def _from_cache(name: str) -> Path:
@@ -141,6 +149,7 @@ def _from_gguf(file: Path, models_folder: Path) -> Path:
         raise LabError(f"The model file {file} could not be read: {error.strerror}.") from None
     if magic != _GGUF_MAGIC:
         raise LabError(f"{file} is no GGUF file. Choose a .gguf file or a folder with safetensors.")
+    gguf_file.check(file)
     folder = models_folder / f"{file.stem}-{digest[:12]}"
     if not (folder / "config.json").exists():
         _dequantise(file, folder)
@@ -163,8 +172,10 @@ def _dequantise(file: Path, folder: Path) -> None:
             raise LabError(f"The model in {file} is of type {kind!r}, which the lab does not load.")
         tokenizer = AutoTokenizer.from_pretrained(**where)
         model = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
-    except (OSError, ValueError, KeyError, NotImplementedError, RuntimeError) as error:
-        raise LabError(f"The model in {file} could not be read: {error}") from None
+    except LabError:
+        raise
+    except Exception as error:  # whatever a library trips over in a stranger's file
+        raise LabError(f"The model in {file} could not be read: {in_short(error)}.") from None
     # The weights are plain numbers now, but transformers 5 keeps the mark of quantised ones and would not save them.
     model.hf_quantizer = None
     del model.config.quantization_config

@@ -139,7 +139,7 @@ def test_damaged_weights_are_said_in_words(tiny_model: Path, tmp_path: Path, loa
     folder.mkdir()
     for file in tiny_model.iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
-    (folder / "model.safetensors").write_bytes(b"\xff" * 100)
+    (folder / "model.safetensors").write_bytes(b"\xff" * 100_000)
     with pytest.raises(LabError, match="could not be loaded"):
         load(models.check(folder))
 

@@ -1,0 +1,36 @@
+"""Small files that a stranger may have written: read whole, but never a pipe or a device, and never without bound."""
+
+import errno
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+MOST_BYTES = 16 * 2**20
+
+
+def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
+    """The content of a regular file of at most ``most`` bytes; raises `OSError` for anything else."""
+    # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"it is larger than {most / 2**20:g} MB", str(path))
+    return content
+
+
+def read_text(path: Path, most: int = MOST_BYTES) -> str:
+    """Such a file as text; raises `OSError`, and `ValueError` where it is not UTF-8."""
+    return read_bytes(path, most).decode("utf-8")
+
+
+def read_json(path: Path, most: int = MOST_BYTES) -> Any:
+    """What such a file says as JSON; raises `OSError`, and `ValueError` where it is none."""
+    try:
+        return json.loads(read_bytes(path, most))
+    except RecursionError:
+        raise ValueError("nested too deep") from None
