@@ -1,16 +1,39 @@
+from itertools import groupby
+
 import pytest
 
 from rlhf_lab.core.config import STAGES
-from rlhf_lab.gui.models.form import check_answers, presets, questions, shown, stepped
+from rlhf_lab.gui.models.form import SECTIONS, check_answers, presets, questions, shown, stepped
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_every_setting_is_asked_once_basic_ones_first(stage) -> None:
+def test_every_setting_is_asked_once_basic_ones_first_then_section_by_section(stage) -> None:
     asked = questions(stage)
 
-    assert sorted(q.name for q in asked) == sorted(set(STAGES[stage].model_fields) - {"stage"})
+    unused = {"learning_rate", "warmup_steps", "max_grad_norm", "lora_r", "lora_alpha", "eval_every"}
+    wanted = set(STAGES[stage].model_fields) - {"stage"} - (unused if stage == "best_of_n" else set())
+    assert sorted(q.name for q in asked) == sorted(wanted)
     assert [q.basic for q in asked] == sorted((q.basic for q in asked), reverse=True)
     assert all(q.label and q.help for q in asked if q.name != "note")
+    sections = [section for section, _ in groupby(asked, lambda q: q.section)]
+    assert sections == ["", *(section for section in SECTIONS if section in sections)]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_no_two_fields_of_a_form_are_called_the_same(stage) -> None:
+    labels = [q.label for q in questions(stage)]
+
+    assert len(set(labels)) == len(labels)
+
+
+def test_a_field_knows_whether_it_is_as_it_was_at_first() -> None:
+    by_name = {q.name: q for q in questions("ppo")}
+
+    assert by_name["reward_function"].is_default("")
+    assert by_name["temperature"].is_default(" 1.0")
+    assert not by_name["temperature"].is_default("0.9")
+    assert not by_name["temperature"].is_default("warm")
+    assert not by_name["adaptive_kl"].is_default(True)
 
 
 @pytest.mark.parametrize("stage", STAGES)

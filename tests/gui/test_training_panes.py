@@ -14,6 +14,7 @@ from rlhf_lab.core.events import Finished, Metrics, Progress, Resumed, Started, 
 from rlhf_lab.core.metrics import METRICS
 from rlhf_lab.core.records import Completion, Message, Prompt, Ranking
 from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.models.form import questions
 from rlhf_lab.gui.panes.policy import PolicyPane
 from rlhf_lab.gui.panes.reward import RewardPane
 from rlhf_lab.gui.panes.sft import SftPane
@@ -105,8 +106,29 @@ def test_a_wrong_advanced_setting_is_not_hidden(qtbot, open_pane, model) -> None
 
     pane.launcher.form.editor("lora_r").setText("0")
 
-    qtbot.waitUntil(pane.launcher.form.advanced.button.isChecked)
+    opened = pane.launcher.form.sections["Optimiser and adapter"].button
+    qtbot.waitUntil(opened.isChecked)
     assert pane.launcher.form.editor("lora_r").isVisible()
+    assert not pane.launcher.form.editor("device").isVisible()
+
+
+def test_sections_say_how_much_in_them_was_set_and_are_reached_in_order(qtbot, open_pane) -> None:
+    form = open_pane(SftPane).launcher.form
+    form.fill({q.name: q.default for q in questions("sft")})
+    titles = [section.button.text() for section in form.sections.values()]
+    assert titles == ["Sampling", "Optimiser and adapter", "Looks and saves", "Machine"]
+
+    form.editor("lora_r").setText("4")
+    form.editor("warmup_steps").setText("soon")
+    assert form.sections["Optimiser and adapter"].button.text() == "Optimiser and adapter · 2 set"
+
+    form.editor("max_steps").setFocus()
+    passed = []
+    for _ in range(8):
+        qtbot.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
+        passed.append(QApplication.focusWidget())
+    headings = [section.button for section in form.sections.values()]
+    assert [widget for widget in passed if widget in headings] == headings
 
 
 def test_what_is_typed_is_what_the_run_gets_and_its_curves_appear(qtbot, open_pane, lab, fakes, model) -> None:

@@ -21,6 +21,38 @@ Kind = Literal["dataset", "model", "run", "whole", "real", "switch", "choice", "
 RUN_STAGES: dict[str, tuple[Stage, ...]] = {"start_from": STARTS, "reward_model": ("reward",)}
 """The fields that name an earlier run, and the stages that it may be of."""
 
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "Rewards": (
+        "reward_model_weight",
+        "uncertainty_coef",
+        "reward_function",
+        "reward_function_weight",
+        "reward_function_seconds",
+        "length_weight",
+        "length_target",
+        "regex",
+        "regex_weight",
+        "exact_weight",
+        "normalise_rewards",
+        "whiten_rewards",
+    ),
+    "Pairs": ("rankings", "ties", "use_margins"),
+    "Loss": ("loss", "label_smoothing"),
+    "Scores": ("heads", "centre_coef", "normalise"),
+    "Sampling": ("samples", "temperature", "missing_eos", "missing_eos_penalty", "max_prompt_tokens"),
+    "KL control": ("adaptive_kl", "target_kl", "kl_horizon", "kl_loss_coef", "early_stop_kl"),
+    "Policy update": ("epochs", "minibatches", "clip_range", "advantage", "normalise_advantage", "gamma", "gae_lambda"),
+    "Critic": ("value_learning_rate", "value_coef", "value_clip_range", "value_warm_start"),
+    "Optimiser and adapter": ("warmup_steps", "max_grad_norm", "lora_r", "lora_alpha"),
+    "Looks and saves": ("eval_every", "eval_size", "checkpoint_every", "note"),
+    "Machine": ("device", "dtype", "threads", "micro_batch_size", "packing"),
+}
+"""Where the advanced fields of all stages stand, in the order in which a form shows them."""
+
+_NOT_ASKED: dict[Stage, frozenset[str]] = {
+    "best_of_n": frozenset({"learning_rate", "warmup_steps", "max_grad_norm", "lora_r", "lora_alpha", "eval_every"})
+}
+"""What a stage has and does not use, since it trains nothing."""
 _HIDDEN = frozenset({"stage"})
 
 
@@ -35,6 +67,8 @@ class Question:
     kind: Kind
     basic: bool
     default: Any
+    section: str = ""
+    """Of `SECTIONS`; "" for the basic fields, which come before all of them."""
     choices: tuple[str, ...] = ()
     limits: str = ""
     """What a number may be, in words: "a whole number from 1 to 65,536"."""
@@ -45,17 +79,23 @@ class Question:
         limits = f"\n{self.limits[0].upper()}{self.limits[1:]}." if self.limits else ""
         return f"{self.label} ({self.name}). {self.help}{limits}\nDefault: {shown(self.default) or 'none'}"
 
+    def is_default(self, answer: Any) -> bool:
+        """Whether the answer, as a person typed it, is what stands there at first."""
+        return bool(_typed(self, answer) == self.default)
+
 
 def questions(stage: Stage) -> list[Question]:
-    """What the form of a stage asks, basic fields first, each part in the order of its declaration."""
-    model = STAGES[stage]
-    asked = [_question(name, info, model) for name, info in model.model_fields.items() if name not in _HIDDEN]
+    """What the form of a stage asks: basic fields first, what decides most at their head, then section by section."""
+    model, hidden = STAGES[stage], _HIDDEN | _NOT_ASKED.get(stage, frozenset())
+    asked = [_question(name, info, model) for name, info in model.model_fields.items() if name not in hidden]
     basic = sorted(
         (q for q in asked if q.basic), key=lambda q: _FIRST.index(q.name) if q.name in _FIRST else len(_FIRST)
     )
-    return basic + [q for q in asked if not q.basic]
+    return basic + sorted((q for q in asked if not q.basic), key=lambda q: _PLACES[q.name])
 
 
+_SECTION_OF = {name: section for section, names in SECTIONS.items() for name in names}
+_PLACES = {name: place for place, name in enumerate(_SECTION_OF)}
 _FIRST = ("dataset", "model", "start_from", "reward_model", "max_steps", "updates", "batch_size", "learning_rate")
 """What decides most comes first."""
 
@@ -146,6 +186,7 @@ def _question(name: str, info: FieldInfo, model: type[BaseRun]) -> Question:
         kind=kind,
         basic=is_basic(name, model),
         default=info.default,
+        section="" if is_basic(name, model) else _SECTION_OF[name],
         choices=choices,
         limits=_limits(kind, info),
     )

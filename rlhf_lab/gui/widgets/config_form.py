@@ -1,6 +1,7 @@
 """The settings of a stage as a form, derived from its config model; problems stand below their fields."""
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal, Slot
@@ -68,16 +69,19 @@ class ConfigForm(QWidget):
         super().__init__()
         self._stage = stage
         self._fields: dict[str, _Field] = {}
+        self.sections: dict[str, Disclosure] = {}
         asked = questions(stage)
-        advanced = self._part([q for q in asked if not q.basic])
-        self.advanced = Disclosure("Advanced settings", advanced)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
-        column.addWidget(self._part([q for q in asked if q.basic]))
-        column.addWidget(self.advanced)
+        for title, part in groupby(asked, lambda question: question.section):
+            fields = self._part(list(part))
+            if title:
+                self.sections[title] = Disclosure(title, fields)
+            column.addWidget(self.sections.get(title, fields))
         column.addStretch(1)
-        self.setTabOrder(self._last_basic(), self.advanced.button)
+        self._chain_tabs()
+        self.changed.connect(self._count)
         self.fill({q.name: q.default for q in asked})
 
     def answers(self) -> dict[str, Any]:
@@ -100,8 +104,8 @@ class ConfigForm(QWidget):
         """Put each sentence below its field, and take the others away."""
         for name, field in self._fields.items():
             field.show_problem(problems.get(name, ""))
-        if any(name in problems and not field.question.basic for name, field in self._fields.items()):
-            self.advanced.open()
+        for section in {self._fields[name].question.section for name in problems if name in self._fields} - {""}:
+            self.sections[section].open()
 
     def set_options(self, name: str, options: Sequence[Option]) -> None:
         """What a field for a data set or a run offers."""
@@ -140,8 +144,25 @@ class ConfigForm(QWidget):
             self._fields[question.name] = field
         return part
 
-    def _last_basic(self) -> QWidget:
-        return [field.editor for field in self._fields.values() if field.question.basic][-1]
+    def _chain_tabs(self) -> None:
+        """Each section's heading comes before its fields: Qt would go by the order in which they were made."""
+        before: QWidget | None = None
+        reached: set[str] = {""}
+        for field in self._fields.values():
+            section = field.question.section
+            for widget in (field.editor,) if section in reached else (self.sections[section].button, field.editor):
+                if before is not None:
+                    self.setTabOrder(before, widget)
+                before = widget
+            reached.add(section)
+
+    @Slot()
+    def _count(self) -> None:
+        """Each heading says how many of its fields are not as they were at first."""
+        for title, section in self.sections.items():
+            own = [field for field in self._fields.values() if field.question.section == title]
+            changed = sum(not field.question.is_default(field.editor.answer()) for field in own)
+            section.set_title(f"{title} · {changed} set" if changed else title)
 
     @Slot()
     def _said(self) -> None:

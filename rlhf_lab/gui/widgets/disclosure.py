@@ -30,6 +30,11 @@ class Disclosure(QWidget):
         theme().changed.connect(self._paint)
         self._show_content(False)
 
+    def set_title(self, title: str) -> None:
+        """Change the heading."""
+        if self.button.text() != title:
+            self.button.setText(title)
+
     def open(self) -> None:
         """Show the content."""
         self.button.setChecked(True)
