@@ -10,6 +10,10 @@ from rlhf_lab.core.config import CONFIG, STAGES, RunConfig, Stage, is_basic
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.settings import BaseRun
 
+_LONGEST = 2**17
+_LONGEST_SHOWN = 100
+_MOST_PHRASES = 20
+
 
 def parse_toml(text: str, where: str = "the config") -> RunConfig:
     """Read a config; raises `LabError` that names the field, what it held and what it may hold."""
@@ -18,17 +22,22 @@ def parse_toml(text: str, where: str = "the config") -> RunConfig:
 
 def read_toml(text: str, where: str = "the config") -> dict[str, Any]:
     """The plain values of a config, not yet validated; raises `LabError` for what is no TOML."""
+    if len(text) > _LONGEST:
+        raise LabError(f"{where} is longer than any config can be. Write one with: rlhf-lab config STAGE")
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise LabError(f"{where} is nested too deep for a config. Write one with: rlhf-lab config STAGE") from None
+    except ValueError as error:  # no TOML, or a number of thousands of digits
         raise LabError(f"{where} is not valid TOML: {error}. Write one with: rlhf-lab config STAGE") from None
 
 
 def parse_config(found: dict[str, Any], where: str = "the config") -> RunConfig:
     """Validate plain values; raises `LabError` as `parse_toml` does."""
-    if found.get("stage") not in STAGES:
+    stage = found.get("stage")
+    if not isinstance(stage, str) or stage not in STAGES:
         raise LabError(
-            f"{where}: stage must be one of {', '.join(STAGES)}, not {found.get('stage')!r}. "
+            f"{where}: stage must be one of {', '.join(STAGES)}, not {_shown(stage)}. "
             "Write a commented config with: rlhf-lab config STAGE"
         )
     try:
@@ -44,12 +53,19 @@ def problems_in_words(error: ValidationError) -> list[str]:
         names = [str(part) for part in problem["loc"] if part not in STAGES]
         message = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
-            phrases.append(f"{'.'.join(names)}: there is no such setting")
+            phrases.append(f"{'.'.join(names)[:_LONGEST_SHOWN]}: there is no such setting")
         elif names:
-            phrases.append(f"{'.'.join(names)}: {message} (it is {problem['input']!r})")
+            phrases.append(f"{'.'.join(names)}: {message} (it is {_shown(problem['input'])})")
         else:
             phrases.append(message)
-    return phrases
+    more = len(phrases) - _MOST_PHRASES
+    return [*phrases[:_MOST_PHRASES], f"and {more} more"] if more > 0 else phrases
+
+
+def _shown(value: object) -> str:
+    """A value as it was found, if it is short."""
+    found = repr(value)
+    return found if len(found) <= _LONGEST_SHOWN else f"{found[:_LONGEST_SHOWN]}…"
 
 
 def default_toml(stage: Stage) -> str:

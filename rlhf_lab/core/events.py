@@ -16,6 +16,8 @@ from rlhf_lab.core.diagnosis import RewardDiagnosis
 from rlhf_lab.core.records import Tag
 
 Outcome = Literal["done", "stopped", "failed"]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+"""What a database can hold."""
 
 
 class _Line(BaseModel):
@@ -25,9 +27,9 @@ class _Line(BaseModel):
 class Event(_Line):
     """What every event has. ``step`` 0 is before the first update; ``time`` is Unix seconds."""
 
-    step: int = 0
-    attempt: int = 0
-    seq: int = 0
+    step: Count = 0
+    attempt: Count = 0
+    seq: Count = 0
     time: float = 0.0
 
 
@@ -38,7 +40,7 @@ class Started(Event):
     device: str
     versions: dict[str, str] = Field(default_factory=dict)
     parameters: dict[str, int] = Field(default_factory=dict, description="trainable, total, ...")
-    total_steps: int = 0
+    total_steps: Count = 0
 
 
 class Resumed(Event):
@@ -47,7 +49,7 @@ class Resumed(Event):
     kind: Literal["resumed"] = "resumed"
     device: str
     versions: dict[str, str] = Field(default_factory=dict)
-    total_steps: int = 0
+    total_steps: Count = 0
 
 
 class Phase(Event):
@@ -61,8 +63,8 @@ class Progress(Event):
     """Whole steps done of all there are."""
 
     kind: Literal["progress"] = "progress"
-    done: int
-    total: int
+    done: Count
+    total: Count
 
 
 class Metrics(Event):
@@ -196,7 +198,10 @@ def load_event(line: bytes | str) -> AnyEvent | None:
     try:
         return _EVENT.validate_json(line)
     except ValidationError:
-        found = json.loads(line)
+        try:
+            found = json.loads(line)
+        except RecursionError:
+            raise ValueError("nested too deep") from None
         if isinstance(found, dict) and isinstance(kind := found.get("kind"), str) and kind not in _KINDS:
             return None
         raise

@@ -13,11 +13,15 @@ MOST_FILES = 10_000
 
 @dataclass(frozen=True)
 class Dropped:
-    """One file. ``name``: what its data set is called; ``inside``: it was found in a folder, not named itself."""
+    """One file. ``name``: what its data set is called; ``inside``: it was found in a folder, not named itself.
+
+    ``leads_out``: it is a link to a place outside that folder, which nobody chose.
+    """
 
     path: Path
     name: str
     inside: bool = False
+    leads_out: bool = False
 
 
 def dropped_files(paths: Sequence[Path]) -> list[Dropped]:
@@ -30,8 +34,16 @@ def dropped_files(paths: Sequence[Path]) -> list[Dropped]:
         files = _files_in(path)
         if not files:
             raise LabError(f"There is no file in the folder {printable(str(path))}. Choose another one.")
-        top = path.resolve().name
-        found += [Dropped(file, dataset_name(f"{top}/{file.relative_to(path)}"), inside=True) for file in files]
+        top = Path(os.path.realpath(path))
+        found += [
+            Dropped(
+                file,
+                dataset_name(f"{top.name}/{file.relative_to(path)}"),
+                inside=True,
+                leads_out=not Path(os.path.realpath(file)).is_relative_to(top),
+            )
+            for file in files
+        ]
     return found
 
 
@@ -44,12 +56,13 @@ def dataset_name(name: str) -> str:
 
 
 def _files_in(folder: Path) -> list[Path]:
-    """Depth first and sorted; a link that leads back to a folder already seen is not followed."""
+    """Depth first and sorted; a link to a folder already seen, or to one outside, is not followed."""
     found: list[Path] = []
     seen: set[str] = set()
+    top = Path(os.path.realpath(folder))
     for here, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(here)
-        if real in seen:
+        if real in seen or not Path(real).is_relative_to(top):
             folders.clear()
             continue
         seen.add(real)

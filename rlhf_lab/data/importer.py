@@ -15,7 +15,7 @@ from rlhf_lab.data.duplicates import Duplicate, Duplicates
 from rlhf_lab.data.families.family import AnyKind
 from rlhf_lab.data.folders import Dropped, dropped_files
 from rlhf_lab.data.mapping import Mapping
-from rlhf_lab.data.source import BreaksOff, ImportCancelled, Source
+from rlhf_lab.data.source import BreaksOff, ImportCancelled, Source, printable
 from rlhf_lab.store import DatasetWriter, Store
 
 Progress = Callable[[int, int], None]
@@ -102,6 +102,9 @@ def import_files(
 
 def _looked_at(file: Dropped, mapping: Mapping | None) -> int:
     """The size of a file that is a data set; raises `LabError` for any other."""
+    if file.leads_out:
+        name = printable(file.path.name)
+        raise LabError(f"{name} is a link to a place outside the folder. Choose the file itself to import it.")
     with Source.open(file.path) as source:
         found = detect(source, mapping)
         if file.inside and found.container.name.startswith("plain text"):

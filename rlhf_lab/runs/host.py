@@ -9,6 +9,8 @@ from typing import IO, Any
 import psutil
 
 WINDOWS = sys.platform == "win32"
+PYTHON = (sys.executable, "-P", "-m")
+"""Starts a module of ours: without -P, a file in the current folder that is called like a library would be run."""
 
 _HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN")
 

@@ -10,7 +10,6 @@ import json
 import os
 import queue
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -30,7 +29,7 @@ from rlhf_lab.data.source import ImportCancelled
 from rlhf_lab.data.statistics import DatasetStatistics
 from rlhf_lab.runs import host
 
-ENTRY = (sys.executable, "-m", "rlhf_lab.runs.import_child")
+ENTRY = (*host.PYTHON, "rlhf_lab.runs.import_child")
 
 _PREVIEW = TypeAdapter(Preview)
 _RESULTS = TypeAdapter(list[ImportResult])

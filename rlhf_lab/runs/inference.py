@@ -5,7 +5,6 @@ import itertools
 import os
 import queue
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from rlhf_lab.core.records import Prompt
 from rlhf_lab.runs import host
 from rlhf_lab.runs.ask import REPLY, Answer, Cancel, Done, Failed, Generate, ModelSpec, Reply, Request, Score, Unload
 
-ENTRY = (sys.executable, "-m", "rlhf_lab.runs.worker")
+ENTRY = (*host.PYTHON, "rlhf_lab.runs.worker")
 
 
 class Inference:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 import time
 from pathlib import Path
 from typing import IO
@@ -11,6 +12,7 @@ from rlhf_lab.core.events import AnyEvent, Event, Finished, dump_event, load_eve
 from rlhf_lab.runs import host
 
 _CHUNK = 4 << 20
+_LONGEST_LINE = 64 << 20
 
 
 class LogLockedError(LabError):
@@ -88,13 +90,16 @@ def said_so_far(path: Path, *kinds: type[Event]) -> list[AnyEvent]:
 def read_lines(path: Path, offset: int) -> list[tuple[bytes, int]]:
     """Whole lines from ``offset`` on, each with the offset after it; [] while the file is not there."""
     try:
-        if path.stat().st_size <= offset:
+        found = path.stat()
+        if found.st_size <= offset or not stat.S_ISREG(found.st_mode):
             return []
         with path.open("rb") as file:
             file.seek(offset)
             data = file.read(_CHUNK)
             if b"\n" not in data:  # one line longer than a chunk, or the unfinished last one
-                data += file.readline()
+                data += file.readline(_LONGEST_LINE)
+                if len(data) > _LONGEST_LINE and not data.endswith(b"\n"):
+                    return _passed_over(file)
     except FileNotFoundError:
         return []
     lines = []
@@ -102,6 +107,14 @@ def read_lines(path: Path, offset: int) -> list[tuple[bytes, int]]:
         offset += len(line) + 1
         lines.append((line, offset))
     return lines
+
+
+def _passed_over(file: IO[bytes]) -> list[tuple[bytes, int]]:
+    """For a line that is too long to be an event: nothing of it but where it ends."""
+    while rest := file.readline(_CHUNK):
+        if rest.endswith(b"\n"):
+            return [(b"", file.tell())]
+    return []
 
 
 def end_attempt(path: Path, attempt: int, end: Finished) -> Finished | None:

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -12,14 +11,16 @@ import psutil
 from rlhf_lab.core.control import Command
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import AnyEvent, Finished
+from rlhf_lab.core.small_files import read_bytes
 from rlhf_lab.runs import host
 from rlhf_lab.runs.control_file import send_command
 from rlhf_lab.runs.folder import Process, RunFolder
 from rlhf_lab.runs.log import Tail, end_attempt
 from rlhf_lab.runs.warm import Standby
 
-ENTRY = (sys.executable, "-m", "rlhf_lab.runs.child")
+ENTRY = (*host.PYTHON, "rlhf_lab.runs.child")
 
+_HEART_BYTES = 4096
 _children: dict[int, subprocess.Popen[bytes]] = {}
 """Children of this process, by pid: only here is their exit status had, even after a detach."""
 
@@ -124,8 +125,8 @@ class ProcessRun:
     def doing(self) -> str:
         """See `RunSource`."""
         try:
-            return self.folder.heartbeat_path.read_text(encoding="utf-8", errors="replace").strip()
-        except FileNotFoundError:
+            return read_bytes(self.folder.heartbeat_path, _HEART_BYTES).decode(errors="replace").strip()
+        except OSError:
             return ""
 
     def ask_to_end(self) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Sequence
 
 import psutil
@@ -10,7 +9,7 @@ import psutil
 from rlhf_lab.runs import host
 
 _NEEDED_BYTES = 2 << 30
-_ENTRY = (sys.executable, "-m", "rlhf_lab.runs.child", "--standby")
+_ENTRY = (*host.PYTHON, "rlhf_lab.runs.child", "--standby")
 
 
 class Standby:
