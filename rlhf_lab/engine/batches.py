@@ -45,12 +45,50 @@ def pad(rows: Sequence[Sequence[int]], pad_id: int, side: Literal["left", "right
     return ids, mask
 
 
+def side_by_side(rows: Sequence[Sequence[Sequence[int]]], pad_id: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows of several sequences each, none of which sees another: ids [B, T], who sees whom [B, T, T], positions [B, T].
+
+    Positions begin again with each sequence. Padding sees padding alone, so that no row of the mask is empty.
+    """
+    ids, mask = pad([[token for sequence in row for token in sequence] for row in rows], pad_id)
+    owner = mask - 1
+    positions = torch.zeros_like(ids)
+    for i, row in enumerate(rows):
+        start = 0
+        for number, sequence in enumerate(row):
+            place = slice(start, start + len(sequence))
+            owner[i, place] = number
+            positions[i, place] = torch.arange(len(sequence))
+            start += len(sequence)
+    places = torch.arange(ids.shape[1])
+    sees = (owner.unsqueeze(2) == owner.unsqueeze(1)) & (places.unsqueeze(1) >= places)
+    return ids, sees, positions
+
+
+def fill_rows(lengths: Sequence[int], width: int) -> list[list[int]]:
+    """Put sequences into as few rows of at most ``width`` tokens as first-fit decreasing finds; indices by row.
+
+    A sequence that is longer has a row of its own.
+    """
+    rows: list[list[int]] = []
+    room: list[int] = []
+    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        place = next((row for row, left in enumerate(room) if left >= lengths[i]), None)
+        if place is None:
+            rows.append([])
+            room.append(width)
+            place = len(rows) - 1
+        rows[place].append(i)
+        room[place] -= lengths[i]
+    return rows
+
+
 def micro_batches(lengths: Sequence[int], size: int, tokens: int) -> list[list[int]]:
     """Split ``range(len(lengths))`` into groups of at most ``size`` rows and ``tokens`` tokens, longest first.
 
-    A row that is longer than ``tokens`` is a group of its own. A group also ends when its padding would cost more than the fixed price of one more group. Longest
-    first: what does not fit into memory fails at once. Grouping changes no result, because losses are sums
-    over the whole batch.
+    A row that is longer than ``tokens`` is a group of its own. A group also ends when its padding would cost more
+    than the fixed price of one more group. Longest first: what does not fit into memory fails at once. Grouping
+    changes no result, because losses are sums over the whole batch.
     """
     groups: list[list[int]] = []
     longest = waste = 0

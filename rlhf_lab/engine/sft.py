@@ -1,7 +1,7 @@
 """Supervised fine-tuning: a LoRA adapter learns to imitate the answers of demonstrations.
 
 The loss is the mean negative log-likelihood per answer token over the whole batch (prompt tokens are read,
-never predicted), so micro-batches change nothing. Data without demonstrations serves too: the chosen
+never predicted), so neither micro-batches nor packing change anything. Data without demonstrations serves too: the chosen
 answers of pairs and the liked ones of unpaired records. The learning rate falls straight to 0.
 """
 
@@ -9,25 +9,26 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from rlhf_lab.core.config import SftConfig
 from rlhf_lab.core.control import StopRequested
-from rlhf_lab.core.events import Event, Metrics, Phase, SampleRow, Samples, Warned
-from rlhf_lab.core.records import AnyRecord, Prompt
-from rlhf_lab.engine import chat, machine
+from rlhf_lab.core.events import Event, Metrics, Phase, Samples, Warned
+from rlhf_lab.core.records import AnyRecord
+from rlhf_lab.engine import machine
 from rlhf_lab.engine.backbone import Backbone
-from rlhf_lab.engine.batches import micro_batches, pad
+from rlhf_lab.engine.batches import fill_rows, micro_batches, pad, side_by_side
+from rlhf_lab.engine.evaluate import evaluate
 from rlhf_lab.engine.examples import Data, Encoder, Example, select, shown_answer
 from rlhf_lab.engine.finite import NotFinite, require_finite
 from rlhf_lab.engine.parts import Parts
-from rlhf_lab.engine.sampler import sample
-from rlhf_lab.engine.seeds import generator_for
+from rlhf_lab.engine.prompts import Asked
 from rlhf_lab.engine.training import Training
 
 ADAPTER = "sft"
 SHOWN = 16
-"""Held-out prompts whose answers are shown before and after."""
+"""Held-out prompts that are answered at every look."""
 _LOGITS_AT_ONCE = 2**24
 _MISSING = (
     "The data set holds nothing to imitate: SFT needs demonstrations (or pairs, whose chosen answers it takes) "
@@ -53,7 +54,7 @@ def train(config: SftConfig, parts: Parts) -> Iterator[Event]:
         if not data.heldout:
             yield Warned(code="no_heldout", text="The data set has no held-out records, so nothing shows overfitting.")
         while True:
-            # 3. Look at held-out data: the loss every so often, answers at the start and at the end.
+            # 3. Look at held-out data.
             if training.evaluation_due():
                 yield Phase(step=training.step, name="evaluating")
                 yield from _evaluate(config, parts, backbone, encoder, data, training)
@@ -67,10 +68,9 @@ def train(config: SftConfig, parts: Parts) -> Iterator[Event]:
             batch = [encode(encoder, record) for record in data.batch(config.batch_size, training.step, config.seed)]
             total = sum(len(example.answer) for example in batch)
             loss = accuracy = 0.0
-            lengths = [len(example.row) for example in batch]
-            for rows in micro_batches(lengths, config.micro_batch_size, backbone.tokens_at_once):
+            for rows in _micro_batches(batch, config, backbone):
                 tick()
-                part = answer_loss(backbone, ADAPTER, [batch[i] for i in rows], total, learn=True)
+                part = answer_loss(backbone, ADAPTER, rows, total, learn=True)
                 loss += part.loss
                 accuracy += part.hits / total
             yield from training.learn({"train/loss": loss, "train/token_accuracy": accuracy}, total)
@@ -93,20 +93,18 @@ class AnswerLoss:
 
 
 def answer_loss(
-    backbone: Backbone, adapter: str | None, examples: Sequence[Example], total: int, *, learn: bool
+    backbone: Backbone, adapter: str | None, rows: Sequence[Sequence[Example]], total: int, *, learn: bool
 ) -> AnswerLoss:
     """Summed loss of answer tokens over ``total``; with ``learn``, its gradient is added to the adapter's.
 
-    Only states [n, D] that predict answer tokens meet the vocabulary, so many at a time, each part's
-    gradient taken at once: the logits [n, V] of a micro-batch never exist together.
+    A row is one example, or several side by side. Only states [n, D] that predict answer tokens meet the
+    vocabulary, so many at a time, each part's gradient taken at once: the logits [n, V] of a micro-batch never
+    exist together.
     """
-    ids, mask = pad([example.row for example in examples], backbone.pad_id)
-    predicting = torch.zeros_like(mask, dtype=torch.bool)
-    for i, example in enumerate(examples):
-        predicting[i, len(example.prompt) - 1 : len(example.row) - 1] = True
+    examples = [example for row in rows for example in row]
     targets = torch.tensor([t for example in examples for t in example.answer], device=backbone.device)
     with torch.set_grad_enabled(learn):
-        states = backbone.hidden(ids, mask, adapter)[predicting.to(backbone.device)]
+        states = _predicting_states(backbone, adapter, rows)
         leaf = states.detach().requires_grad_(learn)
         loss = torch.zeros((), device=backbone.device)
         hits = torch.zeros((), dtype=torch.long, device=backbone.device)
@@ -123,6 +121,34 @@ def answer_loss(
     return AnswerLoss(loss.item(), int(hits))
 
 
+def _predicting_states(backbone: Backbone, adapter: str | None, rows: Sequence[Sequence[Example]]) -> Tensor:
+    """Hidden states [n, D] at the places before answer tokens, in the order of the examples."""
+    if all(len(row) == 1 for row in rows):
+        ids, mask = pad([example.row for (example,) in rows], backbone.pad_id)
+        hidden = backbone.hidden(ids, mask, adapter)
+    else:
+        ids, sees, positions = side_by_side([[example.row for example in row] for row in rows], backbone.pad_id)
+        hidden = backbone.hidden_of_branches(ids, sees, positions, adapter)
+    predicting = torch.zeros_like(ids, dtype=torch.bool)
+    for i, row in enumerate(rows):
+        start = 0
+        for example in row:
+            predicting[i, start + len(example.prompt) - 1 : start + len(example.row) - 1] = True
+            start += len(example.row)
+    return hidden[predicting.to(backbone.device)]
+
+
+def _micro_batches(batch: Sequence[Example], config: SftConfig, backbone: Backbone) -> list[list[list[Example]]]:
+    """Groups of rows; rows of several examples where that is asked for and this model's attention allows it."""
+    lengths = [len(example.row) for example in batch]
+    rows = [[i] for i in range(len(batch))]
+    if config.packing and backbone.can_branch(max(lengths)):
+        rows = fill_rows(lengths, config.max_prompt_tokens + config.max_new_tokens)
+    totals = [sum(lengths[i] for i in row) for row in rows]
+    groups = micro_batches(totals, config.micro_batch_size, backbone.tokens_at_once)
+    return [[[batch[i] for i in rows[place]] for place in group] for group in groups]
+
+
 def encode(encoder: Encoder, record: AnyRecord) -> Example:
     """Prompt and the answer to imitate."""
     answer = shown_answer(record)
@@ -133,45 +159,34 @@ def encode(encoder: Encoder, record: AnyRecord) -> Example:
 def _evaluate(
     config: SftConfig, parts: Parts, backbone: Backbone, encoder: Encoder, data: Data, training: Training
 ) -> Iterator[Event]:
+    """The loss of held-out examples, and answers to the same few prompts every time."""
+    if not data.heldout:
+        return
     tick = parts.control.tick
-    if data.heldout:
-        examples = [encode(encoder, record) for record in data.heldout_records(config.eval_size, config.seed)]
-        total = sum(len(example.answer) for example in examples)
-        loss = accuracy = 0.0
-        lengths = [len(example.row) for example in examples]
-        # Without a backward pass four times as much fits into memory.
-        for rows in micro_batches(lengths, 4 * config.micro_batch_size, 4 * backbone.tokens_at_once):
-            tick()
-            part = answer_loss(backbone, ADAPTER, [examples[i] for i in rows], total, learn=False)
-            loss += part.loss
-            accuracy += part.hits / total
-        yield Metrics(step=training.step, values={"eval/loss": loss, "eval/token_accuracy": accuracy})
-    if data.heldout and (training.step == 0 or training.finished):
-        prompts = list(dict.fromkeys(r.prompt.model_dump_json() for r in data.heldout_records(SHOWN, config.seed)))
-        rows_shown = _answers(config, parts, backbone, encoder, [Prompt.model_validate_json(p) for p in prompts])
-        yield Samples(step=training.step, name="heldout", rows=tuple(rows_shown))
+    records = data.heldout_records(config.eval_size, config.seed)
+    examples = [encode(encoder, record) for record in records]
+    total = sum(len(example.answer) for example in examples)
+    loss = accuracy = 0.0
+    lengths = [len(example.row) for example in examples]
+    # Without a backward pass four times as much fits into memory.
+    for rows in micro_batches(lengths, 4 * config.micro_batch_size, 4 * backbone.tokens_at_once):
+        tick()
+        part = answer_loss(backbone, ADAPTER, [[examples[i]] for i in rows], total, learn=False)
+        loss += part.loss
+        accuracy += part.hits / total
+    asked = _asked(records, examples)
+    answered, shown = evaluate(backbone, asked, (), config, parts.judge, tick, adapter=ADAPTER)
+    yield Metrics(step=training.step, values={"eval/loss": loss, "eval/token_accuracy": accuracy} | answered)
+    yield Samples(step=training.step, name="heldout", rows=shown)
 
 
-def _answers(
-    config: SftConfig, parts: Parts, backbone: Backbone, encoder: Encoder, prompts: list[Prompt]
-) -> list[SampleRow]:
-    """Sampled with the same random numbers every time, so that what changed is the model."""
-    answers = sample(
-        backbone,
-        [encoder.prompt(prompt) for prompt in prompts],
-        adapter=ADAPTER,
-        temperature=1.0,
-        max_new_tokens=config.max_new_tokens,
-        generator=generator_for(config.seed, "held-out answers"),
-        tick=parts.control.tick,
-    )
-    shown = []
-    for prompt, ids in zip(prompts, answers, strict=True):
-        text = chat.decode(backbone.tokenizer, ids)
-        values = dict(parts.judge(prompt, text)) if parts.judge else {}
-        row = SampleRow(prompt=prompt.text, completion=text, values=values | {"tokens": len(ids)}, tags=prompt.tags)
-        shown.append(row)
-    return shown
+def _asked(records: Sequence[AnyRecord], examples: Sequence[Example]) -> Asked:
+    """The first different prompts: held-out records are a random choice already."""
+    first: dict[str, int] = {}
+    for i, record in enumerate(records):
+        first.setdefault(record.prompt.model_dump_json(), i)
+    places = list(first.values())[:SHOWN]
+    return Asked([records[i].prompt for i in places], [examples[i].prompt for i in places])
 
 
 def _parts(count: int, size: int) -> list[slice]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from rlhf_lab.core.config import Stage
 from rlhf_lab.core.records import Demonstration, Pair
 from rlhf_lab.core.resources import resource
-from rlhf_lab.engine import dpo, evaluate, maths, ppo_state, reward, rollout, sampler, training
+from rlhf_lab.engine import dpo, evaluate, maths, ppo_state, reward_scores, rollout, sampler, training
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.optimiser import Optimiser
 from rlhf_lab.engine.rewards import RewardSource
@@ -142,7 +142,7 @@ def head_reads_the_prompt() -> AbstractContextManager[object]:
         prompt = torch.tensor([[len(batch.prompts[i]) - 1] for i in rows])
         return ids, sees, positions, prompt.expand_as(ends)
 
-    return _wrapped(reward, "branches", branches)
+    return _wrapped(reward_scores, "branches", branches)
 
 
 @contextmanager
@@ -150,13 +150,13 @@ def damaged_batch(step: int = 30) -> Iterator[None]:
     """At one step the answers are random tokens."""
     dice, calls = random.Random(0), 0
 
-    def answer_loss(original: Any, backbone: Backbone, adapter: str, examples: Any, *given: Any, **options: Any) -> Any:
+    def answer_loss(original: Any, backbone: Backbone, adapter: str, rows: Any, *given: Any, **options: Any) -> Any:
         nonlocal calls
         calls += options["learn"]
         if options["learn"] and calls == step:
-            for example in examples:
+            for example in (example for row in rows for example in row):
                 example.answer[:] = [dice.randrange(len(backbone.tokenizer)) for _ in example.answer]
-        return original(backbone, adapter, examples, *given, **options)
+        return original(backbone, adapter, rows, *given, **options)
 
     from rlhf_lab.engine import sft
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.records import dump_record
-from rlhf_lab.engine.batches import PRICE_OF_A_GROUP, batch_indices, choose, micro_batches, pad
+from rlhf_lab.engine.batches import PRICE_OF_A_GROUP, batch_indices, choose, fill_rows, micro_batches, pad, side_by_side
 from rlhf_lab.engine.record_file import RecordFile
 from tests.engine.conftest import pairs
 
@@ -71,3 +71,21 @@ def test_a_changed_record_file_is_said_in_words(tmp_path: Path) -> None:
         RecordFile(file)[0]
     with pytest.raises(LabError, match="could not be read"):
         RecordFile(tmp_path / "none")
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=40), st.integers(5, 60))
+def test_rows_are_filled_without_loss_and_never_beyond_their_width(lengths: list[int], width: int) -> None:
+    rows = fill_rows(lengths, width)
+    assert sorted(i for row in rows for i in row) == list(range(len(lengths)))
+    assert all(len(row) == 1 or sum(lengths[i] for i in row) <= width for row in rows)
+    # First fit never leaves two rows that would fit into one.
+    sums = sorted(sum(lengths[i] for i in row) for row in rows)
+    assert len(sums) < 2 or sums[0] + sums[1] > width
+
+
+def test_sequences_side_by_side_do_not_see_each_other() -> None:
+    ids, sees, positions = side_by_side([[[5, 6], [7]], [[8]]], pad_id=0)
+    assert ids.tolist() == [[5, 6, 7], [8, 0, 0]]
+    assert positions.tolist() == [[0, 1, 0], [0, 0, 0]]
+    assert sees[0].int().tolist() == [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
+    assert sees[1].int().tolist() == [[1, 0, 0], [0, 1, 0], [0, 1, 1]]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import GPT2Config, PreTrainedConfig
 
 from rlhf_lab.core.config import SftConfig
 from rlhf_lab.core.control import NoControl
@@ -12,7 +13,7 @@ from rlhf_lab.core.events import Changed, Checkpointed, Progress, Resumed, Sampl
 from rlhf_lab.engine import sft
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.examples import Example
-from tests.engine.conftest import demonstrations, pairs, perturb, prompt
+from tests.engine.conftest import demonstrations, make_tokenizer, pairs, perturb, prompt, save_model, tiny_llama
 from tests.engine.stage_runs import StopAfterTicks, curves, last, metric, of, parts, run
 
 CONFIG = SftConfig(
@@ -30,6 +31,23 @@ CONFIG = SftConfig(
     device="cpu",
     threads=1,
 )
+
+
+def tiny_gpt2(vocabulary: int) -> GPT2Config:
+    """Absolute positions and fused attention weights."""
+    return GPT2Config(
+        vocab_size=vocabulary,
+        n_embd=32,
+        n_layer=2,
+        n_head=4,
+        n_positions=128,
+        bos_token_id=1,
+        eos_token_id=1,
+        pad_token_id=0,
+        initializer_range=0.2,
+    )
+
+
 EXAMPLES = [
     Example([5, 20, 33], [60, 71, 1]),
     Example([9], [12, 1]),
@@ -40,7 +58,7 @@ EXAMPLES = [
 
 def test_the_loss_is_the_token_mean_over_answers_only(backbone: Backbone) -> None:
     total = sum(len(e.answer) for e in EXAMPLES)
-    found = sft.answer_loss(backbone, None, EXAMPLES, total, learn=False)
+    found = sft.answer_loss(backbone, None, [[e] for e in EXAMPLES], total, learn=False)
     summed, hits = 0.0, 0
     for example in EXAMPLES:
         logits = backbone.model(torch.tensor([example.row])).logits[0].log_softmax(-1)
@@ -66,9 +84,53 @@ def test_micro_batches_change_neither_loss_nor_gradient(
         total = sum(len(e.answer) for e in EXAMPLES)
         loss = 0.0
         for start in range(0, len(EXAMPLES), at_once):
-            loss += sft.answer_loss(backbone, "sft", EXAMPLES[start : start + at_once], total, learn=True).loss
+            part = EXAMPLES[start : start + at_once]
+            loss += sft.answer_loss(backbone, "sft", [[e] for e in part], total, learn=True).loss
         gradients.append([torch.tensor(loss), *[p.grad for p in backbone.parameters_of("sft").values()]])
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(*gradients, strict=True))
+
+
+@pytest.mark.parametrize("family", [tiny_llama, tiny_gpt2])
+def test_packing_is_exact(
+    tmp_path: Path, load: Callable[..., Backbone], family: Callable[[int], PreTrainedConfig]
+) -> None:
+    tokenizer = make_tokenizer()
+    folder = save_model(tmp_path / "model", family(len(tokenizer)), tokenizer)
+    total = sum(len(e.answer) for e in EXAMPLES)
+    found = []
+    for rows in ([[e] for e in EXAMPLES], [EXAMPLES], [[EXAMPLES[3], EXAMPLES[1]], [EXAMPLES[2], EXAMPLES[0]]]):
+        backbone = load(folder)
+        backbone.add_adapter("sft", r=4, alpha=8, seed=0)
+        perturb(backbone, "sft")
+        part = sft.answer_loss(backbone, "sft", rows, total, learn=True)
+        gradients = [p.grad for p in backbone.parameters_of("sft").values()]
+        found.append([torch.tensor(part.loss), torch.tensor(part.hits), *gradients])
+    for packed in found[1:]:
+        assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(found[0], packed, strict=True))
+
+
+def test_a_packed_run_is_the_padded_run_in_fewer_rows(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: list[list[int]] = []
+    real = sft.answer_loss
+
+    def count(backbone: Backbone, adapter: str, part: list[list[Example]], total: int, *, learn: bool):
+        if learn:
+            rows.append([len(row) for row in part])
+        return real(backbone, adapter, part, total, learn=learn)
+
+    monkeypatch.setattr(sft, "answer_loss", count)
+    found = []
+    for packing in (False, True):
+        config = CONFIG.model_copy(update={"packing": packing, "max_prompt_tokens": 80, "max_new_tokens": 40})
+        found.append(curves(run(config, parts(tmp_path / str(packing), tiny_model, demonstrations()))))
+    assert found[0].keys() == found[1].keys()
+    assert all(math.isclose(found[0][key], found[1][key], rel_tol=2e-3, abs_tol=2e-4) for key in found[0])
+    padded, packed = rows[: len(rows) - 6], rows[-6:]
+    assert all(size == 1 for part in padded for size in part)
+    assert max(size for part in packed for size in part) > 1
+    assert sum(map(sum, packed)) == sum(map(sum, padded)) == 36
 
 
 def test_it_learns_and_says_what_it_does(tiny_model: Path, tmp_path: Path) -> None:
@@ -85,9 +147,11 @@ def test_it_learns_and_says_what_it_does(tiny_model: Path, tmp_path: Path) -> No
     assert rates[0] == config.learning_rate
     assert rates[-1] == pytest.approx(config.learning_rate / 25)
     shown = list(of(events, Samples))
-    assert [s.step for s in shown] == [0, 25]
-    assert [r.prompt for r in shown[0].rows] == [r.prompt for r in shown[1].rows]
-    assert shown[0].rows != shown[1].rows
+    assert [s.step for s in shown] == [0, 3, 6, 9, 12, 15, 18, 21, 24, 25]
+    assert metric(events, "eval/gold")[0] == pytest.approx(sum(len(r.completion) for r in shown[0].rows) / 8)
+    assert metric(events, "eval/kl")[0] == pytest.approx(0, abs=1e-4) != metric(events, "eval/kl")[-1]
+    assert [r.prompt for r in shown[0].rows] == [r.prompt for r in shown[-1].rows]
+    assert shown[0].rows != shown[-1].rows
     assert all(r.values["gold"] == len(r.completion) for r in shown[0].rows)
     backbone = Backbone.load(tiny_model, device="cpu")
     backbone.load_adapter("sft", tmp_path / "run" / "adapter")
@@ -109,11 +173,11 @@ def test_micro_batch_size_does_not_change_a_run(tiny_model: Path, tmp_path: Path
     assert all(math.isclose(found[0][key], found[1][key], rel_tol=2e-3, abs_tol=2e-4) for key in found[0])
 
 
-@pytest.mark.parametrize("ticks", [1, 4, 7, 11])
+@pytest.mark.parametrize("ticks", [20, 39, 42, 60, 84])
 def test_a_stopped_run_goes_on_to_the_very_same_curves(tiny_model: Path, tmp_path: Path, ticks: int) -> None:
     whole = curves(run(CONFIG, parts(tmp_path / "whole", tiny_model, demonstrations())))
     folder = tmp_path / "run"
-    first = run(CONFIG, parts(folder, tiny_model, demonstrations(), control=StopAfterTicks(22 + ticks)))
+    first = run(CONFIG, parts(folder, tiny_model, demonstrations(), control=StopAfterTicks(ticks)))
     assert last(first).outcome == "stopped"
     assert (folder / "adapter" / "adapter_model.safetensors").exists()
     second = run(CONFIG, parts(folder, tiny_model, demonstrations(), resume=True))
