@@ -16,7 +16,7 @@ from rlhf_lab.core.settings import BaseRun
 from rlhf_lab.gui.models.algorithms import GRPO
 from rlhf_lab.runs.plan import STARTS
 
-Kind = Literal["dataset", "model", "run", "whole", "real", "switch", "choice", "text"]
+Kind = Literal["dataset", "model", "run", "function", "whole", "real", "switch", "choice", "text"]
 
 RUN_STAGES: dict[str, tuple[Stage, ...]] = {"start_from": STARTS, "reward_model": ("reward",)}
 """The fields that name an earlier run, and the stages that it may be of."""
@@ -199,6 +199,8 @@ def _kind(name: str, info: FieldInfo) -> tuple[Kind, tuple[str, ...]]:
         return "dataset", ()
     if name == "model":
         return "model", ()
+    if name == "reward_function":
+        return "function", ()
     wanted = info.annotation
     if get_origin(wanted) in (Union, types.UnionType):
         wanted = next(part for part in get_args(wanted) if part is not type(None))

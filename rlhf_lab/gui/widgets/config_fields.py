@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QFileDialog, QHBoxLayout, QL
 from rlhf_lab.gui.models.form import Question, shown, stepped
 from rlhf_lab.gui.models.offers import Option
 from rlhf_lab.gui.theme import theme
+from rlhf_lab.gui.widgets.function_field import FunctionEditor
 from rlhf_lab.gui.widgets.plain_text import one_line, plain_tip
 
 BUNDLED = "bundled"
@@ -221,5 +222,7 @@ def editor_for(question: Question) -> Editor:
             return OptionEditor()
         case "model":
             return ModelEditor()
+        case "function":
+            return FunctionEditor()
         case _:
             return TextEditor()

@@ -17,7 +17,7 @@ from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip
 LABEL_WIDTH_EM = 9
 """Width of the labels in widths of the letter m: the form scales with the system's font."""
 
-WIDE = frozenset({"dataset", "model", "run", "text"})
+WIDE = frozenset({"dataset", "model", "run", "function", "text"})
 """Kinds whose answers are long: their label stands above, not beside."""
 
 
@@ -73,11 +73,13 @@ class ConfigForm(QWidget):
         asked = questions(stage)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(8)
+        column.setSpacing(2)
         for title, part in groupby(asked, lambda question: question.section):
             fields = self._part(list(part))
             if title:
                 self.sections[title] = Disclosure(title, fields)
+            else:
+                fields.layout().setContentsMargins(0, 0, 0, 6)
             column.addWidget(self.sections.get(title, fields))
         column.addStretch(1)
         self._chain_tabs()

@@ -55,6 +55,7 @@ class Launcher(QWidget):
         self._timer.timeout.connect(self.check)
         self._lay_out()
         self.form.changed.connect(self._timer.start)
+        lab.closing.connect(self._timer.stop)
         lab.datasets_changed.connect(self.refresh)
         lab.runs_changed.connect(self.refresh)
         lab.run_changed.connect(self._name_start)
