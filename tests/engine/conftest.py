@@ -14,8 +14,10 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from rlhf_lab.core.records import Completion, Demonstration, Message, Pair, Prompt
+from rlhf_lab.core.records import Completion, Demonstration, Message, Pair, Prompt, PromptOnly
 from rlhf_lab.engine.backbone import Backbone
+from rlhf_lab.engine.parts import Parts
+from tests.engine.stage_runs import parts
 
 WORDS = ("red", "green", "blue", "cat", "dog", "sun", "moon", "tea", "milk", "rain")
 TEMPLATE = (
@@ -23,6 +25,25 @@ TEMPLATE = (
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 SPECIAL = ["<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
+
+ON_POLICY = {
+    "batch_size": 8,
+    "micro_batch_size": 4,
+    "max_prompt_tokens": 48,
+    "max_new_tokens": 10,
+    "updates": 4,
+    "epochs": 2,
+    "minibatches": 2,
+    "learning_rate": 3e-3,
+    "lora_r": 4,
+    "lora_alpha": 8,
+    "eval_every": 2,
+    "eval_size": 6,
+    "checkpoint_every": 2,
+    "threads": 1,
+    "device": "cpu",
+}
+"""A short run on the tiny model that looks, saves and learns more than once."""
 
 
 def make_tokenizer(*, template: bool = True, pad: bool = True, size: int = 300) -> PreTrainedTokenizerFast:
@@ -129,3 +150,35 @@ def perturb(backbone: Backbone, name: str, seed: int = 0, size: float = 0.2) -> 
     with torch.no_grad():
         for parameter in backbone.parameters_of(name).values():
             parameter.add_(size * torch.randn(parameter.shape, generator=generator))
+
+
+def questions(count: int = 30) -> list[PromptOnly]:
+    """Every fifth is held out."""
+    return [
+        PromptOnly(
+            prompt=Prompt(
+                messages=prompt(f"What is {WORDS[i % 10]} {WORDS[i // 10 % 10]}?").messages, tags={"number": i}
+            ),
+            split="heldout" if i % 5 == 4 else "train",
+        )
+        for i in range(count)
+    ]
+
+
+@pytest.fixture
+def reward_run(load: Callable[..., Backbone], tmp_path: Path) -> Path:
+    """The adapter of a reward run on the tiny model."""
+    backbone = load()
+    backbone.add_adapter("reward", r=3, alpha=6, seed=5, head=True)
+    perturb(backbone, "reward", 5)
+    folder = tmp_path / "reward"
+    backbone.save_adapter("reward", folder, {"stage": "reward", "score_mean": 0.4, "score_std": 2.5})
+    return folder
+
+
+@pytest.fixture
+def given(tiny_model: Path, reward_run: Path, tmp_path: Path) -> Callable[..., Parts]:
+    """``given("name", **changes)``: parts of an on-policy run in a folder of that name."""
+    return lambda name="run", **changes: parts(
+        tmp_path / name, tiny_model, questions(), **({"reward_adapter": reward_run} | changes)
+    )

@@ -6,7 +6,7 @@ from typing import Any
 
 from rlhf_lab.core.config import RunConfig
 from rlhf_lab.core.control import Control, NoControl, StopRequested
-from rlhf_lab.core.events import Event, Finished, Metrics, Resumed
+from rlhf_lab.core.events import Event, Finished, Metrics, Phase, Resumed
 from rlhf_lab.core.records import AnyRecord
 from rlhf_lab.engine.parts import Parts
 from rlhf_lab.engine.stages import TRAIN
@@ -75,3 +75,34 @@ def metric(events: Sequence[Event], name: str) -> list[float]:
 def of(events: Sequence[Event], kind: type[Any]) -> Iterator[Any]:
     """Events of one kind."""
     return (event for event in events if isinstance(event, kind))
+
+
+class Person(NoControl):
+    """Changes settings at given updates."""
+
+    def __init__(self, wishes: dict[int, dict[str, float]]) -> None:
+        self._wishes = wishes
+        self._updates = 0
+
+    def changes(self) -> dict[str, float]:
+        self._updates += 1
+        return self._wishes.get(self._updates, {})
+
+
+class Counter(NoControl):
+    """Counts how often it was polled."""
+
+    ticks = 0
+
+    def tick(self) -> None:
+        self.ticks += 1
+
+
+def polled_at(events: Iterator[Event], counter: Counter) -> tuple[list[Event], dict[tuple[int, str], int]]:
+    """The events, and how many polls lay before each phase: {(step, phase): polls}."""
+    seen, polls = [], {}
+    for event in events:
+        seen.append(event)
+        if isinstance(event, Phase):
+            polls[event.step, event.name] = counter.ticks
+    return seen, polls

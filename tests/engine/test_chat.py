@@ -189,3 +189,29 @@ def test_raw_text_has_no_end(tmp_path: Path) -> None:
 def test_tokenizers_are_compared_by_what_their_ids_mean() -> None:
     assert chat.same_tokenizer(TOKENIZER, make_tokenizer())
     assert not chat.same_tokenizer(TOKENIZER, make_tokenizer(size=280))
+
+
+def test_pieces_are_the_text_of_each_token():
+    tokenizer = TOKENIZER
+    ids = [*tokenizer.encode(" It is tea — 猫!", add_special_tokens=False), tokenizer.eos_token_id]
+    found = chat.pieces(tokenizer, ids)
+    assert len(found) == len(ids)
+    assert "".join(found) == " It is tea — 猫!<|end|>"
+    assert found[-1] == "<|end|>"
+    # A character of three tokens shows with its last one.
+    assert found[-3] == "猫"
+    assert found[-5:-3] == ("", "")
+    # Cut within a character: the rest is shown as what it is.
+    assert chat.pieces(tokenizer, ids[:-3])[-1] == "�"
+
+
+def test_pieces_keep_the_spaces_that_a_tokenizer_strips_at_the_beginning():
+    tokenizer = Metaspace()
+    assert chat.pieces(tokenizer, [0, 1, 2]) == ("It", " is", " tea")
+
+
+class Metaspace:
+    """Decodes as SentencePiece tokenizers do: without the first space."""
+
+    def decode(self, ids: list[int], skip_special_tokens: bool) -> str:
+        return "".join((" It", " is", " tea")[i] for i in ids).removeprefix(" ")

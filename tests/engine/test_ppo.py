@@ -1,21 +1,19 @@
 """The PPO stage as a run drives it: the bandit's optimum, resume, stop, live changes, what is written."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
 from rlhf_lab.core.config import PpoConfig
-from rlhf_lab.core.control import NoControl
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import (
     Changed,
     Checkpointed,
     Event,
     Metrics,
-    Phase,
     Progress,
     Resumed,
     Samples,
@@ -31,79 +29,16 @@ from rlhf_lab.engine.chat import encode_prompt
 from rlhf_lab.engine.parts import Parts
 from rlhf_lab.engine.ppo_state import Trainable
 from rlhf_lab.engine.scoring import Episodes
-from tests.engine.conftest import WORDS, make_tokenizer, perturb, prompt, save_model, tiny_llama
-from tests.engine.stage_runs import StopAfterTicks, curves, last, metric, of, parts
-
-SETTINGS = {
-    "batch_size": 8,
-    "micro_batch_size": 4,
-    "max_prompt_tokens": 48,
-    "max_new_tokens": 10,
-    "updates": 4,
-    "epochs": 2,
-    "minibatches": 2,
-    "learning_rate": 3e-3,
-    "value_learning_rate": 3e-3,
-    "lora_r": 4,
-    "lora_alpha": 8,
-    "eval_every": 2,
-    "eval_size": 6,
-    "checkpoint_every": 2,
-    "threads": 1,
-    "device": "cpu",
-}
+from tests.engine.conftest import ON_POLICY, WORDS, make_tokenizer, perturb, prompt, questions, save_model, tiny_llama
+from tests.engine.stage_runs import Counter, Person, StopAfterTicks, curves, last, metric, of, parts, polled_at
 
 
 def config(**changes: object) -> PpoConfig:
-    return PpoConfig(**(SETTINGS | changes))
-
-
-def questions(count: int = 30) -> list[PromptOnly]:
-    """Every fifth is held out."""
-    return [
-        PromptOnly(
-            prompt=Prompt(
-                messages=prompt(f"What is {WORDS[i % 10]} {WORDS[i // 10 % 10]}?").messages, tags={"number": i}
-            ),
-            split="heldout" if i % 5 == 4 else "train",
-        )
-        for i in range(count)
-    ]
-
-
-@pytest.fixture
-def reward_run(load: Callable[..., Backbone], tmp_path: Path) -> Path:
-    """The adapter of a reward run on the tiny model."""
-    backbone = load()
-    backbone.add_adapter("reward", r=3, alpha=6, seed=5, head=True)
-    perturb(backbone, "reward", 5)
-    folder = tmp_path / "reward"
-    backbone.save_adapter("reward", folder, {"stage": "reward", "score_mean": 0.4, "score_std": 2.5})
-    return folder
-
-
-@pytest.fixture
-def given(tiny_model: Path, reward_run: Path, tmp_path: Path) -> Callable[..., Parts]:
-    """``given("name", **changes)``: parts of a PPO run in a folder of that name."""
-    return lambda name="run", **changes: parts(
-        tmp_path / name, tiny_model, questions(), **({"reward_adapter": reward_run} | changes)
-    )
+    return PpoConfig(**(ON_POLICY | {"value_learning_rate": 3e-3} | changes))
 
 
 def run(settings: PpoConfig, with_parts: Parts) -> list[Event]:
     return list(ppo.train(settings, with_parts))
-
-
-class Person(NoControl):
-    """Changes settings at given updates."""
-
-    def __init__(self, wishes: dict[int, dict[str, float]]) -> None:
-        self._wishes = wishes
-        self._updates = 0
-
-    def changes(self) -> dict[str, float]:
-        self._updates += 1
-        return self._wishes.get(self._updates, {})
 
 
 def test_the_bandit_reaches_its_optimum(tiny_model: Path, tmp_path: Path, load: Callable[..., Backbone]):
@@ -221,25 +156,6 @@ def test_score_is_the_reward_adapters_on_its_stored_scale(
     raw = backbone.head("reward", backbone.hidden(ids, mask, "reward"))[0, -1].item()
     if len(answer) == 10:
         assert row.values["score"] == pytest.approx((raw - 0.4) / 2.5, abs=1e-4)
-
-
-class Counter(NoControl):
-    """Counts how often it was polled."""
-
-    ticks = 0
-
-    def tick(self) -> None:
-        self.ticks += 1
-
-
-def polled_at(events: Iterator[Event], counter: Counter) -> tuple[list[Event], dict[tuple[int, str], int]]:
-    """The events, and how many polls lay before each phase: {(step, phase): polls}."""
-    seen, polls = [], {}
-    for event in events:
-        seen.append(event)
-        if isinstance(event, Phase):
-            polls[event.step, event.name] = counter.ticks
-    return seen, polls
 
 
 def test_stopped_in_mid_update_and_resumed_is_uninterrupted(given: Callable[..., Parts]):

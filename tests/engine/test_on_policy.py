@@ -1,0 +1,88 @@
+"""What the on-policy stages share: distributions, numbers of every token, early stop, the scale of the scores."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from rlhf_lab.core.config import PpoConfig
+from rlhf_lab.core.events import Histogram, Samples
+from rlhf_lab.engine import evaluate, ppo
+from rlhf_lab.engine.parts import Parts
+from rlhf_lab.engine.scoring import Episodes
+from tests.engine.conftest import ON_POLICY, SPECIAL
+from tests.engine.stage_runs import curves, last, metric, of, run
+
+
+def config(**changes: object) -> PpoConfig:
+    return PpoConfig(**(ON_POLICY | {"value_learning_rate": 3e-3} | changes))
+
+
+def without_special(text: str) -> str:
+    """As a person reads it: a random model says special tokens too."""
+    for token in SPECIAL:
+        text = text.replace(token, "")
+    return text.strip()
+
+
+def test_each_update_draws_its_distributions_and_shows_tokens_one_by_one(given: Callable[..., Parts]):
+    events = run(config(updates=2), given())
+    names = {"rollout/scores": 8, "rollout/lengths": 8, "rollout/kl": 8, "rollout/advantages": 8}
+    found = [(e.step, e.name) for e in of(events, Histogram)]
+    assert found == [(step, name) for step in (1, 2) for name in names]
+    lengths = metric(events, "val/response_length")
+    for event in of(events, Histogram):
+        assert len(event.edges) == len(event.counts) + 1 <= 41
+        assert sum(event.counts) == names[event.name] * (lengths[event.step - 1] if "advantages" in event.name else 1)
+    for samples in of(events, Samples):
+        measured = {"kl"} | ({"advantage", "value", "reward"} if samples.name == "rollout" else set())
+        for row in samples.rows:
+            assert set(row.per_token) == measured
+            assert {len(row.pieces), *map(len, row.per_token.values())} == {int(row.values["tokens"])}
+            assert without_special("".join(row.pieces)) == row.completion
+            assert sum(row.per_token["kl"]) == pytest.approx(row.values["kl"], abs=1e-2)
+    # β·KL is 0 in the first update: what is paid is the score, at the last token.
+    row = next(e for e in of(events, Samples) if e.name == "rollout").rows[0]
+    assert set(row.per_token["reward"][:-1]) <= {0.0}
+    assert row.per_token["reward"][-1] == pytest.approx(row.values["score"], rel=1e-3)
+
+
+def test_only_so_many_rows_are_shown_token_by_token(given: Callable[..., Parts], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(evaluate, "DETAILED", 2)
+    rows = next(e for e in of(run(config(updates=1), given()), Samples) if e.name == "heldout").rows
+    assert [bool(row.pieces) for row in rows] == [True, True] + [False] * 4
+    assert [bool(row.per_token) for row in rows] == [True, True] + [False] * 4
+
+
+def test_an_update_ends_early_once_the_policy_is_far_enough(given: Callable[..., Parts]):
+    settings = {"updates": 1, "eval_every": 0, "epochs": 4, "minibatches": 1, "learning_rate": 0.05}
+    free = run(config(**settings), given("free"))
+    held = run(config(**settings, early_stop_kl=1e-6), given("held"))
+    once = run(config(**settings | {"epochs": 1}), given("once"))
+    assert (metric(free, "policy/steps"), metric(held, "policy/steps")) == ([4.0], [1.0])
+    # The second look saw that the first step went too far; it is not learned from.
+    assert metric(held, "policy/approxkl_avg")[0] > 1e-6
+    one, other = (given(name).folder / "adapter" / "adapter_model.safetensors" for name in ("held", "once"))
+    assert one.read_bytes() == other.read_bytes()
+    assert last(held).outcome == last(once).outcome == "done"
+
+
+@pytest.mark.parametrize("how", ["batch", "running"])
+def test_normalised_rewards_do_not_depend_on_the_scale_of_the_score(how: str, given: Callable[..., Parts]):
+    """Ten times the score plus three: the same advantages, and so the same run; resumed in mid-run too."""
+
+    def plain(episodes: Episodes, tick: Callable[[], None]) -> torch.Tensor:
+        return torch.tensor([float(sum(answer) % 17) for answer in episodes.answer_ids])
+
+    def scaled(episodes: Episodes, tick: Callable[[], None]) -> torch.Tensor:
+        return 10 * plain(episodes, tick) + 3
+
+    settings = config(normalise_rewards=how, value_warm_start=False, updates=3)
+    one = list(ppo.train(settings, given("plain"), [plain]))
+    other = list(ppo.train(settings, given("scaled"), [scaled]))
+    assert metric(other, "objective/scores")[0] == pytest.approx(10 * metric(one, "objective/scores")[0] + 3)
+    for name in ("objective/rlhf_reward", "loss/value_avg", "objective/kl"):
+        assert metric(other, name) == pytest.approx(metric(one, name), abs=2e-4)
+    first = list(ppo.train(settings.model_copy(update={"updates": 2}), given("cut"), [plain]))
+    again = list(ppo.train(settings, given("cut", resume=True), [plain]))
+    assert curves(first, again) == curves(one)
