@@ -79,12 +79,13 @@ def test_pointing_at_a_curve_reads_the_distribution_of_that_step_too(qtbot) -> N
     with qtbot.waitExposed(board):
         board.show()
     board.show_history(history)
-    qtbot.waitUntil(lambda: heat.plot.words() == "median 8.00, 80% in 1.60 to 14.4")
+    qtbot.waitUntil(lambda: heat.legend.button("median").text() == "Median  8.00")
+    assert heat.legend.button("spread").text() == "80%  1.60 to 14.4"
 
     curve.plot.hovered.emit(3.2)
     assert heat.plot.cursor_step == 3
-    assert heat.plot.words().startswith("median 3.00")
+    assert heat.legend.button("median").text() == "Median  3.00"
 
     board.take_changes(history.feed([histogram(9, (0.0, 9.0, 18.0), (1, 1))]))
     curve.plot.hovered.emit(None)
-    qtbot.waitUntil(lambda: heat.plot.words().startswith("median 9.00"))
+    qtbot.waitUntil(lambda: heat.legend.button("median").text() == "Median  9.00")

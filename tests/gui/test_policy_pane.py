@@ -138,7 +138,7 @@ def test_runs_of_every_stage_are_offered_each_with_its_own_numbers(qtbot, stored
     qtbot.keyClick(pane.header.picker, Qt.Key.Key_Down)
     qtbot.waitUntil(lambda: pane.run == ppo and pane.history is not None)
     assert pane.tiles.tiles[2].text.startswith("Gold score 0.65")
-    assert "Critic" in [pane.board.tabText(n) for n in range(pane.board.count())]
+    assert "Spread" in [pane.board.tabText(n) for n in range(pane.board.count())]
 
 
 def test_one_update_at_a_time(qtbot, pane, lab, fakes, model) -> None:

@@ -131,7 +131,7 @@ def test_the_choice_of_a_tint_appears_with_tokens_and_stays_over_steps(qtbot) ->
     qtbot.keyClick(viewer.tint, Qt.Key.Key_Down)
     qtbot.waitUntil(viewer.legend.isVisible)
     assert viewer.after.toPlainText() == "It is Paris<end>"
-    assert "orange is more likely than at the start" in viewer.legend.accessibleName()
+    assert "Orange: likelier than at the start" in viewer.legend.accessibleName()
 
     viewer.take_changes(history, history.feed([Samples(step=9, name="heldout", rows=(PARIS,))]))
     assert viewer.tint.currentText() == "Tint: KL"

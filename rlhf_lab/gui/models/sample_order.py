@@ -19,8 +19,8 @@ ORDERS: dict[Order, str] = {
 
 
 def score_of(row: SampleRow) -> float | None:
-    """What the reward model said, raw where it is not normalised yet."""
-    return row.values.get("score", row.values.get("raw_score"))
+    """What the reward said, raw where it is not normalised yet; the gold score where nothing else judged."""
+    return next((row.values[name] for name in ("score", "raw_score", "gold") if name in row.values), None)
 
 
 def ordered(rows: Sequence[SampleRow], before: Sequence[SampleRow], order: Order) -> list[int]:

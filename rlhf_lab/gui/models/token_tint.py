@@ -23,27 +23,27 @@ class Tint:
 TINTS: dict[str, Tint] = {
     "kl": Tint(
         "KL",
-        "rarer than at the start",
-        "more likely than at the start",
+        "rarer",
+        "likelier than at the start",
         "log π − log π_ref: how much more (or less) likely the policy finds this token than the model that it started from. "
         "The sum over the answer is its KL; a few strong tokens say what the policy has learned to write.",
     ),
     "advantage": Tint(
         "Advantage",
-        "worse than expected",
+        "worse",
         "better than expected",
         "What this token is pushed by in the update: up where it went better than expected, down where worse.",
     ),
     "value": Tint(
         "Value",
-        "a low reward is expected",
-        "a high reward is expected",
+        "a poor end",
+        "a good end expected",
         "What the critic expected of the rest of the answer when it had read so far.",
     ),
     "reward": Tint(
         "Reward",
-        "costs",
-        "gains",
+        "cost",
+        "gain",
         "What this token earned: the price β·KL at each, the score at the last one.",
     ),
 }
@@ -91,6 +91,14 @@ def in_words(row: SampleRow, at: int) -> str:
     ]
     head = f"Token {at + 1} of {len(row.pieces)} “{piece_shown(row.pieces[at]).rstrip()}”"
     return f"{head}: {' · '.join(values)}" if values else head
+
+
+def sides_in_words(name: str) -> str:
+    """What the two colours mean."""
+    tint = TINTS.get(name)
+    if tint is None:
+        return "Orange: above 0. Blue, underlined: below."
+    return f"Orange: {tint.above}. Blue, underlined: {tint.below}."
 
 
 def starts_of(shown: Sequence[str]) -> list[int]:

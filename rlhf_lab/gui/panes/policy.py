@@ -52,19 +52,20 @@ def _fill_ppo(board: PlotBoard, samples: SampleViewer) -> None:
     board.add_plots("Objective", _objective, plots.GOLD_NOTE)
     board.add_view("Samples", samples)
     board.add_plots("Policy", curves(plots.POLICY))
-    board.add_plots("Critic", curves((*plots.CRITIC, plots.SPREAD)))
+    board.add_plots("Learning", curves(plots.PPO_LEARNING))
     board.add_plots("Answers", curves(plots.ANSWERS))
     board.add_plots("Spread", _distributions)
-    board.add_plots("Time", curves((plots.UPDATE_TIME, THROUGHPUT, MEMORY, LEARNING_RATE, plots.BETA)))
+    board.add_plots("Time", curves((plots.UPDATE_TIME, THROUGHPUT, MEMORY, LEARNING_RATE, plots.BETA, plots.STEPS)))
 
 
 def _fill_rloo(board: PlotBoard, samples: SampleViewer) -> None:
     board.add_plots("Objective", _objective, plots.GOLD_NOTE)
     board.add_view("Samples", samples)
-    board.add_plots("Policy", curves((*plots.POLICY, GRADIENT, plots.SPREAD)))
+    board.add_plots("Policy", curves(plots.POLICY))
+    board.add_plots("Learning", curves(plots.RLOO_LEARNING))
     board.add_plots("Answers", curves(plots.ANSWERS))
     board.add_plots("Spread", _distributions)
-    board.add_plots("Time", curves((plots.UPDATE_TIME, THROUGHPUT, MEMORY, LEARNING_RATE, plots.BETA)))
+    board.add_plots("Time", curves((plots.UPDATE_TIME, THROUGHPUT, MEMORY, LEARNING_RATE, plots.BETA, plots.STEPS)))
 
 
 def _dpo_objective() -> list[Card]:

@@ -28,23 +28,36 @@ KL = PlotSpec(
 )
 REWARD = PlotSpec("RLHF reward", {"objective/rlhf_reward": "Score − β·KL"})
 POLICY = (
-    PlotSpec("Entropy", {"objective/entropy": "Per token"}),
+    PlotSpec(
+        "Entropy and KL per token",
+        {"objective/entropy": "Entropy", "objective/kl_per_token": "KL"},
+        note="Entropy falls while KL rises: the policy makes up its mind. Both rising: it loses its language.",
+    ),
     PlotSpec("Clip fraction", {"policy/clipfrac_avg": "Policy"}),
     PlotSpec("Step size", {"policy/approxkl_avg": "Approx. KL"}),
-    PlotSpec("Policy loss", {"loss/policy_avg": "Of the update"}),
     PlotSpec("Largest |log-ratio|", {"policy/log_ratio_max": "Of the update"}),
-    PlotSpec("KL per token", {"objective/kl_per_token": "Sampled"}),
-)
-CRITIC = (
-    PlotSpec("Value loss", {"loss/value_avg": "Clipped"}),
-    PlotSpec("Explained variance", {"val/explained_variance": "Of the returns"}),
-    PlotSpec("Value clip fraction", {"val/clipfrac_avg": "Critic"}),
-    PlotSpec("Gradient norms", {"optim/grad_norm": "Policy", "optim/grad_norm_value": "Critic"}),
+    PlotSpec("First ratio − 1", {"policy/ratio_first_dev": "Before the first step"}),
+    PlotSpec("Sampler check", {"policy/sampling_z": "Standard errors"}),
 )
 SPREAD = PlotSpec(
     "Score spread",
     {"objective/scores_sd": "Sampled", "eval/score_sd": "Held-out"},
     dashed=frozenset({"eval/score_sd"}),
+)
+POLICY_LOSS = PlotSpec("Policy loss", {"loss/policy_avg": "Of the update"})
+PPO_LEARNING = (
+    POLICY_LOSS,
+    PlotSpec("Value loss", {"loss/value_avg": "Clipped"}),
+    PlotSpec("Explained variance", {"val/explained_variance": "Of the returns"}),
+    PlotSpec("Value clip fraction", {"val/clipfrac_avg": "Critic"}),
+    PlotSpec("Gradient norms", {"optim/grad_norm": "Policy", "optim/grad_norm_value": "Critic"}),
+    SPREAD,
+)
+RLOO_LEARNING = (
+    POLICY_LOSS,
+    PlotSpec("KL in the loss", {"loss/kl_avg": "k3"}),
+    PlotSpec("Gradient norm", {"optim/grad_norm": "Before clipping"}),
+    SPREAD,
 )
 LENGTH = PlotSpec(
     "Answer length",
@@ -61,6 +74,7 @@ ANSWERS = (
     PlotSpec("Ended answers", {"val/eos_rate": "Ended", "eval/rambling": "Rambling"}),
     PlotSpec("Repetition", {"val/repetition": "4-grams"}),
     *BEHAVIOUR,
+    PlotSpec("Does the score follow the length?", {"val/length_score_corr": "Correlation"}),
 )
 UPDATE_TIME = PlotSpec(
     "Time of an update",
@@ -68,6 +82,7 @@ UPDATE_TIME = PlotSpec(
     dashed=frozenset({"time/step"}),
 )
 BETA = PlotSpec("β", {"objective/kl_coef": "In force"})
+STEPS = PlotSpec("Optimiser steps", {"policy/steps": "Of the update"})
 
 
 @dataclass(frozen=True)

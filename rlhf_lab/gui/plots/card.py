@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QSizePolicy, QToolButton, QVB
 from rlhf_lab.core.metrics import describe
 from rlhf_lab.gui.models.history import RunHistory
 from rlhf_lab.gui.models.marks import marks_at
-from rlhf_lab.gui.models.plot_spec import PlotSpec, label
+from rlhf_lab.gui.models.plot_spec import PlotSpec, label, number
 from rlhf_lab.gui.plots.curve_plot import CurvePlot
 from rlhf_lab.gui.plots.heat_plot import HeatPlot
 from rlhf_lab.gui.plots.histogram_plot import HistogramPlot
@@ -22,7 +22,7 @@ from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip, visible
 
 SWATCH = QSize(14, 10)
 HEAT_HELP = (
-    "Each column is one step: the darker, the more of its values lie there. The line is their median; between the dotted "
+    "Each column is one step: the stronger the colour, the more of its values lie there. The line is their median; between the dotted "
     "lines lie 80% of them. A mean hides what this shows: two kinds of answers, a long tail, a cluster at the limit."
 )
 
@@ -170,12 +170,12 @@ class HeatCard(StepCard):
     def __init__(self, title: str, name: str, help: str):
         self.plot = HeatPlot(title, name)
         entries = (
-            Entry("share", "Share", "Darker: more of the values of that step lie there."),
+            Entry("share", "Share", "The stronger the colour, the more of the values of that step lie there."),
             Entry("median", "Median", "Half of the values lie below."),
             Entry(
                 "spread",
-                "10% and 90%",
-                "A tenth of the values lies below the lower line, a tenth above the upper.",
+                "80%",
+                "80% of the values lie between the dotted lines.",
                 True,
             ),
         )
@@ -192,9 +192,13 @@ class HeatCard(StepCard):
 
     @Slot()
     def _show_values(self) -> None:
-        step = self.plot.cursor_step
-        words = self.plot.words()
-        self.set_aside(f"{words} · step {step:,.0f}" if words and step is not None else words)
+        step, at = self.plot.cursor_step, self.plot.at_cursor()
+        values = {}
+        if at is not None:
+            low, middle, high = (number(value) for value in at)
+            values = {"median": middle, "spread": f"{low} to {high}"}
+        self.legend.set_values(values)
+        self.set_aside("" if step is None else f"step {step:,.0f}")
 
     @Slot()
     def _recolour(self) -> None:

@@ -133,6 +133,7 @@ class CurvePlot(StepPlot):
         self.set_y_range(min(lows, default=0.0), max(highs, default=1.0))
         self.draw_grid()
         self._place_region()
+        self.tell_nothing(not len(self.steps()))
         self._marks.show(marks_of(self._history, self._spec.metrics), low, high)
         self.values_changed.emit()
 

@@ -1,4 +1,4 @@
-"""How a distribution changes over a run: steps to the right, values up, darker where more of them lie."""
+"""How a distribution changes over a run: steps to the right, values up, stronger where more of them lie."""
 
 import numpy as np
 import pyqtgraph as pg
@@ -8,7 +8,6 @@ from PySide6.QtGui import QColor
 from rlhf_lab.gui.models.curves import Floats
 from rlhf_lab.gui.models.heat import Heat, heat_of
 from rlhf_lab.gui.models.history import RunHistory
-from rlhf_lab.gui.models.plot_spec import number
 from rlhf_lab.gui.plots.base import pen
 from rlhf_lab.gui.plots.step_plot import StepPlot
 from rlhf_lab.gui.theme import theme
@@ -55,14 +54,14 @@ class HeatPlot(StepPlot):
             return None
         return float(steps[np.argmin(np.abs(steps - self._cursor))])
 
-    def words(self) -> str:
-        """The middle and the width at the crosshair, else at the newest step: "median 0.40, 80% in −0.20 to 1.10"."""
+    def at_cursor(self) -> tuple[float, float, float] | None:
+        """The 10th percentile, the median and the 90th at the crosshair, else at the newest step."""
         if self._heat is None:
-            return ""
+            return None
         step = self.cursor_step
         at = -1 if step is None else int(np.argmin(np.abs(self._heat.steps - step)))
-        low, middle, high = (number(float(value)) for value in self._heat.quantiles[at])
-        return f"median {middle}, 80% in {low} to {high}"
+        low, middle, high = (float(value) for value in self._heat.quantiles[at])
+        return low, middle, high
 
     def show_history(self, history: RunHistory | None) -> None:
         """Show another run, all of it."""
@@ -88,6 +87,7 @@ class HeatPlot(StepPlot):
             box.setXRange(*(self._view or (left, right)), padding=0)
         self.set_y_range(low, high)
         self.draw_grid()
+        self.tell_nothing(heat is None)
         self.values_changed.emit()
 
     def recolour(self) -> None:

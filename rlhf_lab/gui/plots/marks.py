@@ -13,7 +13,7 @@ from rlhf_lab.gui.theme import theme
 TOP, ROW = 0.92, 0.13
 """Where the first words stand along the line, and how much lower the next ones: they would else cover each other."""
 ROWS = 4
-BEHIND_WORDS = 200
+BEHIND_WORDS = 170
 """Of 255: curves shine through behind the words and do not cut them."""
 
 

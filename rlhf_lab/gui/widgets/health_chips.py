@@ -3,8 +3,17 @@
 from collections.abc import Sequence
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot
-from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtGui import QKeyEvent, QResizeEvent
+from PySide6.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QScrollArea,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from rlhf_lab.core.events import Health
 from rlhf_lab.gui.models.verdicts import CAUTION, ICONS, LEVEL_WORDS, ROLES, Spell, in_full, passed, standing
@@ -14,6 +23,7 @@ from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line, plain_tip, vis
 MOST_CHIPS = 4
 """Verdicts with a chip of their own; the rest share one, so that nothing is cut off in a narrow window."""
 TITLE_SHOWN = 28
+MOST_DETAILS_LINES = 16
 MOST_PASSED = 6
 """Verdicts of the past that the details list."""
 WATCHED = (
@@ -58,6 +68,34 @@ class Chip(QToolButton):
         self.setIcon(theme().icon(ICONS[self._level] if self._level is not None else "check", colour))
 
 
+class _Scroll(QScrollArea):
+    """As high as what it shows, where there is room; scrolls where plots need the room."""
+
+    def __init__(self, content: QWidget):
+        super().__init__()
+        self.setWidget(content)
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Maximum)
+        self.viewport().setAutoFillBackground(False)
+        content.setAutoFillBackground(False)
+        self.setMinimumHeight(3 * self.fontMetrics().lineSpacing())
+
+    def sizeHint(self) -> QSize:
+        """The height of the content at this width."""
+        content = self.widget()
+        width = self.viewport().width()
+        height = content.heightForWidth(width) if content.hasHeightForWidth() else content.sizeHint().height()
+        return QSize(content.sizeHint().width(), min(height, MOST_DETAILS_LINES * self.fontMetrics().lineSpacing()))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Another width needs another height."""
+        super().resizeEvent(event)
+        if event.size().width() != event.oldSize().width():
+            self.updateGeometry()
+
+
 class HealthChips(QWidget):
     """Shows the verdicts of one run; the details stay open while their verdict holds."""
 
@@ -71,9 +109,14 @@ class HealthChips(QWidget):
         self.details = QFrame()
         self.details.setProperty("surface", "card")
         self.details.setAccessibleName("What is known of the verdict")
-        self._texts = QVBoxLayout(self.details)
+        inside = QWidget()
+        self._texts = QVBoxLayout(inside)
         self._texts.setContentsMargins(12, 8, 12, 10)
         self._texts.setSpacing(8)
+        scroll = _Scroll(inside)
+        whole = QVBoxLayout(self.details)
+        whole.setContentsMargins(1, 1, 1, 1)
+        whole.addWidget(scroll)
         self._row = QHBoxLayout()
         self._row.setSpacing(6)
         self._row.addWidget(self.fine)
@@ -141,6 +184,7 @@ class HealthChips(QWidget):
         if chosen is not None:
             self._texts.addWidget(PlainLabel(CAUTION, role="caption", wrap=True))
         self.details.setVisible(chosen is not None)
+        self.details.updateGeometry()
 
 
 def _key(chip: Chip) -> tuple[str, ...]:

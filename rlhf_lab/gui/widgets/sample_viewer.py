@@ -16,7 +16,7 @@ from rlhf_lab.core.events import SampleRow
 from rlhf_lab.gui.models.history import RunHistory
 from rlhf_lab.gui.models.plot_spec import number
 from rlhf_lab.gui.models.sample_order import ORDERS, ordered, score_of, values_in_words
-from rlhf_lab.gui.models.token_tint import NO_TINT, TINTS, full_shade, names_of
+from rlhf_lab.gui.models.token_tint import NO_TINT, TINTS, full_shade, names_of, sides_in_words
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, PlainView, one_line, plain_tip
 from rlhf_lab.gui.widgets.still_text import StillLine
@@ -77,8 +77,8 @@ class SampleViewer(QWidget):
         self.source.currentIndexChanged.connect(self._reload)
         self.order.currentIndexChanged.connect(self._reload)
         self.tint.activated.connect(self._show_answer)
-        self.before.pointed.connect(self.pointed.show_text)
-        self.after.pointed.connect(self.pointed.show_text)
+        self.before.pointed.connect(self._tell_token)
+        self.after.pointed.connect(self._tell_token)
         theme().changed.connect(self._show_answer)
         self.slider.valueChanged.connect(self._moved)
         self.list.currentRowChanged.connect(self._show_answer)
@@ -184,6 +184,12 @@ class SampleViewer(QWidget):
             self._before_values.setText(values_in_words(before[place]))
             self.before.show_row(before[place], name, full)
 
+    @Slot(str)
+    def _tell_token(self, words: str) -> None:
+        """The numbers of a token; until one is pointed at, what the colours mean."""
+        name = self.tint.currentData()
+        self.pointed.show_text(words or (sides_in_words(name) if name else ""))
+
     def _offer_tints(self, rows: tuple[SampleRow, ...]) -> None:
         """What the tokens of these rows carry; the choice stays where it can."""
         names, chosen = names_of(rows), self.tint.currentData()
@@ -222,7 +228,6 @@ class SampleViewer(QWidget):
         column.addWidget(PlainLabel("Prompt", role="strong"))
         column.addWidget(self.prompt)
         column.addLayout(answers, 1)
-        column.addWidget(self._foot)
         split = QSplitter()
         split.addWidget(self.list)
         split.addWidget(right)
@@ -233,6 +238,7 @@ class SampleViewer(QWidget):
         inside.setContentsMargins(0, 0, 0, 0)
         inside.addLayout(top)
         inside.addWidget(split, 1)
+        inside.addWidget(self._foot)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 8, 0, 0)
         whole.addWidget(self._body, 1)

@@ -4,12 +4,12 @@ from bisect import bisect_right
 from itertools import zip_longest
 
 from PySide6.QtCore import QEvent, QPoint, QRectF, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QColor, QHelpEvent, QLinearGradient, QPainter, QPaintEvent, QTextCharFormat
+from PySide6.QtGui import QColor, QFocusEvent, QHelpEvent, QLinearGradient, QPainter, QPaintEvent, QTextCharFormat
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from rlhf_lab.core.events import SampleRow
 from rlhf_lab.gui.models.plot_spec import number
-from rlhf_lab.gui.models.token_tint import TINTS, in_words, piece_shown, shade, starts_of
+from rlhf_lab.gui.models.token_tint import TINTS, in_words, piece_shown, shade, sides_in_words, starts_of
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.plain_text import PlainView, plain_tip
 
@@ -69,11 +69,16 @@ class TokenView(PlainView):
         right = cursor.position() > 0 and self.cursorRect(cursor).left() > place.x()
         return self.words_at(cursor.position() - (1 if right else 0))
 
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        """Tell of the token under the text cursor."""
+        super().focusInEvent(event)
+        self._tell()
+
     @Slot()
     def _tell(self) -> None:
         words = self.words_at(self.textCursor().position())
         self.setAccessibleDescription(words)
-        self.pointed.emit(words)
+        self.pointed.emit(words if self.hasFocus() else "")
 
 
 class TintLegend(QWidget):
@@ -88,10 +93,9 @@ class TintLegend(QWidget):
     def show_scale(self, name: str, full: float) -> None:
         """The legend of this number."""
         self._name, self._full = name, full
-        tint = TINTS.get(name)
-        words = f"{tint.title}: blue and underlined is {tint.below}, orange is {tint.above}." if tint else name
-        self.setToolTip(plain_tip(f"{words}\n{tint.help}" if tint else name))
-        self.setAccessibleName(f"{words} Full shade at {number(full)}")
+        tint, words = TINTS.get(name), sides_in_words(name)
+        self.setToolTip(plain_tip(f"{words}\n{tint.help}" if tint else words))
+        self.setAccessibleName(f"{tint.title if tint else name}. {words} Full shade at {number(full)}.")
         self.updateGeometry()
         self.update()
 
@@ -132,6 +136,6 @@ def _look(value: float, full: float) -> QTextCharFormat:
     if share:
         made.setBackground(_colour(share))
     if share < 0:
-        made.setUnderlineStyle(QTextCharFormat.UnderlineStyle.DotLine)
-        made.setUnderlineColor(QColor(theme().colours.series[BELOW]))
+        made.setUnderlineStyle(QTextCharFormat.UnderlineStyle.SingleUnderline)
+        made.setUnderlineColor(QColor(theme().colours.text))
     return made
