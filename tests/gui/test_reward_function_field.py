@@ -12,6 +12,7 @@ from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.panes.policy import PolicyPane
 from rlhf_lab.gui.widgets.approval_dialog import APPROVED, WARNING, ApprovalDialog
 from rlhf_lab.gui.widgets.function_field import FunctionEditor
+from rlhf_lab.gui.widgets.plain_text import MOST_SHOWN
 from rlhf_lab.runs.approval import approvals_file, approve, approved, read_function
 
 TEXT = "def reward(prompts, answers, tags):\n    return [float('<b>' in a) for a in answers]\n"
@@ -155,6 +156,16 @@ def test_an_approval_that_cannot_be_kept_is_none(qtbot, pane, file) -> None:
     approvals_file().parent.unlink()
     assert not approved(file)
     closed(qtbot, dialog)
+
+
+def test_nobody_approves_what_cannot_be_shown(qtbot, file) -> None:
+    file.write_text(TEXT + "# dots\n" * (MOST_SHOWN // 7) + "import os\n")
+    dialog = ApprovalDialog(read_function(file))
+    qtbot.addWidget(dialog)
+
+    assert "import os" not in dialog.text.toPlainText()
+    assert not dialog.approve.isEnabled()
+    assert dialog.problem.text().startswith("It has more than 200,000 characters")
 
 
 def test_a_file_that_went_away_is_said_below_the_field(qtbot, pane, file) -> None:

@@ -5,7 +5,7 @@ from PySide6.QtWidgets import QDialog, QDialogButtonBox, QHBoxLayout, QPushButto
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.gui.theme import theme
-from rlhf_lab.gui.widgets.plain_text import PlainLabel, PlainView
+from rlhf_lab.gui.widgets.plain_text import MOST_SHOWN, PlainLabel, PlainView, visible
 from rlhf_lab.runs.approval import FunctionFile, approve, is_approved
 
 WARNING = (
@@ -15,6 +15,10 @@ WARNING = (
 NEEDS = (
     "It must define reward(prompts, answers, tags), which returns one number for each answer. The approval holds for "
     "exactly this text: after a change the lab asks again. It is kept with your settings, not with the project."
+)
+TOO_LONG = (
+    f"It has more than {MOST_SHOWN:,} characters, and the rest is not shown: what nobody can read here is not approved "
+    "here. Put the function into a file of its own."
 )
 APPROVED = "You approved exactly this text before."
 
@@ -35,6 +39,10 @@ class ApprovalDialog(QDialog):
         self.approve = QPushButton("Approve and let it run")
         self.approve.setProperty("look", "primary")
         self.approve.setAutoDefault(False)  # Enter must not approve what nobody has read
+        if len(visible(function.text)) > MOST_SHOWN:
+            self.approve.setEnabled(False)
+            self.problem.setText(TOO_LONG)
+            self.problem.show()
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
         if is_approved(function):
