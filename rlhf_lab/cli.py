@@ -153,16 +153,23 @@ def resume(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Its id, such as ppo-3.")],
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="FIELD=VALUE", help="learning_rate or kl_coef from here on; may be repeated."),
+        typer.Option(
+            "--set",
+            metavar="FIELD=VALUE",
+            help="max_steps or updates: a new total; learning_rate or kl_coef from here on; model: where its base lies "
+            "now. May be repeated.",
+        ),
     ] = None,
     project: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Go on with a run that was stopped, interrupted or failed, from its last save."""
+    """Go on with a run from its last save; with a greater total also with one that is done."""
+    from rlhf_lab.runs.going_on import go_on_with
     from rlhf_lab.terminal import Terminal
 
+    wanted = _changes(changes)
     with _open(project) as opened:
-        _train(opened, opened.run(run), Terminal(machine=as_json), resume=True, changes=_changes(changes))
+        _train(opened, go_on_with(opened, run, wanted), Terminal(machine=as_json), resume=True, changes=wanted)
 
 
 @app.command("import")

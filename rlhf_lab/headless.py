@@ -13,13 +13,12 @@ from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import Finished
 from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.follow import follow
+from rlhf_lab.runs.going_on import LIVE_SETTINGS
 from rlhf_lab.runs.project import Project
 from rlhf_lab.runs.recorder import Recorder
 from rlhf_lab.runs.source import ProcessRun
 from rlhf_lab.runs.warm import Standby
 from rlhf_lab.terminal import Terminal
-
-_LIVE_SETTINGS = ("learning_rate", "kl_coef")
 
 
 def train(
@@ -31,12 +30,7 @@ def train(
     changes: Mapping[str, Any] | None = None,
     standby: Standby | None = None,
 ) -> Finished:
-    """Train in a child process and watch it to its end; Ctrl+C stops and saves it."""
-    if unknown := [name for name in changes or {} if name not in _LIVE_SETTINGS]:
-        raise LabError(
-            f"--set {unknown[0]}: a run that has begun can only change {' and '.join(_LIVE_SETTINGS)}. "
-            "For anything else start a new run."
-        )
+    """Train in a child process and watch it to its end; Ctrl+C stops and saves it. Of ``changes``, the live ones count."""
     source, recorder = ProcessRun(folder, standby=standby), Recorder(project.store)
     recorder.catch_up(folder)
     with (
@@ -45,7 +39,8 @@ def train(
     ):
         source.start(resume)
         for name, value in (changes or {}).items():
-            source.send(Set, field=name, value=value)
+            if name in LIVE_SETTINGS:
+                source.send(Set, field=name, value=value)
         if standby is not None:
             standby.prepare()
         try:

@@ -161,6 +161,12 @@ def total_steps(config: RunConfig) -> int:
     return -(-config.eval_size // config.batch_size) if isinstance(config, BestOfNConfig) else config.max_steps
 
 
+def total_field(stage: Stage) -> str | None:
+    """The setting that says how many steps there are, and that may grow later; None where other settings say it."""
+    fields = STAGES[stage].model_fields
+    return next((name for name in ("updates", "max_steps") if name in fields), None)
+
+
 def is_basic(name: str, config: type[BaseRun]) -> bool:
     """Whether the field stands in the first part of the form."""
     extra = config.model_fields[name].json_schema_extra

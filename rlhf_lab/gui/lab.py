@@ -1,11 +1,11 @@
 """What every pane gets: the project, the runs as they stand, and the signals that tell of changes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QCoreApplication, QEvent, QObject, Signal, Slot
 
-from rlhf_lab.core.config import RunConfig
+from rlhf_lab.core.config import RunConfig, total_steps
 from rlhf_lab.core.control import Command, GoOn, Pause, Set, Step
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import AnyEvent, Finished
@@ -73,12 +73,18 @@ class Lab(QObject):
         self.run_changed.emit(folder.run)
         return folder.run
 
-    def resume(self, run: str) -> None:
-        """Go on from the last save of a run that ended; raises `LabError` when it lives."""
+    def resume(self, run: str, changes: Mapping[str, object] | None = None) -> None:
+        """Go on from the last save of a run that ended, with ``changes`` further than was planned.
+
+        Raises `LabError` where it cannot: see `rlhf_lab.runs.going_on.go_on_with`.
+        """
+        from rlhf_lab.runs.going_on import go_on_with  # the first window needs none of it
+
         if self.state(run).live or run in self.queued():
             raise LabError(f"{self.state(run).title} is running or waiting already.")
-        folder, row = self.project.run(run), self.project.run_row(run)
-        self._states[run] = RunState(run=run, stage=folder.config.stage, step=row.step, total=row.total)
+        folder, row = go_on_with(self.project, run, changes), self.project.run_row(run)
+        total = total_steps(folder.config)
+        self._states[run] = RunState(run=run, stage=folder.config.stage, step=row.step, total=total)
         self.project.store.set_run_state(run, "queued", "")
         self._enqueue(folder, "resume")
 

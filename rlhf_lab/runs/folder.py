@@ -43,11 +43,12 @@ class Manifest(BaseModel):
 
 
 class Process(NamedTuple):
-    """Who trains: pid and start time together name a process for good."""
+    """Who trains: pid and start time together name a process for good, ``folder`` (an inode) the run that it is for."""
 
     pid: int
     create_time: float
     attempt: int
+    folder: int | None = None
 
     def alive(self) -> bool:
         """Whether it still runs; a zombie is dead, and so is another process with its pid."""
@@ -83,20 +84,25 @@ class RunFolder:
             found = json.loads(self._read("config.json"))
         except ValueError:
             raise LabError(f"{where} is damaged; start a new run with the same settings.") from None
-        return parse_config(found if isinstance(found, dict) else {}, where)
+        config = parse_config(found if isinstance(found, dict) else {}, where)
+        return config.model_copy(update={"model": self._here(config.model)})
 
     @property
     def manifest(self) -> Manifest:
         """What was true when the run was made."""
-        return Manifest.model_validate_json(self._read("manifest.json"))
+        found = Manifest.model_validate_json(self._read("manifest.json"))
+        return found.model_copy(update={"reward_model": found.reward_model and self._here(found.reward_model)})
 
     def write_config(self, config: RunConfig) -> None:
-        """The first file of a new run."""
-        write_private(self.path / "config.json", config.model_dump_json(indent=1))
+        """The first file of a new run; a model inside the project is named so that the project can be moved."""
+        kept = config.model_copy(update={"model": self._anywhere(config.model)})
+        write_private(self.path / "config.json", kept.model_dump_json(indent=1))
 
     def write_manifest(self, manifest: Manifest) -> None:
         """The last file of a new run: a folder with one is complete."""
-        write_private(self.path / "manifest.json", manifest.model_dump_json(indent=1))
+        reward = manifest.reward_model and self._anywhere(manifest.reward_model)
+        kept = manifest.model_copy(update={"reward_model": reward})
+        write_private(self.path / "manifest.json", kept.model_dump_json(indent=1))
 
     def is_complete(self) -> bool:
         """Whether all is there that the run needs to start."""
@@ -112,10 +118,10 @@ class RunFolder:
 
     def claim_attempt(self) -> int:
         """The number of a new start; raises `LabError` while another start lives or is under way."""
-        last, process = self.attempt(), self.process()
+        last, process, noted = self.attempt(), self.process(), self._noted_process()
         if process is not None and process.alive():
             raise LabError(f"{self.run} is already running (process {process.pid}).")
-        if last and (process is None or process.attempt < last):
+        if last and (noted is None or noted.attempt < last):
             age = time.time() - (self.path / f"attempt-{last}").stat().st_mtime
             if age < _BEING_STARTED_S:
                 raise LabError(f"{self.run} is just being started by another window or command.")
@@ -126,16 +132,30 @@ class RunFolder:
         return last + 1
 
     def process(self) -> Process | None:
-        """The process of the latest start; it may be dead."""
+        """The process of the latest start; it may be dead. One that trains another copy of this folder is none."""
+        found = self._noted_process()
+        return found if found is not None and found.folder in (None, self.path.stat().st_ino) else None
+
+    def write_process(self, pid: int, attempt: int) -> None:
+        """Note who trains; raises `psutil.NoSuchProcess` when it is gone already."""
+        found = Process(pid, psutil.Process(pid).create_time(), attempt, self.path.stat().st_ino)
+        write_private(self.path / "process.json", json.dumps(found._asdict()))
+
+    def _noted_process(self) -> Process | None:
         try:
             return Process(**json.loads((self.path / "process.json").read_text()))
         except (FileNotFoundError, ValueError, TypeError):
             return None
 
-    def write_process(self, pid: int, attempt: int) -> None:
-        """Note who trains; raises `psutil.NoSuchProcess` when it is gone already."""
-        found = Process(pid, psutil.Process(pid).create_time(), attempt)
-        write_private(self.path / "process.json", json.dumps(found._asdict()))
+    def _anywhere(self, model: str) -> str:
+        """ "./models/…" for a path inside the project; any other name as it is."""
+        path, project = Path(model), self.path.absolute().parent.parent
+        inside = path.is_absolute() and path.is_relative_to(project)
+        return f"./{path.relative_to(project).as_posix()}" if inside else model
+
+    def _here(self, model: str) -> str:
+        """The path that `_anywhere` stood for, where the project is now."""
+        return str(self.path.absolute().parent.parent / model) if model.startswith("./") else model
 
     def _read(self, name: str) -> str:
         try:

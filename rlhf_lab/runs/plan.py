@@ -48,7 +48,7 @@ def make_plan(config: RunConfig, store: Store, runs_folder: Path) -> Plan:
     """Look at everything that the config names; nothing is read in full and no model is loaded."""
     plan = Plan()
     plan.dataset = _dataset(config, store, plan.reasons)
-    plan.reasons += _model_reasons(config.model)
+    plan.reasons += model_reasons(config.model)
     if config.start_from:
         start = _finished_run(config.start_from, "start_from", STARTS, runs_folder, plan.reasons)
         if start is not None:
@@ -87,7 +87,7 @@ def _rewards(config: ScoreSettings, model: str, stage: str, plan: Plan, runs_fol
             plan.reward_model = reward.config.model
             plan.reward_start_runs = reward.manifest.start_runs
             if plan.reward_model != model:
-                plan.reasons += _model_reasons(plan.reward_model)
+                plan.reasons += model_reasons(plan.reward_model)
             if config.uncertainty_coef and getattr(reward.config, "heads", 1) < 2:
                 plan.reasons.append(
                     f"uncertainty_coef: {reward.run} has one head, which cannot disagree with itself. Train a reward "
@@ -145,7 +145,8 @@ def _dataset(config: RunConfig, store: Store, reasons: list[str]) -> DatasetRow 
     return row
 
 
-def _model_reasons(model: str) -> list[str]:
+def model_reasons(model: str) -> list[str]:
+    """Why the base cannot be used, as far as it can be seen without loading it."""
     if model == "bundled":
         try:
             resource("model/config.json")

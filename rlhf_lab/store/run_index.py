@@ -51,6 +51,11 @@ class RunIndex:
         key = self._id(run)
         return str(self._connection.rows("SELECT config FROM runs WHERE id = ?", (key,))[0][0])
 
+    def set_config(self, run: str, config_json: str) -> None:
+        key = self._id(run)
+        with self._connection.write() as db:
+            db.execute("UPDATE runs SET config = ? WHERE id = ?", (config_json, key))
+
     def set_state(self, run: str, outcome: str, message: str) -> None:
         key = self._id(run)
         with self._connection.write() as db:

@@ -296,6 +296,10 @@ class Store:
         """The config of a run as the JSON that `add_run` got."""
         return self._runs.config(run)
 
+    def set_run_config(self, run: str, config_json: str) -> None:
+        """Keep the config of a run that is to go on further than was planned."""
+        self._runs.set_config(run, config_json)
+
     def set_run_state(self, run: str, outcome: str, message: str = "") -> None:
         """Say what no event says: queued, interrupted, failed before it began."""
         self._runs.set_state(run, outcome, message)

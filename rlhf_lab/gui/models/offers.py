@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rlhf_lab.core.config import STAGE_NAMES, STAGES, Stage
@@ -64,7 +65,12 @@ def known_models(project: Project) -> list[str]:
     found: dict[str, None] = {}
     for row in list(reversed(project.store.runs()))[:MOST_RUNS]:
         found[str(json.loads(project.store.run_config(row.run)).get("model", ""))] = None
-    return [model for model in found if model]
+    return [model for model in found if model and not _is_gone(model)]
+
+
+def _is_gone(model: str) -> bool:
+    """A path that is not there any more, for instance since the project was made on another machine."""
+    return Path(model).is_absolute() and not Path(model).exists()
 
 
 def suggested_runs(project: Project, stage: Stage) -> dict[str, str | None]:
