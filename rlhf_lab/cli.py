@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rlhf_lab import __version__, cli_keeping
+from rlhf_lab import __version__, cli_keeping, cli_rewards
 from rlhf_lab.cli_options import JsonOption, ProjectOption, SetOption
 from rlhf_lab.core.errors import LabError
 
@@ -34,6 +34,8 @@ app = typer.Typer(
 app.command()(cli_keeping.backup)
 app.command()(cli_keeping.restore)
 app.command()(cli_keeping.diagnostics)
+app.command()(cli_rewards.approve)
+app.command()(cli_rewards.diagnose)
 
 _log = logging.getLogger(__name__)
 
@@ -129,12 +131,13 @@ def run(
 ) -> None:
     """Run what a TOML file describes."""
     from rlhf_lab.core.config_toml import parse_config, read_toml
+    from rlhf_lab.core.small_files import read_text
     from rlhf_lab.runs.project import BUNDLED
     from rlhf_lab.terminal import Terminal
 
     try:
-        text = config.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(config)
+    except (OSError, ValueError) as error:
         raise LabError(f"{config} cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}.") from None
     where = str(config)
     wanted = parse_config(read_toml(text, where) | _changes(changes), where)
@@ -387,6 +390,6 @@ def _changes(pairs: list[str] | None) -> dict[str, Any]:
             raise LabError(f"--set wants FIELD=VALUE, such as --set seed=1, not {pair!r}.")
         try:
             found[name.strip()] = tomllib.loads(f"value = {value}")["value"]
-        except (tomllib.TOMLDecodeError, KeyError):
+        except (ValueError, KeyError, RecursionError):  # no TOML, or a number of thousands of digits
             found[name.strip()] = value.strip()
     return found
