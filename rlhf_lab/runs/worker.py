@@ -235,10 +235,17 @@ def _measure(
 def _reward(
     spec: ModelSpec, backbone: Backbone, adapter: str, episodes: Episodes, tick: Callable[[], None]
 ) -> list[dict[str, float]]:
-    """The score of each answer, and of an ensemble how far its heads are apart, both on the scale of its run."""
+    """The score of each answer, and of an ensemble how far its heads are apart, both on the scale of its run.
+
+    Differences of ``raw_score`` are log-odds, as they were trained.
+    """
     mean, std = score_scale(adapters.read_lab(spec.adapters[-1]))
-    by_head = (score_by_head(backbone, episodes, adapter, micro_batch_size=_SCORED_AT_ONCE, tick=tick) - mean) / std
-    found = [{"score": value} for value in by_head.mean(-1).tolist()]
+    raw = score_by_head(backbone, episodes, adapter, micro_batch_size=_SCORED_AT_ONCE, tick=tick)
+    by_head = (raw - mean) / std
+    found = [
+        {"score": score, "raw_score": value}
+        for score, value in zip(by_head.mean(-1).tolist(), raw.mean(-1).tolist(), strict=True)
+    ]
     if by_head.shape[1] > 1:
         for values, spread in zip(found, by_head.std(-1, correction=0).tolist(), strict=True):
             values["score_sd"] = spread

@@ -91,8 +91,8 @@ def test_the_preferred_answer_and_how_sure_of_it(qtbot, lab, pane, run, children
     assert [(a.prompts[0].text, a.texts[0]) for a in child.asked] == [("Tea?", "No."), ("Tea?", "Yes, please.")]
     assert child.asked[0].reward == lab.project.model_spec(run)
     assert not scores.go.isEnabled()
-    child.answer(1, score=-0.5, tokens=3.0, score_raw=1.0)
-    child.answer(2, score=0.7, tokens=5.0, score_raw=2.0)
+    child.answer(1, score=-0.5, tokens=3.0, raw_score=1.0)
+    child.answer(2, score=0.7, tokens=5.0, raw_score=2.0)
 
     qtbot.waitUntil(scores.go.isEnabled)
     assert [field.score.text() for field in scores.answers] == ["−0.50", "0.70"]

@@ -99,7 +99,8 @@ def test_ready_made_answers_are_scored(client: Inference, adapters: dict[str, Pa
     scored = client.wait_for(client.score(reward, PROMPTS[:2], ["Paris.", "Hello to you!"]))
     assert [a.text for a in scored] == ["Paris.", "Hello to you!"]
     assert scored[0].values["score"] != scored[1].values["score"]
-    assert scored[0].values.keys() == {"score", "tokens"}
+    assert scored[0].values.keys() == {"score", "raw_score", "tokens"}
+    assert [a.values["raw_score"] for a in scored] == pytest.approx([0.5 + 2.0 * a.values["score"] for a in scored])
     with pytest.raises(LabError, match="no scalar head"):
         client.wait_for(client.score(ModelSpec(adapters=(adapters["policy"],)), PROMPTS[:1], ["Paris."]))
 

@@ -7,7 +7,7 @@ from rlhf_lab.gui.models.plot_spec import number
 from rlhf_lab.gui.models.rank_words import LETTERS
 
 Values = Mapping[str, float]
-"""Of one answer: "score", "tokens", and where there are any "score_sd" (heads disagree) and "score_raw"."""
+"""Of one answer: "score", "tokens", and where there are any "score_sd" (heads disagree) and "raw_score"."""
 
 
 def figure(values: Values) -> str:
@@ -18,7 +18,7 @@ def figure(values: Values) -> str:
 
 def details(values: Values) -> str:
     """The rest: "12 tokens · raw score 3.40"."""
-    raw = [f"raw score {number(values['score_raw'])}"] if "score_raw" in values else []
+    raw = [f"raw score {number(values['raw_score'])}"] if "raw_score" in values else []
     return " · ".join([f"{values.get('tokens', 0):,.0f} tokens", *raw])
 
 
@@ -34,8 +34,8 @@ def verdict(scored: Sequence[Values | None]) -> str:
     one, other = scored[first], scored[second]
     assert one is not None
     assert other is not None
-    if "score_raw" in one and "score_raw" in other:
-        sure = 1 / (1 + math.exp(-min(one["score_raw"] - other["score_raw"], 700.0)))
+    if "raw_score" in one and "raw_score" in other:
+        sure = 1 / (1 + math.exp(-min(one["raw_score"] - other["raw_score"], 700.0)))
         said.append(f"By its own odds people prefer {LETTERS[first]} with {sure:.0%}.")
     spread = math.hypot(one.get("score_sd", 0.0), other.get("score_sd", 0.0))
     if spread > best - next_best:
