@@ -42,7 +42,22 @@ def test_ctrl_c_stops_and_saves_and_resume_goes_on_to_the_end(lab: Lab, tmp_path
     assert (changed["field"], changed["value"]) == ("learning_rate", 1e-4)
 
     listed = last_object(lab("runs", "--project", "project", "--json"))["runs"]
-    assert listed == [{"run": "sft-1", "stage": "sft", "outcome": "done", "step": 40, "dir": found["dir"]}]
+    assert listed == [
+        {"run": "sft-1", "stage": "sft", "outcome": "done", "step": 40, "health": [], "dir": found["dir"]}
+    ]
+
+
+def test_a_sick_run_says_so_while_it_runs_at_its_end_and_in_the_list(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "sft.toml").write_text(CONFIG)
+    fast = ("--set", "learning_rate=0.1", "--set", "max_steps=14")
+    done = lab("run", "sft.toml", *fast, "--project", "project", "--json")
+    assert done.returncode == 0, done.stderr
+    [verdict] = last_object(done)["health"]
+    assert (verdict["code"], verdict["level"], verdict["step"]) == ("sft_diverges", "check", 12)
+    assert done.stderr.count("sft-1: check: Loss goes up. The loss is") == 1
+    assert verdict["advice"] in done.stderr
+    assert last_object(lab("runs", "--project", "project", "--json"))["runs"][0]["health"] == [verdict]
+    assert "[Loss goes up]" in lab("runs", "--project", "project").stdout
 
 
 def _interrupted_when_training(*arguments: str, folder: Path) -> "subprocess.CompletedProcess[str]":

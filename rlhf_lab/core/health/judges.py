@@ -277,7 +277,7 @@ def diverging(name: str) -> Judge:
     """The training loss is above where it started."""
 
     def judge(seen: History, rule: Rule) -> str | None:
-        start, now = seen.first(name, 3), seen.recent(name, rule.window)
+        start, now = seen.first(name), seen.recent(name, rule.window)
         if start is None or now is None or now <= max(rule.limit * start, rule.floor):
             return None
         return f"The loss is {now:.3g} over {rule.window} steps; it began at {start:.3g}."
