@@ -1,4 +1,4 @@
-"""What SFT and reward training have in common: begin or go on, what is due, save, stop, fail.
+"""What SFT, reward and DPO training have in common: begin or go on, what is due, save, stop, fail.
 
 Everything a step needs follows from (seed, step), the adapter's weights and the optimiser's moments, so
 these and the step are the whole checkpoint: a resumed run is the uninterrupted one, bit for bit. Weights
@@ -44,6 +44,7 @@ class Training:
         self._optimiser = Optimiser(backbone.parameters_of(adapter), config.max_grad_norm)
         self._learning_rate = config.learning_rate
         self._evaluated = -1
+        self._saved: tuple[int, dict[str, Any]] | None = None
         self._since = time.perf_counter()
 
     @property
@@ -127,7 +128,7 @@ class Training:
         """A checkpoint every so often and at the end."""
         every = self._config.checkpoint_every
         if self.finished or (every > 0 and self.step > 0 and self.step % every == 0):
-            yield self._save()
+            yield from self._save()
 
     def finish(self, lab: dict[str, Any], message: str) -> Iterator[Event]:
         """Write ``adapter/`` and say `Finished`."""
@@ -136,7 +137,7 @@ class Training:
 
     def stop(self, lab: dict[str, Any]) -> Iterator[Event]:
         """Keep the last whole step, as a checkpoint and as ``adapter/``."""
-        yield self._save()
+        yield from self._save()
         self._write_adapter(lab)
         text = (
             f"Stopped after step {self.step} of {self._config.max_steps}; that step is saved. Resume goes on from it."
@@ -145,7 +146,7 @@ class Training:
 
     def fail(self, lab: dict[str, Any], error: NotFinite) -> Iterator[Event]:
         """Keep the last good step and say what broke."""
-        yield self._save()
+        yield from self._save()
         self._write_adapter(lab)
         text = (
             f"In step {self.step + 1}, {error}. Step {self.step}, the last good one, is kept. "
@@ -153,16 +154,22 @@ class Training:
         )
         yield Finished(step=self.step, outcome="failed", message=text)
 
-    def _save(self) -> Checkpointed:
+    def _save(self) -> Iterator[Event]:
+        """Unless the newest checkpoint is this state already: what is good is never written over."""
         self._optimiser.forget_gradients()
-        state = {
+        if self._saved == (self.step, self._state()):
+            return
+        folder = self._parts.folder
+        path = checkpoint.save(folder / "checkpoints", self.step, self._optimiser.tensors(), self._state())
+        self._saved = (self.step, self._state())
+        yield Checkpointed(step=self.step, path=relative_path(path, folder))
+
+    def _state(self) -> dict[str, Any]:
+        return {
             "learning_rate": self._learning_rate,
             "evaluated": self._evaluated,
             "base_hash": self._backbone.base_hash,
         }
-        folder = self._parts.folder
-        path = checkpoint.save(folder / "checkpoints", self.step, self._optimiser.tensors(), state)
-        return Checkpointed(step=self.step, path=relative_path(path, folder))
 
     def _restore(self, step: int, tensors: dict[str, Any], state: dict[str, Any]) -> None:
         if state["base_hash"] != self._backbone.base_hash:
@@ -171,6 +178,7 @@ class Training:
         self.step = step
         self._learning_rate = state["learning_rate"]
         self._evaluated = state["evaluated"]
+        self._saved = (step, state)
 
     def _write_adapter(self, lab: dict[str, Any]) -> None:
         extra = {**lab, "stage": self._config.stage, "step": self.step}
