@@ -42,12 +42,35 @@ def view(qtbot) -> DiagnosisView:
 def test_length_alone_stands_beside_the_accuracies_and_what_strays_is_told() -> None:
     rows = overall_rows(diagnosis())
 
-    assert [row.name for row in rows] == ["Training", "Held-out", "Length alone", "careful", "hasty"]
+    assert [row.name for row in rows] == ["Training", "Held-out", "Longer wins", "careful", "hasty"]
     assert [row.strays for row in rows] == [False, False, False, False, True]
     assert rows[1].words.startswith("Held-out: 76.0% of 400 pairs, 95% interval 72–80%, mean margin 1.10.")
     assert rows[2].margin == "–"
     assert "margin" not in rows[2].words
     assert rows[4].words.endswith("worth a look.")
+
+
+def test_where_shorter_answers_win_the_rule_is_turned_to_be_compared() -> None:
+    found = RewardDiagnosis(longer_wins=accuracy("longer wins", 0.35, 256))
+
+    (row,) = overall_rows(found)
+
+    assert row.name == "Shorter wins"
+    assert row.found.accuracy == pytest.approx(0.65)
+    assert (row.found.low, row.found.high) == pytest.approx((1 - found.longer_wins.high, 1 - found.longer_wins.low))
+
+
+def test_a_group_of_a_few_pairs_does_not_stretch_the_axis_of_all() -> None:
+    found = RewardDiagnosis(
+        accuracy=(accuracy("heldout", 0.7, 400),), by_length=(accuracy("of the same length", 0.4, 5),)
+    )
+
+    assert scale(found)[0] == pytest.approx(0.4)
+    assert [row.name for row in length_rows(diagnosis())][:3] == [
+        "shorter by > 20",
+        "shorter by ≤ 20",
+        "same length",
+    ]
 
 
 def test_without_a_held_out_accuracy_nothing_strays() -> None:

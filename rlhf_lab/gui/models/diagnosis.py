@@ -31,11 +31,14 @@ _NAMED = {
     "train": ("Training", "Pairs that it has learned from. Far above the held-out pairs: it learned them by heart."),
     "heldout": ("Held-out", "Pairs that it has never seen: the number that counts."),
 }
-LONGER = (
-    "Length alone",
-    "How often the longer answer is the better one on the same held-out pairs: what somebody reaches who counts words. A "
-    "reward model that is no better may have learned nothing else.",
+_BY_COUNTING = (
+    "What somebody reaches on the same held-out pairs who only counts words. A reward model that is no better may have "
+    "learned nothing else."
 )
+_SHORT = ((" more than ", " > "), (" up to ", " ≤ "), ("of the same", "same"))
+"""Names of ranges of lengths have to fit beside the figures."""
+_FEWEST = 20
+"""Pairs from which a group may stretch the axis of all intervals."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class AccuracyRow:
 def overall_rows(found: RewardDiagnosis) -> list[AccuracyRow]:
     """Training, held-out, the baseline of length beside them, then each annotator."""
     named = [AccuracyRow(*_NAMED[part.name], part) for part in found.accuracy if part.name in _NAMED]
-    baseline = [AccuracyRow(*LONGER, found.longer_wins, scored=False)] if found.longer_wins is not None else []
+    baseline = [_by_counting(found.longer_wins)] if found.longer_wins is not None else []
     people = [
         AccuracyRow(part.name, "Held-out pairs that this annotator judged.", part, _strays(part, found))
         for part in found.accuracy
@@ -84,13 +87,13 @@ def overall_rows(found: RewardDiagnosis) -> list[AccuracyRow]:
 def length_rows(found: RewardDiagnosis) -> list[AccuracyRow]:
     """By how much longer the chosen answer is."""
     tip = "Held-out pairs by how many tokens the chosen answer is longer or shorter than the rejected one."
-    return [AccuracyRow(part.name, tip, part, _strays(part, found)) for part in found.by_length]
+    return [AccuracyRow(_shortened(part.name), tip, part, _strays(part, found)) for part in found.by_length]
 
 
 def scale(found: RewardDiagnosis) -> tuple[float, float]:
     """The ends of the axis on which all intervals are drawn: guessing is always in it."""
     parts = [*found.accuracy, *found.by_length, *([found.longer_wins] if found.longer_wins is not None else [])]
-    low = min((part.low for part in parts), default=0.5)
+    low = min((part.low for part in parts if part.pairs >= _FEWEST), default=0.5)
     return max(0.0, np.floor(10 * min(low, 0.45)) / 10), 1.0
 
 
@@ -135,6 +138,20 @@ def as_pair(worst: WorstPair) -> Pair:
     asked = Prompt(messages=(Message(role="user", content=worst.prompt),))
     tags = {} if worst.flipped is None else {"label": "noise: the world prefers the other" if worst.flipped else "true"}
     return Pair(prompt=asked, chosen=Completion(text=worst.chosen), rejected=Completion(text=worst.rejected), tags=tags)
+
+
+def _by_counting(longer: Accuracy) -> AccuracyRow:
+    """The better of the two rules, so that it can be compared with an accuracy."""
+    if longer.accuracy >= 0.5:
+        return AccuracyRow("Longer wins", _BY_COUNTING, longer, scored=False)
+    turned = {"accuracy": 1 - longer.accuracy, "low": 1 - longer.high, "high": 1 - longer.low}
+    return AccuracyRow("Shorter wins", _BY_COUNTING, longer.model_copy(update=turned), scored=False)
+
+
+def _shortened(name: str) -> str:
+    for long, short in _SHORT:
+        name = name.replace(long, short)
+    return name
 
 
 def _strays(part: Accuracy, found: RewardDiagnosis) -> bool:

@@ -89,6 +89,7 @@ class PlotBoard(QTabWidget):
         self.setCornerWidget(self.controls)
         self.tabBar().setDrawBase(False)
         self._cards: list[Card] = []
+        self._pages: set[QWidget] = set()
         self._views: list[HistoryView] = []
         self._unmade: dict[QWidget, tuple[MakeCards, str]] = {}
         self._history: RunHistory | None = None
@@ -104,6 +105,7 @@ class PlotBoard(QTabWidget):
         """A tab with a grid of cards, made when it is first shown, and a sentence below them."""
         page = QWidget()
         self._unmade[page] = (make, note)
+        self._pages.add(page)
         self.addTab(page, title)
         self._make(self.currentIndex())
 
@@ -130,6 +132,7 @@ class PlotBoard(QTabWidget):
     @Slot(int)
     def _make(self, index: int) -> None:
         page = self.widget(index)
+        self.controls.setVisible(page in self._pages)
         if page not in self._unmade:
             return
         make, note = self._unmade.pop(page)

@@ -22,8 +22,8 @@ CALIBRATION_HELP = (
 )
 LENGTH_HELP = (
     "Each point is one held-out answer. A cloud without a slope does not pay for length. A clear slope (correlation above "
-    "0.5 or below −0.5) means that PPO can raise the score by writing more, or less: see by the accuracy of length "
-    "alone whether people's labels ask for it too."
+    "0.5 or below −0.5) means that PPO can raise the score by writing more, or less: “Longer wins” or “Shorter "
+    "wins” in the table of accuracies says whether people's labels ask for it too."
 )
 
 
@@ -51,7 +51,7 @@ class CalibrationCard(Card):
         if at is not None:
             self.set_aside(calibration_points(self._found.calibration)[at].words)
         else:
-            self.set_aside("" if self._found.ece is None else f"ECE {number(self._found.ece)}")
+            self.set_aside("" if self._found.ece is None else f"ECE {self._found.ece:.3f}")
 
     @Slot()
     def _recolour(self) -> None:
