@@ -11,7 +11,7 @@ import dataclasses
 import json
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from faults import FAULTS, Fault
 from rlhf_lab.core.config import RunConfig, Stage
 from rlhf_lab.core.config_toml import parse_config
 from rlhf_lab.core.control import Control, NoControl, StopRequested
-from rlhf_lab.core.events import Event, Finished, Health
+from rlhf_lab.core.events import Event, Finished, Health, dump_event
 from rlhf_lab.core.records import AnyRecord, load_record
 from rlhf_lab.core.resources import resource
 from rlhf_lab.engine import ppo, rloo
@@ -116,16 +116,26 @@ def parts_of(folder: Path, stage: Stage, base: Path, seed: int, control: Control
     )
 
 
-def watch(name: str, stage: Stage, expected: tuple[str, ...], events: Iterable[Event], until: Until) -> Row:
-    """Follow a run to its end, or to the first verdict that was expected."""
+def watch(
+    place: Path, name: str, stage: Stage, expected: tuple[str, ...], events: Iterable[Event], until: Until
+) -> Row:
+    """Follow a run to its end, or to the first verdict that was expected; its events are kept beside it."""
     began, found, end = time.perf_counter(), dict[str, int](), Finished(outcome="failed")
-    for event in events:
+    place.mkdir(parents=True, exist_ok=True)
+    for event in _kept(events, place / "events.jsonl"):
         if isinstance(event, Health) and event.on:
             found.setdefault(event.code, event.step)
             until.enough = until.enough or event.code in expected
         elif isinstance(event, Finished):
             end = event
     return Row(name, stage, expected, found, end.step, end.outcome, round(time.perf_counter() - began, 1))
+
+
+def _kept(events: Iterable[Event], path: Path) -> Iterator[Event]:
+    with path.open("wb") as file:
+        for event in events:
+            file.write(dump_event(event) + b"\n")
+            yield event
 
 
 def healthy(folder: Path, stage: Stage, seed: int) -> Row:
@@ -135,7 +145,7 @@ def healthy(folder: Path, stage: Stage, seed: int) -> Row:
     def make(control: Control) -> Iterable[Event]:
         return TRAIN[stage](config, parts_of(place, stage, folder, seed, control, records_of(stage)))
 
-    return watch(f"healthy, seed {seed}", stage, (), watched(make, until, config), until)
+    return watch(place, f"healthy, seed {seed}", stage, (), watched(make, until, config), until)
 
 
 def planted(folder: Path, fault: Fault) -> Row:
@@ -152,7 +162,7 @@ def planted(folder: Path, fault: Fault) -> Row:
         return (ppo if fault.stage == "ppo" else rloo).train(config, parts, fault.rewards())
 
     with fault.plant():
-        return watch(fault.name, fault.stage, fault.expected, watched(make, until, config), until)
+        return watch(place, fault.name, fault.stage, fault.expected, watched(make, until, config), until)
 
 
 def main() -> None:

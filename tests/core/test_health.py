@@ -183,12 +183,13 @@ CASES: dict[str, Case] = {
         gold=rising(0.0),
     ),
     "over_optimised": Case("ppo", 60, {}, {}, gold=lambda step: UP(step if step <= 50 else 100 - step)),
+    "gold_lags": Case("ppo", 60, {}, {}, gold=lambda step: UP(step if step <= 40 else 40 + 0.3 * (step - 40))),
     "heldout_falls": Case("rloo", 60, {}, {}, gold=UP, score=lambda step: UP(step if step <= 50 else 100 - step)),
     "repetition": Case("ppo", 12, {"val/repetition": after(10, 0.11, 0.0)}, {"val/repetition": at(0.09)}),
     "no_spread": Case(
         "rloo", 7, {"objective/scores_sd": after(5, 0.04, 1.0)}, {"objective/scores_sd": after(5, 0.06, 1.0)}
     ),
-    "dead_head": Case("reward", 5, {"reward/margin": at(0.0), "reward/accuracy": at(0.5)}, {"reward/margin": at(0.0)}),
+    "dead_head": Case("reward", 5, {"reward/margin": at(1e-7)}, {"reward/margin": at(1e-5)}),
     "reward_stuck": Case("reward", 104, {"reward/loss": at(0.693)}, {"reward/loss": at(0.68)}),
     "dpo_stuck": Case("dpo", 104, {"dpo/margin": at(0.001)}, {"dpo/margin": at(0.011)}),
     "reversed": Case(

@@ -11,6 +11,7 @@ from rlhf_lab.core.events import Event, Metrics, Samples
 
 _FIRST = 5
 _RECENT = 64
+_LOOKS = 8
 _TERMS = ("train/", "reward/", "dpo/", "loss/", "objective/", "policy/", "optim/", "eval/")
 """Metrics that must be numbers. A correlation may have no value, a loss must have one."""
 
@@ -66,9 +67,8 @@ class History:
         self.best_gold: Look | None = None
         """The look with the highest mean gold score before the newest one."""
         self.best_score: Look | None = None
-        self.look: Look | None = None
-        """The newest."""
         self.looks_since_best = 0
+        self._looks: deque[Look] = deque(maxlen=_LOOKS)
         self._curves: dict[str, _Curve] = {}
 
     def take(self, event: Event) -> None:
@@ -83,6 +83,15 @@ class History:
                     self.not_finite = name
         elif isinstance(event, Samples) and event.name == "heldout":
             self._take_look(event)
+
+    @property
+    def look(self) -> Look | None:
+        """The newest look."""
+        return self._looks[-1] if self._looks else None
+
+    def look_before(self, count: int) -> Look | None:
+        """The one that was ``count`` looks before the newest; at most seven back."""
+        return self._looks[-1 - count] if len(self._looks) > count else None
 
     def first(self, name: str, count: int = 1) -> float | None:
         """The mean of the first ``count`` (at most five) values; None while there are fewer."""
@@ -124,7 +133,7 @@ class History:
             if self.best_score is None or _mean(before.score) > _mean(self.best_score.score):
                 self.best_score = before
         self.looks_since_best += 1
-        self.look = now
+        self._looks.append(now)
 
 
 def _mean(values: tuple[float, ...]) -> float:

@@ -186,6 +186,26 @@ def over_optimised(seen: History, rule: Rule) -> str | None:
     return None
 
 
+def gold_lags(seen: History, rule: Rule) -> str | None:
+    """The score still rises, but brings far less gold than it did at first."""
+    first, then, now = seen.first_look, seen.look_before(rule.window), seen.look
+    if first is None or then is None or now is None or then is first:
+        return None
+    early, late = (difference(a.gold, b.gold) for a, b in ((first, then), (then, now)))
+    early_score, late_score = (difference(a.score, b.score) for a, b in ((first, then), (then, now)))
+    if early is None or late is None or early_score is None or late_score is None:
+        return None
+    if any(rise.mean <= rule.floor * rise.error for rise in (early, early_score, late_score)):
+        return None
+    expected = late_score.mean * early.mean / early_score.mean
+    if late.mean + rule.floor * late.error >= rule.limit * expected:
+        return None
+    return (
+        f"Since step {then.step} the score rose by {late_score} and the gold score changed by "
+        f"{late.mean:+.2g} ± {late.error:.1g}; at the rate of before it would be {expected:+.2g}."
+    )
+
+
 def heldout_falls(seen: History, rule: Rule) -> str | None:
     """The same reward rises on the prompts that are trained on and falls on others."""
     best, now = seen.best_score, seen.look
@@ -223,10 +243,10 @@ def stuck_at_guessing(name: str) -> Judge:
 
 def dead_head(seen: History, rule: Rule) -> str | None:
     """Chosen and rejected score exactly the same."""
-    margin, sure = seen.recent("reward/margin"), seen.recent("reward/accuracy")
-    if margin is None or abs(margin) > rule.limit or sure != 0.5:
+    margin = seen.recent("reward/margin")
+    if margin is None or abs(margin) > rule.limit:
         return None
-    return f"Chosen and rejected answers score the same: margin {margin:.2g}, accuracy 0.5."
+    return f"Chosen and rejected answers score the same: the margin is {margin:.2g}."
 
 
 def labels_reversed(seen: History, rule: Rule) -> str | None:

@@ -300,6 +300,21 @@ POLICY_RULES: tuple[Rule, ...] = (
         advice="Take a checkpoint from before the turn, raise β, or mend the reward model with fresh pairs.",
     ),
     Rule(
+        code="gold_lags",
+        title="Gold score lags",
+        stages=_ON_POLICY,
+        follows=HELD_OUT,
+        judge=judges.gold_lags,
+        limit=0.5,
+        floor=2,
+        window=2,
+        marks=("eval/gold", "eval/score"),
+        reason="Over two looks less than half the gold for the score that the run had until then, two standard errors off: "
+        "the gain of the gold score flattens before it turns.",
+        cause="Over-optimisation begins: what the score still wins is no longer what it stands for.",
+        advice="Stop soon, or raise β; keep the checkpoints from here on.",
+    ),
+    Rule(
         code="heldout_falls",
         title="Held-out score falls",
         stages=_ON_POLICY,
