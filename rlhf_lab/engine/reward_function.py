@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -72,6 +72,17 @@ class FunctionProcess:
         self._end = weakref.finalize(self, _end, self._process, place)
         self._send({"source": source, "name": name, "seconds": seconds, "load_seconds": LOAD_SECONDS})
 
+    def load(self, tick: Callable[[], None]) -> None:
+        """Wait until the file has been run and its function found; raises `FunctionFailedError`."""
+        if self._ready:
+            return
+        try:
+            self._line = self._reply("to load", LOAD_SECONDS, tick)["line"]
+        except BaseException:
+            self.close()
+            raise
+        self._ready = True
+
     def __call__(
         self,
         prompts: Sequence[str],
@@ -80,10 +91,8 @@ class FunctionProcess:
         tick: Callable[[], None],
     ) -> list[float]:
         """A finite number for each answer; raises `FunctionFailedError`. Whatever is raised here ends the process."""
+        self.load(tick)
         try:
-            if not self._ready:
-                self._line = self._reply("to load", LOAD_SECONDS, tick)["line"]
-                self._ready = True
             self._send({"prompts": list(prompts), "answers": list(answers), "tags": list(tags)})
             scores: list[float] = self._reply(f"for {len(answers)} answers", self._seconds, tick)["scores"]
         except BaseException:
@@ -147,9 +156,18 @@ class RewardFunction:
 
     def __call__(self, episodes: Episodes, tick: Callable[[], None]) -> Tensor:
         """[B]"""
-        prompts, answers, tags = as_texts(self.tokenizer, episodes)
+        with self._failing_in_words():
+            return torch.tensor(self.process(*as_texts(self.tokenizer, episodes), tick))
+
+    def load(self, tick: Callable[[], None]) -> None:
+        """Wait until it is ready, so that a file that cannot be run ends the run before anything is sampled."""
+        with self._failing_in_words():
+            self.process.load(tick)
+
+    @contextlib.contextmanager
+    def _failing_in_words(self) -> Iterator[None]:
         try:
-            return torch.tensor(self.process(prompts, answers, tags, tick))
+            yield
         except FunctionFailedError as failed:
             where = f", line {failed.line} ({self._code(failed.line)})" if failed.line else ""
             raise LabError(
@@ -162,8 +180,8 @@ class RewardFunction:
         return lines[line - 1].strip()[:100] if line <= len(lines) else "…"
 
 
-def load_reward_function(copy: Path, path: str, seconds: float, tokenizer: Any) -> RewardFunction:
-    """Start the function of the run's own ``copy``; errors name ``path``, the person's file."""
+def start_reward_function(copy: Path, path: str, seconds: float, tokenizer: Any) -> RewardFunction:
+    """Start the process of the run's own ``copy``; errors name ``path``, the person's file."""
     try:
         source = copy.read_text(encoding="utf-8-sig")
     except OSError as error:

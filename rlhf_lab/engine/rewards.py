@@ -14,7 +14,7 @@ from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.chat import same_tokenizer
 from rlhf_lab.engine.parts import Parts
 from rlhf_lab.engine.reward_builtin import LengthReward, exact_reward, pattern_reward
-from rlhf_lab.engine.reward_function import load_reward_function
+from rlhf_lab.engine.reward_function import start_reward_function
 from rlhf_lab.engine.scoring import Episodes, score_by_head
 
 Scoring = PpoConfig | RlooConfig | BestOfNConfig
@@ -73,7 +73,8 @@ def load_rewards(policy: Backbone, config: Scoring, parts: Parts) -> list[Reward
         if parts.reward_function is None:
             raise LabError("The run has no copy of its reward function. Start a new run.")
         limit = config.reward_function_seconds
-        function = load_reward_function(parts.reward_function, config.reward_function, limit, tokenizer)
+        function = start_reward_function(parts.reward_function, config.reward_function, limit, tokenizer)
+        function.load(parts.control.tick)
         sources.append((function, config.reward_function_weight))
     if config.length_weight:
         sources.append((LengthReward(config.length_target), config.length_weight))

@@ -12,7 +12,7 @@ from rlhf_lab.core.errors import LabError
 from rlhf_lab.engine import reward_function
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.prompts import Asked
-from rlhf_lab.engine.reward_function import FunctionFailedError, FunctionProcess, load_reward_function
+from rlhf_lab.engine.reward_function import FunctionFailedError, FunctionProcess, start_reward_function
 from rlhf_lab.engine.scoring import Episodes
 from tests.engine.conftest import prompt
 
@@ -223,7 +223,7 @@ def test_nothing_is_left_when_the_last_reference_goes(start: Start) -> None:
 def test_the_error_of_a_run_names_the_persons_file_line_and_code(backbone: Backbone, tmp_path: Path) -> None:
     copy = tmp_path / "reward_function.py"
     copy.write_text(f"\ufeff# mine\n{HEAD}    return [int(tags[0]['answer'])]\n", encoding="utf-8")
-    source = load_reward_function(copy, NAME, 60, backbone.tokenizer)
+    source = start_reward_function(copy, NAME, 60, backbone.tokenizer)
     asked = prompt("2 + 2?").model_copy(update={"tags": {"answer": "four"}})
     episodes = Episodes(Asked([asked], [[1, 2, 3]]), [backbone.tokenizer.encode("It is four.")])
     with pytest.raises(LabError) as caught:
@@ -233,7 +233,7 @@ def test_the_error_of_a_run_names_the_persons_file_line_and_code(backbone: Backb
         "with base 10: 'four'. Correct the file, approve it and start a new run."
     )
     with pytest.raises(LabError, match="cannot be read: No such file"):
-        load_reward_function(tmp_path / "gone.py", NAME, 60, backbone.tokenizer)
+        start_reward_function(tmp_path / "gone.py", NAME, 60, backbone.tokenizer)
 
 
 def test_its_memory_and_files_have_bounds(start: Start) -> None:

@@ -119,6 +119,16 @@ def test_no_source_at_all_is_refused(backbone: Backbone, tiny_model: Path, tmp_p
         load_rewards(backbone, PpoConfig(reward_function="mine.py"), given)
 
 
+def test_a_function_that_cannot_be_loaded_is_said_before_anything_is_sampled(
+    backbone: Backbone, tiny_model: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "reward_function.py"
+    copy.write_text("import json\njson.loads(')')\n")
+    given = parts(tmp_path / "run", tiny_model, [], reward_function=copy)
+    with pytest.raises(LabError, match=r"reward function mine.py, line 2 \(json.loads\('\)'\)\): JSONDecodeError"):
+        load_rewards(backbone, PpoConfig(reward_function="mine.py"), given)
+
+
 @pytest.mark.parametrize("lab", [{"score_std": 0}, {"score_mean": "1"}, {"score_std": -1.0}])
 def test_a_damaged_scale_is_refused(lab: dict[str, object]) -> None:
     with pytest.raises(LabError, match="score scale is damaged"):
