@@ -65,7 +65,7 @@ def test_a_group_of_a_few_pairs_does_not_stretch_the_axis_of_all() -> None:
         accuracy=(accuracy("heldout", 0.7, 400),), by_length=(accuracy("of the same length", 0.4, 5),)
     )
 
-    assert scale(found)[0] == pytest.approx(0.4)
+    assert scale(length_rows(found) + overall_rows(found))[0] == pytest.approx(0.4)
     assert [row.name for row in length_rows(diagnosis())][:3] == [
         "shorter by > 20",
         "shorter by ≤ 20",
@@ -84,7 +84,7 @@ def test_without_a_held_out_accuracy_nothing_strays() -> None:
 def test_the_scale_holds_guessing_and_every_interval(share, low) -> None:
     found = RewardDiagnosis(accuracy=(accuracy("heldout", share, 400),))
 
-    assert scale(found) == (pytest.approx(low), 1.0)
+    assert scale(overall_rows(found)) == (pytest.approx(low), 1.0)
 
 
 def test_a_calibration_bin_has_the_wilson_interval_and_empty_ones_are_no_points() -> None:

@@ -1,5 +1,6 @@
 """A reward model's diagnosis as the Reward pane shows it: a headline, rows of accuracy, points of pictures. No Qt."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,10 +91,9 @@ def length_rows(found: RewardDiagnosis) -> list[AccuracyRow]:
     return [AccuracyRow(_shortened(part.name), tip, part, _strays(part, found)) for part in found.by_length]
 
 
-def scale(found: RewardDiagnosis) -> tuple[float, float]:
-    """The ends of the axis on which all intervals are drawn: guessing is always in it."""
-    parts = [*found.accuracy, *found.by_length, *([found.longer_wins] if found.longer_wins is not None else [])]
-    low = min((part.low for part in parts if part.pairs >= _FEWEST), default=0.5)
+def scale(rows: Sequence[AccuracyRow]) -> tuple[float, float]:
+    """The ends of the axis on which these intervals are drawn: guessing is always in it."""
+    low = min((row.found.low for row in rows if row.found.pairs >= _FEWEST), default=0.5)
     return max(0.0, np.floor(10 * min(low, 0.45)) / 10), 1.0
 
 

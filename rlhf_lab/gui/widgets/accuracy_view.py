@@ -13,7 +13,7 @@ from PySide6.QtWidgets import (
     QTableView,
 )
 
-from rlhf_lab.gui.models.diagnosis import AccuracyRow
+from rlhf_lab.gui.models.diagnosis import AccuracyRow, scale
 from rlhf_lab.gui.models.diagnosis_tables import AccuracyTable, Index
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.plain_text import one_line
@@ -107,9 +107,9 @@ class AccuracyView(QTableView):
         self.setColumnHidden(AccuracyTable.MARGIN, not margins)
         theme().changed.connect(self.viewport().update)
 
-    def show_rows(self, rows: Sequence[AccuracyRow], ends: tuple[float, float]) -> None:
-        """Show other ones, on this scale."""
-        self.intervals.ends = ends
+    def show_rows(self, rows: Sequence[AccuracyRow]) -> None:
+        """Show other ones."""
+        self.intervals.ends = scale(rows)
         self.table.show_rows(rows)
         words = [self.table.headerData(AccuracyTable.NAME, Qt.Orientation.Horizontal), *(row.name for row in rows)]
         widest = max(self.fontMetrics().horizontalAdvance(one_line(text, 60)) for text in words)

@@ -4,7 +4,7 @@ from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QScrollArea, QSizePolicy, QSlider, QVBoxLayout, QWidget
 
 from rlhf_lab.core.diagnosis import RewardDiagnosis
-from rlhf_lab.gui.models.diagnosis import HEADLINES, length_rows, overall_rows, scale
+from rlhf_lab.gui.models.diagnosis import HEADLINES, length_rows, overall_rows
 from rlhf_lab.gui.models.history import RunHistory
 from rlhf_lab.gui.plots.diagnosis_cards import CalibrationCard, LengthCard
 from rlhf_lab.gui.theme import theme
@@ -142,10 +142,9 @@ class DiagnosisView(QWidget):
             return
         found = self._history.diagnoses[step]
         self.verdict.show_diagnosis(found, step)
-        ends, buckets = scale(found), length_rows(found)
-        self.overall.show_rows(overall_rows(found), ends)
-        self.by_length.show_rows(buckets, ends)
-        self._by_length.setVisible(bool(buckets))
+        self.overall.show_rows(overall_rows(found))
+        self.by_length.show_rows(length_rows(found))
+        self._by_length.setVisible(bool(found.by_length))
         self.calibration.show_diagnosis(found)
         self.calibration.setVisible(bool(found.calibration))
         self.lengths.show_diagnosis(found)
