@@ -3,10 +3,11 @@
 They are heuristics: "good" says that nothing here speaks against it, never that its score is what people want.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from rlhf_lab.core.diagnosis import Accuracy, RewardDiagnosis
+from rlhf_lab.core.diagnosis import Accuracy, CalibrationBin, RewardDiagnosis
 
 Level = Literal["good", "check", "bad"]
 
@@ -17,6 +18,8 @@ FEW_PAIRS = 50
 OVERFIT = 0.1
 LENGTH_CORRELATION = 0.5
 MISCALIBRATED = 0.1
+BEYOND_LUCK = 0.05
+FEW_IN_RANGE = 20
 _GOOD = "Nothing here speaks against optimising against it; watch held-out answers all the same."
 
 
@@ -28,7 +31,8 @@ def verdict(found: RewardDiagnosis) -> tuple[Level, tuple[str, ...]]:
     level = problems[0][0] if problems else "good"
     right = f"It is right on {_share(heldout)} of {heldout.pairs} held-out pairs"
     if found.longer_wins is not None:
-        right += f"; always taking the longer answer is right on {found.longer_wins.accuracy:.0%}"
+        wins, sign = _by_length(found.longer_wins)
+        right += f"; always taking the {sign} answer is right on {wins:.0%}"
     return level, (f"{right}.", *([sentence for _, sentence in problems] or [_GOOD]))
 
 
@@ -49,7 +53,7 @@ def _problems(found: RewardDiagnosis, train: Accuracy, heldout: Accuracy) -> Ite
             f"On pairs that it trained on it is right on {train.accuracy:.0%}: it learns them by heart. "
             "One pass over the pairs is usually enough; more data helps.",
         )
-    if found.ece is not None and found.ece > MISCALIBRATED and heldout.pairs >= FEW_PAIRS:
+    if found.ece is not None and found.ece > MISCALIBRATED and found.ece - _luck(found.calibration) > BEYOND_LUCK:
         yield (
             "check",
             f"It is {found.ece:.0%} off in how sure it is, on average over its pairs: its margins say little of how "
@@ -60,20 +64,43 @@ def _problems(found: RewardDiagnosis, train: Accuracy, heldout: Accuracy) -> Ite
 
 
 def _of_length(found: RewardDiagnosis, heldout: Accuracy) -> Iterator[tuple[Level, str]]:
-    wins, correlation = found.longer_wins, found.length_correlation or 0.0
-    sign = "longer" if correlation > 0 else "shorter"
+    correlation = found.length_correlation or 0.0
     if abs(correlation) > LENGTH_CORRELATION:
+        sign = "longer" if correlation > 0 else "shorter"
         yield (
             "check",
             f"Its score goes with length (correlation {correlation:+.2f}): a policy could win by {sign} answers. "
-            f"Balance the lengths of the pairs, or add a length reward.",
+            "Balance the lengths of the pairs, or add a length reward.",
         )
-    if wins is None:
-        return
-    by_length = max(wins.accuracy, 1 - wins.accuracy)
-    if by_length >= heldout.accuracy:
-        level: Level = "bad" if abs(correlation) > LENGTH_CORRELATION else "check"
-        yield level, f"Length alone tells as well which answer wins ({by_length:.0%}): it may have learnt nothing else."
+    if found.longer_wins is not None:
+        wins, sign = _by_length(found.longer_wins)
+        if wins >= heldout.accuracy:
+            level: Level = "bad" if abs(correlation) > LENGTH_CORRELATION else "check"
+            yield (
+                level,
+                f"Length alone tells the better answer as well ({sign}: {wins:.0%}): it may have learnt nothing else.",
+            )
+        elif wins >= heldout.low:
+            yield "check", f"That is not clearly more than length alone tells ({sign}: {wins:.0%})."
+    for group in found.by_length:
+        if group.pairs >= FEW_IN_RANGE and group.accuracy < 0.5 and group.high < WEAK:
+            yield (
+                "check",
+                f"Where the better answer is {group.name} tokens it is wrong more often than not: right on "
+                f"{_share(group)} of {group.pairs} pairs.",
+            )
+
+
+def _by_length(longer: Accuracy) -> tuple[float, str]:
+    """How far length alone gets, and which length wins."""
+    return max((longer.accuracy, "longer"), (1 - longer.accuracy, "shorter"))
+
+
+def _luck(bins: Sequence[CalibrationBin]) -> float:
+    """The calibration error that a perfectly calibrated model would show on so few pairs, about."""
+    pairs = sum(part.pairs for part in bins)
+    by_chance = (math.sqrt(2 / math.pi * part.predicted * (1 - part.predicted) * part.pairs) for part in bins)
+    return sum(by_chance) / pairs if pairs else 0.0
 
 
 def _share(group: Accuracy) -> str:

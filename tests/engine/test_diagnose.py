@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from rlhf_lab.core.diagnosis import Accuracy, RewardDiagnosis
+from rlhf_lab.core.diagnosis import Accuracy, CalibrationBin, RewardDiagnosis
 from rlhf_lab.core.records import Completion, Pair, Tag
 from rlhf_lab.engine import diagnose as diagnosing
 from rlhf_lab.engine.diagnose import (
@@ -166,11 +166,26 @@ def described(**changes: object) -> RewardDiagnosis:
     train = {"name": "train", "pairs": 256, "accuracy": 0.75, "low": 0.7, "high": 0.8, "margin": 1.0}
     longer = {"name": "longer wins", "pairs": 400, "accuracy": 0.55, "low": 0.5, "high": 0.6, "margin": 3.0}
     parts = {"heldout": heldout, "train": train, "longer": longer, "ece": 0.04, "correlation": 0.2}
+    parts |= {"bins": 40, "range": (0.62, 0.7)}
     for name, change in changes.items():
         parts[name] = {**parts[name], **change} if isinstance(change, dict) else change
     return RewardDiagnosis(
         accuracy=(Accuracy(**parts["train"]), Accuracy(**parts["heldout"])),
         longer_wins=Accuracy(**parts["longer"]),
+        by_length=(
+            Accuracy(
+                name="longer by more than 9",
+                pairs=50,
+                accuracy=parts["range"][0],
+                low=0.2,
+                high=parts["range"][1],
+                margin=0,
+            ),
+        ),
+        calibration=tuple(
+            CalibrationBin(low=i / 10, high=i / 10 + 0.1, pairs=parts["bins"], predicted=i / 10 + 0.05, observed=0.5)
+            for i in range(10)
+        ),
         ece=parts["ece"],
         length_correlation=parts["correlation"],
     )
@@ -192,11 +207,13 @@ def test_nothing_speaks_against_a_good_model() -> None:
         ({"heldout": {"accuracy": 0.58, "low": 0.54, "high": 0.62}}, "check", "That is little"),
         ({"heldout": {"accuracy": 0.97, "low": 0.95, "high": 0.99}}, "check", "gives the label away"),
         ({"train": {"accuracy": 0.95}}, "check", "by heart"),
-        ({"ece": 0.21}, "check", "21% off"),
+        ({"ece": 0.21, "bins": 40}, "check", "21% off"),
         ({"correlation": 0.7}, "check", "correlation +0.70): a policy could win by longer answers"),
         ({"correlation": -0.7}, "check", "win by shorter answers"),
-        ({"longer": {"accuracy": 0.73}}, "check", "Length alone tells as well which answer wins (73%)"),
-        ({"longer": {"accuracy": 0.2}}, "check", "Length alone tells as well which answer wins (80%)"),
+        ({"longer": {"accuracy": 0.73}}, "check", "Length alone tells the better answer as well (longer: 73%)"),
+        ({"longer": {"accuracy": 0.2}}, "check", "Length alone tells the better answer as well (shorter: 80%)"),
+        ({"longer": {"accuracy": 0.3}}, "check", "not clearly more than length alone tells (shorter: 70%)"),
+        ({"range": (0.4, 0.56)}, "check", "longer by more than 9 tokens it is wrong more often than not: right on 40%"),
         ({"longer": {"accuracy": 0.73}, "correlation": 0.8}, "bad", "may have learnt nothing else"),
         ({"heldout": {"pairs": 30, "low": 0.55}}, "check", "30 held-out pairs are few"),
     ],
@@ -205,6 +222,11 @@ def test_each_weakness_is_said(changes: dict[str, object], level: str, words: st
     found, sentences = verdict(described(**changes))
     assert found == level
     assert any(words in sentence for sentence in sentences[1:])
+
+
+def test_a_calibration_error_that_so_few_pairs_show_by_chance_is_not_held_against_it() -> None:
+    assert verdict(described(ece=0.13, bins=4))[0] == "good"
+    assert verdict(described(ece=0.13, bins=100))[0] == "check"
 
 
 def test_the_worst_comes_first() -> None:
