@@ -58,6 +58,17 @@ def test_a_pair_that_was_drawn_from_a_ranking_is_found_as_the_ranking_once(proje
     assert (found.records, found.missing) == ((row.id,), 0)
 
 
+def test_the_noted_record_is_meant_while_it_holds_the_words_else_they_are_looked_for(project) -> None:
+    original, other = numbered(project, 10, 20)
+    (again,) = project.store.append("pairs", [project.store.record("pairs", original)])
+
+    here = locate(project.store, "pairs", [WORST[0].model_copy(update={"record": again})])
+    moved = locate(project.store, "pairs", [WORST[0].model_copy(update={"record": other})])
+
+    assert (here.records, here.missing) == ((again,), 0)
+    assert (moved.records, moved.missing) == ((original,), 0)
+
+
 def test_of_two_records_with_the_same_words_each_is_found_for_one_pair(project) -> None:
     twice = Pair(
         prompt=Prompt(messages=(Message(role="user", content="Tea?"),)),

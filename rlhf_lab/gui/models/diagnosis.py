@@ -10,6 +10,7 @@ from rlhf_lab.core.records import Completion, Message, Pair, Prompt
 from rlhf_lab.data.share import Share
 from rlhf_lab.gui.models.curves import Floats
 from rlhf_lab.gui.models.plot_spec import number
+from rlhf_lab.runs import diagnosis_words
 
 
 @dataclass(frozen=True)
@@ -21,10 +22,9 @@ class Headline:
     icon: str
 
 
+_LOOKS = {"good": ("good", "check"), "check": ("warn", "warning"), "bad": ("bad", "close")}
 HEADLINES = {
-    "good": Headline("Good enough to optimise against", "good", "check"),
-    "check": Headline("Look closer before you optimise against it", "warn", "warning"),
-    "bad": Headline("Not good enough to optimise against", "bad", "close"),
+    level: Headline(words.removesuffix("."), *_LOOKS[level]) for level, words in diagnosis_words.HEADLINES.items()
 }
 """For each level of a diagnosis."""
 

@@ -23,17 +23,21 @@ class Located:
 
 
 def locate(store: "Store", dataset: str, pairs: Sequence[WorstPair]) -> Located:
-    """By their texts: a run keeps a copy of its data, and the data set may have been edited since.
+    """By the ids that the run noted; by their words where the data set was edited or imported again since.
 
     A pair that was drawn from a ranking is found as that ranking.
     """
-    asked = {pair.prompt for pair in pairs}
+    noted = {row.id: row for row in store.rows(dataset, {pair.record for pair in pairs if pair.record is not None})}
+    astray = {pair.prompt for pair in pairs if not _holds(noted.get(pair.record), pair)}
     by_prompt: dict[str, list[Row]] = {}
-    for row in store.asking(dataset, asked):
+    for row in store.asking(dataset, astray) if astray else ():
         by_prompt.setdefault(row.record.prompt.text, []).append(row)
     found: dict[int, None] = {}
     missing = 0
     for pair in pairs:
+        if pair.record is not None and _holds(noted.get(pair.record), pair):
+            found[pair.record] = None
+            continue
         holding = [row.id for row in by_prompt.get(pair.prompt, ()) if _holds(row, pair)]
         missing += not holding
         found.update(dict.fromkeys([record for record in holding if record not in found][:1]))
@@ -46,5 +50,7 @@ def asked_in(store: "Store", dataset: str, pair: WorstPair) -> Prompt:
     return next((row.record.prompt for row in rows if _holds(row, pair)), as_pair(pair).prompt)
 
 
-def _holds(row: "Row", pair: WorstPair) -> bool:
+def _holds(row: "Row | None", pair: WorstPair) -> bool:
+    if row is None or row.record.prompt.text != pair.prompt:
+        return False
     return {pair.chosen, pair.rejected} <= {answer.text for answer in answers_of(row.record)}
