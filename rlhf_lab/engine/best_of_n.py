@@ -8,6 +8,7 @@ most log n − (n−1)/n (Beirami et al. 2024). `Metrics` have n as their step; 
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,13 +23,12 @@ from rlhf_lab.core.events import (
     Metrics,
     Phase,
     Progress,
-    Resumed,
     Samples,
-    Started,
     relative_path,
 )
 from rlhf_lab.engine import checkpoint, machine
 from rlhf_lab.engine.backbone import Backbone
+from rlhf_lab.engine.beginning import begin
 from rlhf_lab.engine.evaluate import heldout_prompts, judged_rows, weighted_means
 from rlhf_lab.engine.finite import NotFinite, require_finite
 from rlhf_lab.engine.parts import Parts
@@ -43,8 +43,19 @@ from rlhf_lab.engine.seeds import generator_for
 class Drawn:
     """What was sampled so far, prompt by prompt: N neighbours each."""
 
+    batches: int = 0
     answers: list[list[int]] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
+
+    def add(self, answers: list[list[int]], scores: list[float]) -> None:
+        """One batch of prompts more."""
+        self.answers += answers
+        self.scores += scores
+        self.batches += 1
+
+    def go_back_to(self, step: int, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        """Take over what a checkpoint holds."""
+        self.batches, self.answers, self.scores = step, state["answers"], tensors["scores"].tolist()
 
 
 def train(config: BestOfNConfig, parts: Parts, rewards: Sequence[RewardSource] | None = None) -> Iterator[AnyEvent]:
@@ -63,31 +74,20 @@ def train(config: BestOfNConfig, parts: Parts, rewards: Sequence[RewardSource] |
     total = -(-len(asked) // config.batch_size)
     # 2. Begin, or go on with what was sampled before.
     drawn = Drawn()
-    found = checkpoint.newest(parts.folder / "checkpoints") if parts.resume else None
-    device, versions = machine.describe(backbone.device, backbone.dtype), machine.versions()
-    if found:
-        done, tensors, state = found
-        if state["base_hash"] != backbone.base_hash:
-            raise LabError("The model's files were changed since this run began, so it cannot go on. Start a new run.")
-        drawn = Drawn(state["answers"], tensors["scores"].tolist())
-        yield Resumed(device=device, versions=versions, total_steps=total)
-    else:
-        done = 0
-        yield Started(device=device, versions=versions, parameters=backbone.parameter_counts, total_steps=total)
+    yield from begin(parts, backbone, total, drawn.go_back_to, said_up_to=0)
+    done = saved = drawn.batches
     yield Progress(step=done, done=done, total=total)
     # 3. Batches of prompts, until all are answered, a person stops the run, or a number stops being one.
-    saved = done
     try:
         while done < total:
             parts.control.changes()
             yield Phase(step=done, name="sampling")
             part = asked.part(done * config.batch_size, config.batch_size)
-            more = draw(backbone, part, rewards, config, parts, done)
-            done += 1
-            drawn = Drawn(drawn.answers + more.answers, drawn.scores + more.scores)
+            drawn.add(*draw(backbone, part, rewards, config, parts, done))
+            done = drawn.batches
             yield Progress(step=done, done=done, total=total)
             if config.checkpoint_every and done % config.checkpoint_every == 0:
-                yield _save(parts, backbone, drawn, done)
+                yield _save(parts, backbone, drawn)
                 saved = done
         end = Finished(step=done, outcome="done", message=f"{config.samples} answers to each of {len(asked)} prompts.")
     except StopRequested:
@@ -96,7 +96,7 @@ def train(config: BestOfNConfig, parts: Parts, rewards: Sequence[RewardSource] |
         message = f"In batch {done + 1} of the prompts, {bad}. Look at where the scores come from."
         end = Finished(step=done, outcome="failed", message=message)
     if saved != done:
-        yield _save(parts, backbone, drawn, done)
+        yield _save(parts, backbone, drawn)
     # 4. What the best of n is like, for each n.
     if end.outcome == "done":
         yield from _report(config, parts, backbone, Episodes(asked.repeated(config.samples), drawn.answers), drawn)
@@ -110,7 +110,7 @@ def draw(
     config: BestOfNConfig,
     parts: Parts,
     batch: int,
-) -> Drawn:
+) -> tuple[list[list[int]], list[float]]:
     """N scored answers to each prompt of a batch, one to each at a time: no more at once than a rollout has."""
     tick = parts.control.tick
     generator = generator_for(config.seed, "best of n", batch)
@@ -122,7 +122,7 @@ def draw(
     scored = torch.stack(scores, dim=1)
     require_finite({"the scores": scored})
     answers = [rounds[k][i] for i in range(len(part)) for k in range(config.samples)]
-    return Drawn(answers, scored.flatten().tolist())
+    return answers, scored.flatten().tolist()
 
 
 def sizes(most: int) -> list[int]:
@@ -180,8 +180,8 @@ def _report(
     yield Samples(step=config.samples, name="heldout", rows=tuple(rows[i] for i in best))
 
 
-def _save(parts: Parts, backbone: Backbone, drawn: Drawn, done: int) -> Checkpointed:
+def _save(parts: Parts, backbone: Backbone, drawn: Drawn) -> Checkpointed:
     state = {"base_hash": backbone.base_hash, "answers": drawn.answers}
     tensors = {"scores": torch.tensor(drawn.scores, dtype=torch.float64)}
-    path = checkpoint.save(parts.folder / "checkpoints", done, tensors, state)
-    return Checkpointed(step=done, path=relative_path(path, parts.folder))
+    path = checkpoint.save(parts.folder / "checkpoints", drawn.batches, tensors, state)
+    return Checkpointed(step=drawn.batches, path=relative_path(path, parts.folder))

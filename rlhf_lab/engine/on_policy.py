@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from rlhf_lab.core.config import PpoConfig, RlooConfig
 from rlhf_lab.core.control import StopRequested
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.core.events import AnyEvent, Finished, Phase, Progress, Resumed, Started, Warned
-from rlhf_lab.engine import checkpoint, machine
+from rlhf_lab.core.events import AnyEvent, Finished, Phase, Progress, Warned
+from rlhf_lab.engine import machine
 from rlhf_lab.engine.backbone import Backbone
+from rlhf_lab.engine.beginning import begin
 from rlhf_lab.engine.evaluate import heldout_prompts
 from rlhf_lab.engine.finite import NotFinite
 from rlhf_lab.engine.on_policy_run import Algorithm, Run
@@ -45,19 +46,7 @@ def train(
     heldout = heldout_prompts(backbone.tokenizer, kept_out, config.eval_size, config)
     # 3. Where the run stands.
     run = Run(config, algorithm, parts, backbone, Trainable(backbone, config), rewards, pool, heldout)
-    damaged: list[str] = []
-    found = None
-    if parts.resume:
-        found = checkpoint.newest(parts.folder / "checkpoints", lambda path, why: damaged.append(f"{path.name}: {why}"))
-    device, versions = machine.describe(backbone.device, backbone.dtype), machine.versions()
-    if found:
-        run.go_back_to(*found)
-        yield Resumed(step=run.step, device=device, versions=versions, total_steps=config.updates)
-    else:
-        counts = backbone.parameter_counts
-        yield Started(device=device, versions=versions, parameters=counts, total_steps=config.updates)
-    for text in damaged:
-        yield Warned(step=run.step, code="checkpoint_damaged", text=f"Passed over a damaged checkpoint, {text}.")
+    yield from begin(parts, backbone, config.updates, run.go_back_to)
     if not heldout:
         yield Warned(
             step=run.step, code="no_heldout", text="The data set has no held-out prompts: nothing is evaluated."

@@ -8,7 +8,6 @@ from typing import Any
 from torch import Tensor
 
 from rlhf_lab.core.config import PpoConfig, RlooConfig
-from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import (
     AnyEvent,
     Changed,
@@ -89,8 +88,6 @@ class Run:
         }
 
     def go_back_to(self, step: int, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        if state["base_hash"] != self.backbone.base_hash:
-            raise LabError("The model's files were changed since this run began, so it cannot go on. Start a new run.")
         self.trainable.restore(tensors)
         self.whole, self.saved = tensors, state
         self.step = step

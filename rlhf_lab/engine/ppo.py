@@ -31,16 +31,16 @@ def train(config: PpoConfig, parts: Parts, rewards: Sequence[RewardSource] | Non
 
 
 def add_critic(backbone: Backbone, config: PpoConfig, parts: Parts) -> None:
-    """The value adapter: the reward adapter's weights, on the scale of the scores, or fresh with a zero head."""
+    """The value adapter: the reward adapter's weights, on the scale of its scores, or fresh with a zero head."""
     folder = parts.reward_adapter
     lab = adapters.read_lab(folder) if folder and config.value_warm_start else {}
     if folder and lab.get("base_hash") == backbone.base_hash:
         backbone.load_adapter("value", folder, trainable=True, head=True)
         mean, std = score_scale(lab)
-        head = backbone.parameters_of("value")
+        head, unit = backbone.parameters_of("value"), config.reward_model_weight / std
         with torch.no_grad():
-            head["head.weight"].div_(std)
-            head["head.bias"].sub_(mean).div_(std)
+            head["head.weight"].mul_(unit)
+            head["head.bias"].sub_(mean).mul_(unit)
     else:
         backbone.add_adapter("value", r=config.lora_r, alpha=config.lora_alpha, seed=config.seed + 1, head=True)
         nn.init.zeros_(backbone.parameters_of("value")["head.weight"])

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from rlhf_lab.core.config import DpoConfig, RewardConfig, SftConfig
-from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import (
     Changed,
     Checkpointed,
@@ -18,13 +17,11 @@ from rlhf_lab.core.events import (
     Finished,
     Metrics,
     Progress,
-    Resumed,
-    Started,
-    Warned,
     relative_path,
 )
-from rlhf_lab.engine import chat, checkpoint, machine
+from rlhf_lab.engine import checkpoint, machine
 from rlhf_lab.engine.backbone import Backbone
+from rlhf_lab.engine.beginning import begin
 from rlhf_lab.engine.finite import NotFinite
 from rlhf_lab.engine.optimiser import Optimiser, rate_at
 from rlhf_lab.engine.parts import Parts
@@ -54,37 +51,7 @@ class Training:
 
     def begin(self) -> Iterator[Event]:
         """Say `Started`, or restore the newest sound checkpoint and say `Resumed`."""
-        damaged: list[str] = []
-        found = None
-        if self._parts.resume:
-            found = checkpoint.newest(
-                self._parts.folder / "checkpoints", lambda path, why: damaged.append(f"{path.name}: {why}")
-            )
-        device = machine.describe(self._backbone.device, self._backbone.dtype)
-        if found is None:
-            yield Started(
-                device=device,
-                versions=machine.versions(),
-                parameters=self._backbone.parameter_counts,
-                total_steps=self._config.max_steps,
-            )
-        else:
-            self._restore(*found)
-            yield Resumed(
-                step=self.step, device=device, versions=machine.versions(), total_steps=self._config.max_steps
-            )
-        for why in damaged:
-            yield Warned(
-                step=self.step,
-                code="checkpoint_damaged",
-                text=f"A checkpoint is damaged and was not used ({why}). Going on from step {self.step}.",
-            )
-        if not chat.has_template(self._backbone.tokenizer):
-            yield Warned(
-                step=self.step,
-                code="no_chat_template",
-                text='The model\'s tokenizer has no chat template: turns are written "User: …" and "Assistant: …".',
-            )
+        yield from begin(self._parts, self._backbone, self._config.max_steps, self._restore)
 
     def changes(self) -> Iterator[Event]:
         """Take over settings that a person changed."""
@@ -172,8 +139,6 @@ class Training:
         }
 
     def _restore(self, step: int, tensors: dict[str, Any], state: dict[str, Any]) -> None:
-        if state["base_hash"] != self._backbone.base_hash:
-            raise LabError("The model's files were changed since this run began, so it cannot go on. Start a new run.")
         self._optimiser.restore(tensors)
         self.step = step
         self._learning_rate = state["learning_rate"]

@@ -255,7 +255,7 @@ def test_the_critic_begins_as_the_reward_model_or_at_zero(
     warm: bool, given: Callable[..., Parts], load: Callable[..., Backbone]
 ):
     backbone = load()
-    settings = config(value_warm_start=warm)
+    settings = config(value_warm_start=warm, reward_model_weight=0.5)
     found = given()
     ppo.add_critic(backbone, settings, found)
     assert found.reward_adapter is not None
@@ -263,7 +263,7 @@ def test_the_critic_begins_as_the_reward_model_or_at_zero(
     ids, mask = pad([[5, 20, 33, 41, 1]], backbone.pad_id)
     value = backbone.head("value", backbone.hidden(ids, mask, "value"))
     raw = backbone.head("reward", backbone.hidden(ids, mask, "reward"))
-    torch.testing.assert_close(value, (raw - 0.4) / 2.5 if warm else torch.zeros_like(raw))
+    torch.testing.assert_close(value, 0.5 * (raw - 0.4) / 2.5 if warm else torch.zeros_like(raw))
     assert all(p.requires_grad for p in backbone.parameters_of("value").values())
     assert not any(p.requires_grad for p in backbone.parameters_of("reward").values())
 
