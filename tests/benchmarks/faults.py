@@ -241,7 +241,12 @@ FAULTS: tuple[Fault, ...] = (
     Fault("frozen adapter", "ppo", ("no_gradient",), frozen_adapter),
     Fault("frozen adapter", "dpo", ("no_gradient",), frozen_adapter),
     Fault("a batch of random tokens at step 30", "sft", ("gradient_jump",), damaged_batch),
-    Fault("critic's learning rate 0.3", "ppo", ("critic",), changes={"value_learning_rate": 0.3, "updates": 30}),
+    Fault(
+        "critic's learning rate 0.3",
+        "ppo",
+        ("critic",),
+        changes={"value_learning_rate": 0.3, "updates": 30, "batch_size": 8},
+    ),
     Fault(
         "β = 0",
         "ppo",

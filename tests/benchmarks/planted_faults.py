@@ -43,7 +43,7 @@ _WORLD = {"max_prompt_tokens": 64, "max_new_tokens": 80, "micro_batch_size": 32,
 _POLICY = {"batch_size": 16, "eval_every": 0, "eval_size": 32}
 _RECIPES: dict[str, dict[str, Any]] = {
     "sft": {},
-    "reward": {"max_steps": 320, "eval_every": 80, "eval_size": 128},
+    "reward": {"max_steps": 320, "eval_every": 80, "eval_size": 192},
     "ppo": _POLICY,
     "rloo": _WORLD
     | _POLICY
@@ -168,15 +168,15 @@ def planted(folder: Path, fault: Fault) -> Row:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="where runs and results are kept")
-    parser.add_argument("--only", default="", help="runs whose name or stage holds this text")
+    parser.add_argument("--only", nargs="+", default=[""], help="runs whose stage and name hold one of these texts")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     results = asked.folder / "results.json"
     done: dict[str, dict[str, Any]] = json.loads(results.read_text()) if results.exists() else {}
     work = [(f"healthy-{stage}-{seed}", healthy, (stage, seed)) for seed in SEEDS for stage in ("sft", "reward", "ppo")]
     work += [(f"{fault.stage} {fault.name}", planted, (fault,)) for fault in FAULTS]
-    for key, run, given in work:
-        if key in done or asked.only not in key:
+    for key, run, given in (one for text in asked.only for one in work if text in one[0]):
+        if key in done:
             continue
         row = run(asked.folder, *given)
         done[key] = dataclasses.asdict(row) | {"recognised": row.recognised}
