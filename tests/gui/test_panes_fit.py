@@ -10,11 +10,14 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QPlainTextEdit,
     QSlider,
+    QTabBar,
     QTabWidget,
     QWidget,
 )
 
+from rlhf_lab.core.config import RewardConfig
 from rlhf_lab.gui.plots.base import LabPlot
+from tests.gui.stories import reward_story
 
 PANES = ("data", "rank", "sft", "reward", "policy", "compare", "runs")
 CONTROLS = (QAbstractButton, QComboBox, QLineEdit, QPlainTextEdit, QSlider, LabPlot)
@@ -74,6 +77,19 @@ def test_no_label_reads_markup(window, name) -> None:
         assert label.textFormat() == Qt.TextFormat.PlainText, label.text()
 
 
+def test_a_reward_model_with_a_diagnosis_fits_and_its_controls_have_names(qtbot, window, project, model) -> None:
+    folder = project.create_run(RewardConfig(dataset="pairs", model=model))
+    told = [e.model_copy(update={"seq": n, "attempt": 1}) for n, e in enumerate(reward_story(), 1)]
+    project.store.record_events(folder.run, [(event, event.seq) for event in told])
+    window.show_run(folder.run)
+    pane = window.pane("reward")
+    qtbot.waitUntil(lambda: pane.history is not None)
+    for section in pane.launcher.form.sections.values():
+        section.open()
+    for _ in every_tab(pane):
+        check(window, pane)
+
+
 def test_import_and_export_fit_and_their_controls_have_names(qtbot, window, tmp_path) -> None:
     window.show_pane("data")
     pane = window.pane("data")
@@ -92,7 +108,9 @@ def check(window, panel: QWidget) -> None:
     assert window.minimumSizeHint().width() <= 1280
     assert window.minimumSizeHint().height() <= 800
     for control in (w for w in shown_parts(panel) if isinstance(w, CONTROLS)):
-        if isinstance(control.parent(), QComboBox | QAbstractSpinBox):
+        if isinstance(control.parent(), QComboBox | QAbstractSpinBox | QTabBar):
+            continue
+        if control.property("look") == "legend" and not control.isCheckable():
             continue
         words = control.accessibleName() or (control.text() if isinstance(control, QAbstractButton) else "")
         assert words, f"a {type(control).__name__} has no name"
