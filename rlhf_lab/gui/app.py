@@ -1,19 +1,21 @@
 """The application: one project, one window, and what stands ready behind it."""
 
-import logging
+import faulthandler
 import os
 import sys
-import traceback
+from contextlib import closing
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from types import TracebackType
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, QTimer, Signal, Slot
+from PySide6.QtCore import QByteArray, QObject, QTimer, Signal, Slot
 from PySide6.QtWidgets import QApplication, QDialog, QDialogButtonBox, QVBoxLayout
 
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.gui.failures import Failures, Telling
 from rlhf_lab.gui.guided import put_bundled
+from rlhf_lab.gui.keeper import Keeper
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.main_window import MainWindow
 from rlhf_lab.gui.settings import Settings
@@ -22,8 +24,12 @@ from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.trainers import Trainers
 from rlhf_lab.gui.widgets.plain_text import PlainLabel
 from rlhf_lab.runs.project import Project, default_folder
+from rlhf_lab.runs.project_log import CRASHES, close_log, open_log
+from rlhf_lab.store.sqlite_words import DamagedError
 
-_log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from rlhf_lab.gui.restoring import Restoring
+    from rlhf_lab.store.backups import Backup
 
 BUSY_MS = 50
 """How long the window waits for another process's database lock; longer would be felt."""
@@ -43,37 +49,111 @@ def main(project: Path | str | None = None, guided: bool = False) -> int:
     app.setQuitOnLastWindowClosed(False)
     settings = Settings(default_folder().parent / "settings.ini")
     theme().choose(settings.theme)
+    folder = Path(project).expanduser().resolve() if project is not None else default_folder()
+    single, said = SingleWindow(folder), ""
     try:
-        opened = Project.open(project, busy_ms=BUSY_MS)
+        opened = Project.open(folder, busy_ms=BUSY_MS)
+    except DamagedError as error:
+        from rlhf_lab.gui.restoring import rescue
+
+        said = (single.claim() and rescue(folder, str(error))) or ""
+        if not said:
+            return 1
+        opened = Project.open(folder, busy_ms=BUSY_MS)
     except LabError as error:
         _say(str(error))
         return 1
-    single = SingleWindow(opened.folder)
     if not single.claim():
         reached = single.raise_first()
         opened.close()
         if not reached:
-            _say(f"The project {opened.folder} is open in another window, which does not answer. Close that one first.")
+            _say(f"The project {folder} is open in another window, which does not answer. Close that one first.")
         return 0 if reached else 1
-    session = Session(opened, settings, single, guided)
-    session.window.show()
-    code = app.exec()
-    session.close()
+    with closing(open(os.open(folder / CRASHES, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb")) as crashes:  # noqa: PTH123 - private mode
+        faulthandler.enable(crashes)  # where a library takes the process with it, this is what is left
+        sitting = Sitting(opened, settings, single, guided)
+        if said:
+            sitting.session.window.show_note(said)
+        code = app.exec()
+        sitting.session.close()
+        faulthandler.disable()
     return code
+
+
+class Sitting(QObject):
+    """The session that is open; one after the other on the same project, since a restore needs it closed."""
+
+    reopened = Signal()
+
+    def __init__(self, project: Project, settings: Settings, single: SingleWindow, guided: bool = False):
+        super().__init__()
+        self._folder, self._settings, self._single = project.folder, settings, single
+        self._restoring: Restoring | None = None
+        self._place: QByteArray | None = None
+        self._open(project, guided)
+
+    def _open(self, project: Project, guided: bool = False) -> None:
+        self.session = Session(project, self._settings, self._single, guided)
+        self.session.restore_asked.connect(self._restore)
+        if self._place is not None:
+            self.session.window.restoreGeometry(self._place)
+        self.session.window.show()
+
+    @Slot(object)
+    def _restore(self, backup: "Backup") -> None:
+        """Runs that train go on: the next session attaches to them."""
+        from rlhf_lab.gui.restoring import Restoring, RestoringDialog
+
+        self._place = self.session.window.saveGeometry()
+        self.session.lab.let_go()
+        self.session.window.hide()
+        self.session.leave()
+        self._waiting = RestoringDialog(backup)
+        self._waiting.show()
+        self._restoring = Restoring(self._folder, backup, self)
+        self._restoring.finished.connect(self._restored)
+        self._restoring.start()
+
+    @Slot()
+    def _restored(self) -> None:
+        work = self._restoring
+        assert work is not None
+        work.wait()
+        work.deleteLater()
+        for old in (self.session.window, self.session):
+            old.deleteLater()
+        try:
+            self._open(Project.open(self._folder, busy_ms=BUSY_MS))
+        except LabError as error:
+            self._waiting.accept()
+            _say(f"{work.words} {error}")
+            QApplication.quit()
+            return
+        self._waiting.accept()
+        (self.session.window.show_note if work.worked else self.session.window.show_problem)(work.words)
+        self.reopened.emit()
 
 
 class Session(QObject):
     """One opened project: window and lab, and what comes after the first paint."""
 
+    restore_asked = Signal(object)
+    """The `Backup` that is to take the database's place; whoever hears it closes this session first."""
+
     def __init__(self, project: Project, settings: Settings, single: SingleWindow, guided: bool = False):
         super().__init__()
         self.project, self._settings, self._single, self._guided = project, settings, single, guided
+        self._log = open_log(project.folder)
         self.trainers = Trainers(settings)
         self.lab = Lab(project, self.trainers.begin)
         self.lab.default_threads = settings.threads
+        self.keeper = Keeper(self.lab, self)
         self.window = MainWindow(self.lab, settings)
         self._failures = Failures(self)
-        self._failures.happened.connect(self.window.show_problem)
+        self._telling = Telling(self._failures, self.window)
+        self.keeper.problem.connect(self.window.show_problem)
+        self.keeper.restore_chosen.connect(self.restore_asked)
+        self.window.backups_asked.connect(self._show_backups)
         self.window.closed.connect(self._quit)
         settings.changed.connect(self._settings_changed)
         single.raise_asked.connect(self.window.come_to_front)
@@ -83,10 +163,17 @@ class Session(QObject):
 
     def close(self) -> None:
         """After the window: let go of everything that is not a run."""
-        self._failures.close()
-        self.trainers.close()
+        self.leave()
         self._single.close()
+
+    def leave(self) -> None:
+        """The same, but the project stays this process's own."""
+        self._idle.stop()
+        self._failures.close()
+        self.window.diagnostics.close()
+        self.trainers.close()
         self.project.close()
+        close_log(self._log)
 
     @Slot()
     def _after_first_paint(self) -> None:
@@ -99,6 +186,7 @@ class Session(QObject):
             task.done.connect(self.lab.datasets_changed)
             task.failed.connect(self.window.show_problem)
         self._idle.start()
+        self.keeper.start()
 
     @Slot()
     def _when_idle(self) -> None:
@@ -115,37 +203,12 @@ class Session(QObject):
         self.trainers.settings_changed()
 
     @Slot()
+    def _show_backups(self) -> None:
+        self.keeper.show_backups(self.window)
+
+    @Slot()
     def _quit(self) -> None:
         QApplication.quit()
-
-
-class Failures(QObject):
-    """Errors that nobody caught: logged in full, told in a sentence, and the window lives on."""
-
-    happened = Signal(str)
-
-    def __init__(self, parent: QObject | None = None):
-        super().__init__(parent)
-        self._before = sys.excepthook
-        sys.excepthook = self._take
-
-    def close(self) -> None:
-        """Errors go where they went before."""
-        sys.excepthook = self._before
-
-    def _take(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        if issubclass(kind, KeyboardInterrupt):
-            QApplication.quit()
-            return
-        if not issubclass(kind, LabError):
-            sys.stderr.write("".join(traceback.format_exception(kind, error, trace)))
-        # A signal, since the error may have happened in any thread.
-        self.happened.emit(
-            str(error)
-            if isinstance(error, LabError)
-            else f"Something went wrong inside the lab ({kind.__name__}: {error}). The terminal has the details; your "
-            "data and runs are safe."
-        )
 
 
 def _say(text: str) -> None:

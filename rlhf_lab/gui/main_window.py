@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLay
 from rlhf_lab.core.config import POLICY_STAGES, Stage
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.gui.closing import CloseDialog
+from rlhf_lab.gui.diagnostics import Diagnostics
 from rlhf_lab.gui.guided import GuideBanner, GuidedWalk
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.panes.data import DataPane
@@ -33,6 +34,7 @@ class MainWindow(QMainWindow):
     """Owns the panes; the lab outlives it by no more than `Lab.let_go`."""
 
     closed = Signal()
+    backups_asked = Signal()
 
     def __init__(self, lab: Lab, settings: Settings):
         super().__init__()
@@ -47,6 +49,7 @@ class MainWindow(QMainWindow):
         self.messages = MessageBar()
         self.stack = QStackedWidget()
         self.strip = RunStrip(lab)
+        self.diagnostics = Diagnostics(lab.project.folder, self)
         self.walk = GuidedWalk(lab, self)
         self.guide = GuideBanner(self.walk)
         self._panes: dict[str, QWidget] = {}
@@ -54,6 +57,7 @@ class MainWindow(QMainWindow):
         self.rail.chosen.connect(self.show_pane)
         self.rail.settings_asked.connect(self._show_settings)
         lab.message.connect(self.show_note)
+        self.diagnostics.ended.connect(self._tell_diagnostics)
         lab.run_changed.connect(self._run_changed)
         lab.run_asked.connect(self.show_run)
         lab.pane_asked.connect(self._fill_pane)
@@ -144,9 +148,17 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def _show_settings(self) -> None:
-        dialog = SettingsDialog(self._settings, self)
+        dialog = SettingsDialog(self._settings, self.diagnostics, self)
+        dialog.backups_asked.connect(self.backups_asked)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.open()
+
+    @Slot(str)
+    def _tell_diagnostics(self, problem: str) -> None:
+        if problem:
+            self.show_problem(f"The diagnostics were not copied. {problem}")
+        else:
+            self.show_note("The diagnostics are on the clipboard: paste them into your report.")
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Ask what becomes of a living run; leave no thread behind."""

@@ -9,11 +9,14 @@ from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
     QFormLayout,
+    QHBoxLayout,
+    QPushButton,
     QSpinBox,
     QVBoxLayout,
     QWidget,
 )
 
+from rlhf_lab.gui.diagnostics import CopyDiagnostics, Diagnostics
 from rlhf_lab.gui.theme import Choice, theme
 from rlhf_lab.gui.widgets.plain_text import PlainLabel
 
@@ -55,7 +58,9 @@ class Settings(QObject):
 class SettingsDialog(QDialog):
     """Each control acts at once; there is nothing to confirm."""
 
-    def __init__(self, settings: Settings, parent: QWidget | None = None):
+    backups_asked = Signal()
+
+    def __init__(self, settings: Settings, diagnostics: Diagnostics, parent: QWidget | None = None):
         super().__init__(parent)
         self._settings = settings
         self.setWindowTitle("Settings")
@@ -93,11 +98,27 @@ class SettingsDialog(QDialog):
         self.threads.valueChanged.connect(self._choose_threads)
         form.addRow("Threads", self.threads)
 
+        self.backups = QPushButton("Backups…")
+        self.backups.setAccessibleName("Backups of the database")
+        self.backups.setToolTip("Which copies of the project's database there are, and the way back to one")
+        self.backups.clicked.connect(self._show_backups)
+        self.copy = CopyDiagnostics(diagnostics)
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        row.addWidget(self.backups)
+        row.addWidget(self.copy)
+        row.addStretch(1)
+        form.addRow("Project", row)
+
         column.addWidget(PlainLabel("The size of text follows the system's font.", role="caption"))
         buttons = QDialogButtonBox()
         buttons.addButton("Close", QDialogButtonBox.ButtonRole.RejectRole)
         buttons.rejected.connect(self.reject)
         column.addWidget(buttons)
+
+    def _show_backups(self) -> None:
+        self.accept()
+        self.backups_asked.emit()
 
     def _choose_theme(self) -> None:
         self._settings.put("theme", self.theme.currentData())

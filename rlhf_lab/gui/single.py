@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QLockFile, QObject, Signal, Slot
 
+from rlhf_lab.runs.keeping import WINDOW_LOCK, window_is_open
+
 if TYPE_CHECKING:
     from PySide6.QtNetwork import QLocalServer
 
@@ -20,7 +22,8 @@ class SingleWindow(QObject):
 
     def __init__(self, folder: Path, parent: QObject | None = None):
         super().__init__(parent)
-        self._lock = QLockFile(str(folder / "window.lock"))
+        self._folder = folder
+        self._lock = QLockFile(str(folder / WINDOW_LOCK))
         self._lock.setStaleLockTime(0)
         # On Linux the name is a socket in the temporary folder: the path itself would be too long for one.
         self._name = "rlhf-lab-" + hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:24]
@@ -28,6 +31,12 @@ class SingleWindow(QObject):
 
     def claim(self) -> bool:
         """Whether this is the project's only window now."""
+        if self._lock.isLocked() or self._lock.tryLock(0):
+            return True
+        if window_is_open(self._folder):
+            return False
+        # Of a window on the project that this one was copied from: it names a process that lives, and locks another file.
+        (self._folder / WINDOW_LOCK).unlink(missing_ok=True)
         return self._lock.tryLock(0)
 
     def raise_first(self) -> bool:
@@ -44,7 +53,9 @@ class SingleWindow(QObject):
         return reached
 
     def listen(self) -> None:
-        """Hear of second starts; only this user can connect."""
+        """Hear of second starts; only this user can connect. A second call changes nothing."""
+        if self._server is not None:
+            return
         from PySide6.QtNetwork import QLocalServer  # 90 ms that the first paint need not wait for
 
         self._server = QLocalServer(self)
@@ -57,6 +68,7 @@ class SingleWindow(QObject):
         """Let another window have the project."""
         if self._server is not None:
             self._server.close()
+            self._server = None
         self._lock.unlock()
 
     @Slot()

@@ -24,7 +24,7 @@ from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.redact import for_others
 from rlhf_lab.runs import host
 from rlhf_lab.runs.folder import RunFolder
-from rlhf_lab.runs.project_log import last_lines, tail_of
+from rlhf_lab.runs.project_log import CRASHES, last_lines, tail_of
 from rlhf_lab.store.backups import backups
 from rlhf_lab.store.figures import figures
 
@@ -32,16 +32,17 @@ LOG_LINES = 80
 CHILD_LINES = 40
 
 _PACKAGES = ("PySide6-Essentials", "torch", "transformers", "peft", "safetensors", "pydantic", "pyqtgraph", "psutil")
+_LAB = (sys.executable, "-P", "-m", "rlhf_lab")
 _DOCTOR_S = 150.0
 _NEWEST_RUNS = 8
 
 
 def checkup(folder: Path, seconds: float = _DOCTOR_S) -> dict[str, Any] | None:
     """What ``rlhf-lab doctor --json`` says, in a process of its own (some seconds); None where it does not come about."""
-    command = [sys.executable, "-m", "rlhf_lab", "doctor", "--json", "--project", str(folder)]
+    command = [*_LAB, "doctor", "--json", "--project", str(folder)]
     try:
         ended = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, check=False, env=_environment()
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, check=False, env=environment()
         )
         found = json.loads(ended.stdout.splitlines()[-1])
     except (OSError, subprocess.TimeoutExpired, IndexError, ValueError):
@@ -58,15 +59,25 @@ def diagnostics(folder: Path, found: dict[str, Any] | None) -> str:
         "Newest runs": _runs(folder),
         f"Log, last {LOG_LINES} lines": last_lines(folder, LOG_LINES),
         "What the last failed run printed": _last_failure(folder),
+        "Crashes of the window": tail_of(folder / CRASHES, CHILD_LINES),
     }
     text = "\n\n".join("\n".join([f"## {title}", *(list(lines) or ["nothing"])]) for title, lines in parts.items())
     return for_others(text, folder)
 
 
-def _environment() -> dict[str, str]:
-    """The package is found wherever this process found it."""
+def command_for(folder: Path) -> list[str]:
+    """The command that prints the text; run it in `environment`."""
+    return [*_LAB, "diagnostics", "--project", str(folder)]
+
+
+def environment() -> dict[str, str]:
+    """In which another process finds the package where this one found it, and speaks UTF-8."""
     here = str(Path(__file__).parents[2])
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])])}
+    return {
+        **os.environ,
+        "PYTHONUTF8": "1",
+        "PYTHONPATH": os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])]),
+    }
 
 
 def _machine() -> Iterator[str]:

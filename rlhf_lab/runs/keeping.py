@@ -16,6 +16,7 @@ from rlhf_lab.store.restore import restore
 _log = logging.getLogger(__name__)
 
 DATABASE = "lab.sqlite"
+WINDOW_LOCK = "window.lock"
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def why_in_words(backup: Backup) -> str:
 def window_is_open(folder: Path) -> bool:
     """Whether a window has this project open; its lock file alone says nothing: it may be of a dead one, or a copy."""
     try:
-        with (folder / "window.lock").open("rb") as file:
+        with (folder / WINDOW_LOCK).open("rb") as file:
             return not host.lock(file)
     except FileNotFoundError:
         return False

@@ -19,6 +19,8 @@ from rlhf_lab.runs import host
 FILE = "lab.log"
 MOST_BYTES = 1 << 20
 OLD_FILES = 2
+CRASHES = "crashes.log"
+"""Where Python's fault handler writes when a library takes the window's process with it."""
 
 _LOGGER = logging.getLogger("rlhf_lab")
 _TAIL_BYTES = 64 << 10

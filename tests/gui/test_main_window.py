@@ -1,6 +1,5 @@
 """The window: panes by key, the strip, messages, closing, errors, one window a project."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +20,6 @@ from pytestqt.qtbot import QtBot
 
 from rlhf_lab.core.config import SftConfig
 from rlhf_lab.core.events import Finished, Metrics, Paused, Phase, Progress, Started
-from rlhf_lab.gui.app import Failures
 from rlhf_lab.gui.closing import CloseDialog
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.main_window import PLACES, MainWindow
@@ -163,22 +161,6 @@ def test_closing_can_stop_and_save(
     assert lab.state(run).outcome == "stopped"
     assert [begun for begun, _ in fakes.begun] == [run], "nothing new starts while the window closes"
     assert lab.project.run_row(waiting).outcome == "queued"
-
-
-def test_an_error_nobody_caught_is_told_and_the_window_lives(
-    qtbot: QtBot, window: MainWindow, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    failures = Failures()
-    failures.happened.connect(window.show_problem)
-    try:
-        raise ZeroDivisionError("<b>oops</b>")
-    except ZeroDivisionError as error:
-        sys.excepthook(type(error), error, error.__traceback__)
-    failures.close()
-    assert "ZeroDivisionError: <b>oops</b>" in window.messages.messages()[0].text
-    assert "Traceback" in capsys.readouterr().err
-    assert window.isVisible()
 
 
 def test_the_colours_can_be_chosen(qtbot: QtBot, window: MainWindow, settings: Settings, tmp_path: Path) -> None:

@@ -1,0 +1,190 @@
+"""The copies of the project's database: which there are, one more, and the way back to one of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QDialog,
+    QFrame,
+    QHBoxLayout,
+    QHeaderView,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.gui.theme import theme
+from rlhf_lab.gui.widgets.plain_text import PlainLabel
+from rlhf_lab.runs.keeping import why_in_words
+from rlhf_lab.store.backups import FOLDER, Backup, backups
+from rlhf_lab.store.figures import figures
+
+COLUMNS = ("Made", "Why", "Holds", "Size")
+_WIDTHS = (136, 200, 320)
+ABOUT = (
+    "The lab copies the project's database every hour in which something changed (a large one once a day), and before "
+    "it changes it itself. Of the scheduled copies it keeps one for each hour of the last day, each day of two weeks and "
+    "each week of four months."
+)
+
+
+@dataclass(frozen=True)
+class Offered:
+    """One backup, and what it holds in words ("" where that cannot be read)."""
+
+    backup: Backup
+    holds: str
+
+
+def offered(database: Path) -> list[Offered]:
+    """All backups, newest first; takes some milliseconds each."""
+    return [Offered(backup, _holds(backup)) for backup in backups(database)]
+
+
+class BackupsDialog(QDialog):
+    """It only asks: who opens it makes the copy or restores it, and calls `show_backups` again."""
+
+    copy_asked = Signal()
+    restore_chosen = Signal(object)
+    """The `Backup` that the person chose, and confirmed."""
+
+    def __init__(self, folder: Path, parent: QWidget | None = None, *, problem: str = ""):
+        """``problem``: why the project cannot be opened without one of them; there is no copy to be made then."""
+        super().__init__(parent)
+        self._offered: Sequence[Offered] = []
+        self.setWindowTitle("Backups")
+        self.resize(840, 520)
+        self.table = QTableWidget(0, len(COLUMNS))
+        self.table.setAccessibleName("Backups, newest first")
+        self.table.setHorizontalHeaderLabels(COLUMNS)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table.setTabKeyNavigation(False)
+        self.table.setShowGrid(False)
+        self.table.verticalHeader().hide()
+        header = self.table.horizontalHeader()
+        header.setHighlightSections(False)
+        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        for column, width in enumerate(_WIDTHS):
+            self.table.setColumnWidth(column, width)
+        header.setSectionResizeMode(len(COLUMNS) - 1, QHeaderView.ResizeMode.Stretch)
+        self.says = PlainLabel(problem or ABOUT, role="bad" if problem else "muted", wrap=True)
+        self.copy = QPushButton("Back up now")
+        self.copy.setToolTip("Copy the database as it is; what you make by hand stays until you delete the file")
+        self.copy.setVisible(not problem)
+        theme().keep_icon(self.copy, "add")
+        self.restore = QPushButton("Restore…")
+        theme().keep_icon(self.restore, "undo")
+        self.leave = QPushButton("Close")
+        self.question = PlainLabel(wrap=True)
+        self.yes, self.no = QPushButton("Restore and reopen"), QPushButton("Cancel")
+        self.yes.setProperty("look", "primary")
+        self._confirm = self._make_confirm()
+        self._damaged = bool(problem)
+        self._lay_out(folder)
+        self.copy.clicked.connect(self.copy_asked)
+        self.restore.clicked.connect(self._ask)
+        self.yes.clicked.connect(self._choose)
+        self.no.clicked.connect(self._cancel)
+        self.leave.clicked.connect(self.reject)
+        self.table.itemSelectionChanged.connect(self._cancel)
+        self.show_backups([])
+
+    def show_backups(self, found: Sequence[Offered]) -> None:
+        """Show these; the newest is chosen."""
+        self._offered = found
+        self.table.setRowCount(len(found))
+        for row, one in enumerate(found):
+            holds = one.holds or "cannot be read"
+            for column, text in enumerate((when(one.backup), why_in_words(one.backup), holds, size(one.backup))):
+                self.table.setItem(row, column, QTableWidgetItem(text))
+        if found:
+            self.table.selectRow(0)
+        self._cancel()
+
+    @Slot()
+    def _ask(self) -> None:
+        chosen = self._chosen()
+        if chosen is None:
+            return
+        kept = "The damaged file is kept aside." if self._damaged else "The present database becomes a backup itself."
+        self.question.setText(
+            f"Go back to {when(chosen.backup)} ({chosen.holds})? Data sets and verdicts made since then are not in it. "
+            f"{kept} Runs stay: they are read from their folders."
+        )
+        self._confirm.show()
+        self.restore.setEnabled(False)
+        self.yes.setFocus()
+
+    @Slot()
+    def _choose(self) -> None:
+        chosen = self._chosen()
+        self.accept()
+        if chosen is not None:
+            self.restore_chosen.emit(chosen.backup)
+
+    @Slot()
+    def _cancel(self) -> None:
+        self._confirm.hide()
+        chosen = self._chosen()
+        self.restore.setEnabled(chosen is not None and bool(chosen.holds))
+
+    def _chosen(self) -> Offered | None:
+        row = self.table.currentRow()
+        return self._offered[row] if 0 <= row < len(self._offered) else None
+
+    def _make_confirm(self) -> QFrame:
+        frame = QFrame()
+        frame.setProperty("surface", "card")
+        row = QHBoxLayout(frame)
+        row.setContentsMargins(16, 12, 16, 12)
+        row.setSpacing(8)
+        row.addWidget(self.question, 1)
+        row.addWidget(self.no)
+        row.addWidget(self.yes)
+        return frame
+
+    def _lay_out(self, folder: Path) -> None:
+        column = QVBoxLayout(self)
+        column.setContentsMargins(24, 24, 24, 16)
+        column.setSpacing(12)
+        column.addWidget(PlainLabel("Backups of the database", role="title"))
+        column.addWidget(self.says)
+        column.addWidget(self.table, 1)
+        column.addWidget(self._confirm)
+        column.addWidget(PlainLabel(f"They are files in {folder / FOLDER}", role="caption", wrap=True))
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        row.addWidget(self.copy)
+        row.addStretch(1)
+        row.addWidget(self.restore)
+        row.addWidget(self.leave)
+        column.addLayout(row)
+        for button in (self.copy, self.restore, self.leave, self.yes, self.no):
+            button.setAccessibleName(button.text().strip())
+            button.setAutoDefault(False)
+
+
+def when(backup: Backup) -> str:
+    """Local time, to the minute."""
+    return datetime.fromtimestamp(backup.when).astimezone().strftime("%d %b %Y, %H:%M")
+
+
+def size(backup: Backup) -> str:
+    """ "12.3 MB"."""
+    return f"{backup.size / 2**20:,.1f} MB"
+
+
+def _holds(backup: Backup) -> str:
+    try:
+        return figures(backup.path).in_words()
+    except LabError:
+        return ""
