@@ -2,7 +2,7 @@
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QLabel
+from PySide6.QtWidgets import QLabel, QScrollArea
 from pytestqt.qtbot import QtBot
 
 from rlhf_lab.core.events import Changed, Health, Metrics, Progress, Resumed, Started
@@ -104,6 +104,20 @@ def test_the_details_follow_the_verdict_and_close_with_it(qtbot, chips) -> None:
     assert [chip.text() for chip in chips.chips] == ["1 passed"]
     qtbot.mouseClick(chips.chips[0], Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: "Check · step 5 to 6" in told(chips))
+
+
+def test_the_details_are_as_high_as_their_words(qtbot, chips) -> None:
+    chips.resize(800, 600)
+    chips.show_health([verdict(advice="Raise β. " * 60)], watched=True)
+    qtbot.mouseClick(chips.chips[0], Qt.MouseButton.LeftButton)
+    bar = chips.details.findChild(QScrollArea).verticalScrollBar()
+    qtbot.waitUntil(lambda: chips.details.height() > 8 * chips.fontMetrics().lineSpacing())
+    assert bar.maximum() == 0
+
+    qtbot.mouseClick(chips.chips[0], Qt.MouseButton.LeftButton)
+    chips.show_health([verdict("b", title="Short"), verdict("b", advice="Wait.")], watched=True)
+    qtbot.mouseClick(chips.chips[0], Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: chips.details.height() < 9 * chips.fontMetrics().lineSpacing())
 
 
 def test_many_verdicts_share_the_last_chip(chips) -> None:

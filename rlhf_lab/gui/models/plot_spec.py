@@ -21,6 +21,8 @@ class PlotSpec:
     """Held-out curves and such: told apart by more than their colour."""
     over: str = "step"
     """What the x axis counts."""
+    exact: bool = False
+    """Never smoothed: its points are no noisy steps of one run."""
 
     @property
     def metrics(self) -> tuple[str, ...]:

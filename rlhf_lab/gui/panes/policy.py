@@ -150,6 +150,7 @@ BEST_OF_N = StageView(
     fill_board=_fill_best,
     no_samples="No answers yet. When all prompts are sampled, the best answer to each appears here.",
     live_fields=(),
+    step_name="Best of",
 )
 
 

@@ -159,12 +159,14 @@ BEST_SCORES = PlotSpec(
     {"eval/score": "Score", "eval/gold": "Gold"},
     note=f"Each n is estimated from all samples, without bias. {GOLD_NOTE}",
     over="n =",
+    exact=True,
 )
 BEST_WINS = PlotSpec(
     "Wins against one sample",
     {"bon/win_rate": "Win rate"},
     note="How often the best of n scores above a single sample; at most n/(n + 1).",
     over="n =",
+    exact=True,
 )
-BEST_KL = PlotSpec("KL bound", {"bon/kl_bound": "log n − (n−1)/n"}, note=BOUND, over="n =")
-BEST_ANSWERS = tuple(PlotSpec(spec.title, spec.lines, over="n =") for spec in HELDOUT_ANSWERS)
+BEST_KL = PlotSpec("KL bound", {"bon/kl_bound": "log n − (n−1)/n"}, note=BOUND, over="n =", exact=True)
+BEST_ANSWERS = tuple(PlotSpec(spec.title, spec.lines, over="n =", exact=True) for spec in HELDOUT_ANSWERS)

@@ -36,6 +36,8 @@ class StageView:
     fill_board: FillBoard
     no_samples: str
     live_fields: tuple[str, ...] = ("learning_rate",)
+    step_name: str = "Step"
+    """What stands before the number of a step above its samples."""
 
 
 class TrainingPane(QWidget):
@@ -121,7 +123,7 @@ class TrainingPane(QWidget):
     def _face_of(self, stage: Stage) -> RunFace:
         if stage not in self._faces:
             view = self._views[stage]
-            self._faces[stage] = RunFace(view.tiles, view.fill_board, view.no_samples)
+            self._faces[stage] = RunFace(view.tiles, view.fill_board, SampleViewer(view.no_samples, view.step_name))
             self._faces_stack.addWidget(self._faces[stage])
         return self._faces[stage]
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QKeyEvent, QMouseEvent, QPen, QShowEvent
 from PySide6.QtWidgets import QApplication
 
@@ -52,6 +52,10 @@ class LabPlot(pg.PlotWidget):
         item.addItem(self._grid, ignoreBounds=True)
         theme().changed.connect(self._themed)
         self._themed()
+
+    def sizeHint(self) -> QSize:
+        """Small: pyqtgraph's 640 × 480 would make layouts press flat whatever stands beside many plots."""
+        return QSize(200, 120)
 
     def redraw(self) -> None:
         """Bring the picture up to date."""

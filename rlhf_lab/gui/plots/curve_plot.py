@@ -74,7 +74,7 @@ class CurvePlot(StepPlot):
 
     def set_smoothing(self, weight: float) -> None:
         """0: only the raw lines; up to 0.99."""
-        self._smoothing = weight
+        self._smoothing = 0.0 if self._spec.exact else weight
         self.ask_redraw(soon=True)
 
     def set_log(self, log: bool) -> None:

@@ -48,7 +48,7 @@ class TradeoffPlot(LabPlot):
 
     def colour(self, name: str) -> str:
         """The colour of a score's trail."""
-        return theme().colours.series[list(PAIRS).index(name)]
+        return theme().colours.series[list(self._trails).index(name)]
 
     def trail(self, name: str) -> tuple[Floats, Floats]:
         """√KL and score at each step where both are known."""

@@ -82,6 +82,11 @@ class _Scroll(QScrollArea):
         content.setAutoFillBackground(False)
         self.setMinimumHeight(3 * self.fontMetrics().lineSpacing())
 
+    def fit(self) -> None:
+        """The content is another one."""
+        self.widget().layout().activate()
+        self.updateGeometry()
+
     def sizeHint(self) -> QSize:
         """The height of the content at this width."""
         content = self.widget()
@@ -108,15 +113,16 @@ class HealthChips(QWidget):
         self.fine.setToolTip(plain_tip(WATCHED))
         self.details = QFrame()
         self.details.setProperty("surface", "card")
+        self.details.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Maximum)
         self.details.setAccessibleName("What is known of the verdict")
         inside = QWidget()
         self._texts = QVBoxLayout(inside)
         self._texts.setContentsMargins(12, 8, 12, 10)
         self._texts.setSpacing(8)
-        scroll = _Scroll(inside)
+        self._scroll = _Scroll(inside)
         whole = QVBoxLayout(self.details)
         whole.setContentsMargins(1, 1, 1, 1)
-        whole.addWidget(scroll)
+        whole.addWidget(self._scroll)
         self._row = QHBoxLayout()
         self._row.setSpacing(6)
         self._row.addWidget(self.fine)
@@ -126,6 +132,7 @@ class HealthChips(QWidget):
         column.setSpacing(6)
         column.addLayout(self._row)
         column.addWidget(self.details)
+        column.addStretch(1)
         self.details.hide()
         self.hide()
 
@@ -179,12 +186,13 @@ class HealthChips(QWidget):
         chosen = next((chip for chip in self.chips if _key(chip) == self._open), None)
         for chip in self.chips:
             chip.setChecked(chip is chosen)
-        for spell in chosen.spells if chosen is not None else ():
-            self._texts.addWidget(_told(spell))
         if chosen is not None:
-            self._texts.addWidget(PlainLabel(CAUTION, role="caption", wrap=True))
+            told = [_told(spell) for spell in chosen.spells]
+            for part in (*told, PlainLabel(CAUTION, role="caption", wrap=True)):
+                self._texts.addWidget(part)
+                part.show()  # else its height counts only from the next turn of the loop on
         self.details.setVisible(chosen is not None)
-        self.details.updateGeometry()
+        self._scroll.fit()
 
 
 def _key(chip: Chip) -> tuple[str, ...]:

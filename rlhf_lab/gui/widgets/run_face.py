@@ -15,10 +15,10 @@ FillBoard = Callable[[PlotBoard, SampleViewer], None]
 class RunFace(QWidget):
     """Tiles above a board; knows no run by itself, only the history that it is given."""
 
-    def __init__(self, tiles: Sequence[TileSpec], fill_board: FillBoard, no_samples: str):
+    def __init__(self, tiles: Sequence[TileSpec], fill_board: FillBoard, samples: SampleViewer):
         super().__init__()
         self.tiles = Tiles(tiles)
-        self.samples = SampleViewer(no_samples)
+        self.samples = samples
         self.board = PlotBoard()
         fill_board(self.board, self.samples)
         column = QVBoxLayout(self)

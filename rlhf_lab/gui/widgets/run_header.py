@@ -6,13 +6,14 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from rlhf_lab.core.config import Stage, step_word
-from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.health import RULES
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.history import RunHistory
 from rlhf_lab.gui.models.offers import run_title
 from rlhf_lab.gui.models.plot_spec import number
 from rlhf_lab.gui.run_state import RunState, in_words
 from rlhf_lab.gui.theme import theme
+from rlhf_lab.gui.widgets.go_on import GoOnButton
 from rlhf_lab.gui.widgets.health_chips import HealthChips
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip
 
@@ -94,13 +95,11 @@ class RunHeader(QWidget):
         self.standing.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.live = {field: LiveField(field) for fields in live_fields.values() for field in fields}
         self.pause, self.step = QPushButton(), QPushButton()
-        self.stop, self.resume = QPushButton("Stop and save"), QPushButton("Resume")
+        self.stop, self.resume = QPushButton("Stop and save"), GoOnButton(lab)
         self.pause.setAccessibleName("Pause or go on with this run")
         self.stop.setToolTip("Save the last whole step and end the run; it can be resumed")
-        self.resume.setToolTip("Go on from the last save, as if it had never ended")
         theme().keep_icon(self.step, "step")
         theme().keep_icon(self.stop, "stop")
-        theme().keep_icon(self.resume, "resume")
         self.message = PlainLabel(role="muted", wrap=True)
         self.warning = PlainLabel(role="warn", wrap=True)
         self.health = HealthChips()
@@ -130,7 +129,6 @@ class RunHeader(QWidget):
         self.pause.clicked.connect(self._pause)
         self.step.clicked.connect(self._one_step)
         self.stop.clicked.connect(self._stop)
-        self.resume.clicked.connect(self._resume)
 
     def show_run(self, run: str | None) -> None:
         """Speak of this run from now on."""
@@ -142,8 +140,9 @@ class RunHeader(QWidget):
 
     def show_history(self, history: RunHistory | None) -> None:
         """Show the verdicts on the run."""
-        begun = history is not None and bool(history.curves)
-        self.health.show_health(history.health if history is not None else (), watched=begun)
+        begun = history is not None and bool(history.curves) and self._run is not None
+        watched = begun and any(self._lab.state(self._run).stage in rule.stages for rule in RULES)
+        self.health.show_health(history.health if history is not None else (), watched=watched)
 
     def list_runs(self) -> None:
         """Read which runs there are."""
@@ -193,7 +192,8 @@ class RunHeader(QWidget):
         self.stop.setVisible(follows or waits)
         self.stop.setEnabled(not state.stopping)
         self.stop.setText("Cancel" if waits and not follows else "Stopping…" if state.stopping else "Stop and save")
-        self.resume.setVisible(not follows and not waits and state.outcome in ("stopped", "failed", "interrupted"))
+        self.resume.show_run(self._run)
+        self.resume.setVisible(self.resume.possible)
 
     def _keep_title(self, state: RunState) -> None:
         at, text = self.picker.findData(self._run), f"{state.title} · {state.outcome}"
@@ -225,15 +225,6 @@ class RunHeader(QWidget):
     def _stop(self) -> None:
         if self._run is not None:
             self._lab.stop(self._run)
-
-    @Slot()
-    def _resume(self) -> None:
-        if self._run is None:
-            return
-        try:
-            self._lab.resume(self._run)
-        except LabError as error:
-            self._lab.message.emit(str(error))
 
 
 def standing_in_words(state: RunState) -> str:

@@ -36,8 +36,10 @@ PROMPT_LINES = 4
 class SampleViewer(QWidget):
     """Left the prompts, right the answer at the start and at the chosen step."""
 
-    def __init__(self, empty: str):
+    def __init__(self, empty: str, step_name: str = "Step"):
+        """``empty`` is shown while there are no samples; ``step_name`` stands before the number of a step."""
         super().__init__()
+        self._step_name = step_name
         self._history: RunHistory | None = None
         self._order: list[int] = []
         self._follows = True
@@ -133,7 +135,7 @@ class SampleViewer(QWidget):
 
     def _fill_list(self) -> None:
         step = self.step()
-        self.step_label.setText("" if step is None else f"Step {step:,}")
+        self.step_label.setText("" if step is None else f"{self._step_name} {step:,}")
         rows = self._rows(step) if step is not None else ()
         before = self._before_rows(rows)
         chosen = self._chosen()
@@ -175,12 +177,12 @@ class SampleViewer(QWidget):
             full = full_shade((*rows, *before), name)
             self.legend.show_scale(name, full)
         self._foot.setVisible(name is not None)
-        self._after_head.setText(f"Step {step:,}")
+        self._after_head.setText(f"{self._step_name} {step:,}")
         self._after_values.setText(values_in_words(rows[place]))
         self.after.show_row(rows[place], name, full)
         self._before_side.setVisible(not alone)
         if not alone:
-            self._before_head.setText(f"Step {self._steps()[0]:,}, before")
+            self._before_head.setText(f"{self._step_name} {self._steps()[0]:,}, before")
             self._before_values.setText(values_in_words(before[place]))
             self.before.show_row(before[place], name, full)
 
