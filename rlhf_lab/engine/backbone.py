@@ -149,7 +149,7 @@ class Backbone:
         self._check_base(folder, found, self.base_hash)
         if head and found.head is None:
             raise LabError(f"The adapter in {folder} has no scalar head: it is not one of a reward model.")
-        if head and found.head is not None and found.head[0].shape != (len(found.head[1]), self.width):
+        if head and found.head is not None and found.head[0].shape[1] != self.width:
             raise adapters.misfit(folder, "head")
         for layer, (a, b) in found.layers.items():
             if layer not in self._linears or not adapters.fits(self._linears[layer], a, b):

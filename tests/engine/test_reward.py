@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 from rlhf_lab.core.config import RewardConfig
 from rlhf_lab.core.errors import LabError
@@ -304,3 +305,12 @@ def test_an_ensemble_trains_stops_resumes_and_is_read_as_its_mean(
     by_head = backbone.heads("judge", hidden)
     assert by_head.shape == (1, 3, 3)
     assert torch.allclose(backbone.head("judge", hidden), by_head.mean(-1))
+
+
+def test_a_head_of_another_width_is_refused(tmp_path: Path, load: Callable[..., Backbone]) -> None:
+    backbone = load()
+    backbone.add_adapter("reward", r=4, alpha=8, seed=0, head=True)
+    backbone.save_adapter("reward", tmp_path / "adapter", {})
+    save_file({"weight": torch.zeros(1, 31), "bias": torch.zeros(1)}, tmp_path / "adapter" / "head.safetensors")
+    with pytest.raises(LabError, match="does not fit this model: layer head"):
+        load().load_adapter("judge", tmp_path / "adapter", head=True)
