@@ -7,7 +7,6 @@ two branches behind one prompt. IPO (Azar et al. 2023) pulls the difference of m
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -64,23 +63,17 @@ def train(config: DpoConfig, parts: Parts) -> Iterator[Event]:
             # 4. One step: the gradient of the batch's mean loss, gathered over micro-batches.
             yield from training.changes()
             batch = encode(encoder, data.batch(config.batch_size, training.step, config.seed))
-            seen = Compares(len(batch.prompts))
+            seen = Seen(batch, config)
             loss = 0.0
             # A pair is two rows.
             for rows in micro_batches(batch.lengths(), max(1, config.micro_batch_size // 2), backbone.tokens_at_once):
                 tick()
-                terms = seen.look(backbone, batch, rows, config)
+                terms = seen.look(backbone, rows)
                 summed = (batch.weight[rows].to(terms) * terms).sum() / config.batch_size
                 require_finite({"the loss": summed})
                 summed.backward()
                 loss += summed.item()
-            values = {
-                "dpo/loss": loss,
-                "dpo/accuracy": accuracy(seen.margins(config), batch.tie),
-                "dpo/margin": seen.margins(config).mean().item(),
-                **seen.means(config),
-            }
-            yield from training.learn(values, sum(batch.lengths()))
+            yield from training.learn({"dpo/loss": loss} | seen.metrics(), sum(batch.lengths()))
         # 5. The result.
         if encoder.lost():
             yield Warned(step=training.step, code="cut", text=encoder.lost() + ".")
@@ -139,37 +132,40 @@ def answer_logprobs(backbone: Backbone, batch: Compared, rows: Sequence[int], ad
     return sums.view(-1, 2)
 
 
-@dataclass
-class Compares:
-    """Log-probabilities of a batch of pairs under policy and reference, filled group by group."""
+class Seen:
+    """What policy and reference make of a batch of pairs, gathered group by group."""
 
-    pairs: int
+    def __init__(self, batch: Compared, config: DpoConfig) -> None:
+        self._batch, self._config = batch, config
+        self._logprobs = torch.zeros(len(batch.prompts), 2)
+        self._rewards = torch.zeros(len(batch.prompts), 2)
 
-    def __post_init__(self) -> None:
-        self._policy, self._reference = torch.zeros(self.pairs, 2), torch.zeros(self.pairs, 2)
-
-    def look(self, backbone: Backbone, batch: Compared, rows: Sequence[int], config: DpoConfig) -> Tensor:
+    def look(self, backbone: Backbone, rows: Sequence[int]) -> Tensor:
         """The losses of the pairs ``rows``, differentiable where gradients are on: [n]."""
+        batch, config = self._batch, self._config
         with torch.no_grad():
             reference = answer_logprobs(backbone, batch, rows, None)
         policy = answer_logprobs(backbone, batch, rows, ADAPTER)
-        self._policy[rows], self._reference[rows] = policy.detach().cpu(), reference.cpu()
+        self._logprobs[rows] = policy.detach().cpu()
+        self._rewards[rows] = config.beta * (policy.detach() - reference).cpu()
         lengths = torch.tensor([[len(batch.chosen[i]), len(batch.rejected[i])] for i in rows]).to(policy)
         wrong = torch.where(batch.tie[rows], 0.5, config.label_smoothing).to(policy)
         return preference_loss(policy, reference, lengths, wrong, config)
 
-    def margins(self, config: DpoConfig) -> Tensor:
+    @property
+    def margins(self) -> Tensor:
         """Implicit reward of chosen minus that of rejected, [B]."""
-        rewards = config.beta * (self._policy - self._reference)
-        return rewards[:, 0] - rewards[:, 1]
+        return self._rewards[:, 0] - self._rewards[:, 1]
 
-    def means(self, config: DpoConfig) -> dict[str, float]:
-        """Of both sides: implicit rewards, and log-probabilities under the policy."""
-        rewards = config.beta * (self._policy - self._reference)
-        found = {}
+    def metrics(self) -> dict[str, float]:
+        """Of the batch, and of both sides."""
+        found = {
+            "dpo/accuracy": accuracy(self.margins, self._batch.tie),
+            "dpo/margin": self.margins.mean().item(),
+        }
         for side, name in enumerate(("chosen", "rejected")):
-            found[f"dpo/reward_{name}"] = rewards[:, side].mean().item()
-            found[f"dpo/logp_{name}"] = self._policy[:, side].mean().item()
+            found[f"dpo/reward_{name}"] = self._rewards[:, side].mean().item()
+            found[f"dpo/logp_{name}"] = self._logprobs[:, side].mean().item()
         return found
 
 
@@ -182,21 +178,20 @@ def _evaluate(
     if data.heldout:
         records = data.heldout_records(config.eval_size, config.seed)
         batch = encode(encoder, records)
-        seen, terms = Compares(len(records)), torch.empty(len(records))
+        seen, terms = Seen(batch, config), torch.empty(len(records))
         # Without a backward pass four times as much fits into memory.
         for rows in micro_batches(batch.lengths(), 2 * config.micro_batch_size, 4 * backbone.tokens_at_once):
             tick()
-            terms[rows] = seen.look(backbone, batch, rows, config).cpu()
+            terms[rows] = seen.look(backbone, rows).cpu()
         require_finite({"the held-out loss": terms})
-        margins = seen.margins(config)
         values = {
             "eval/dpo_loss": terms.mean().item(),
-            "eval/accuracy": accuracy(margins, batch.tie),
-            "eval/margin": margins.mean().item(),
+            "eval/accuracy": accuracy(seen.margins, batch.tie),
+            "eval/margin": seen.margins.mean().item(),
             "eval/pairs": float(len(records)),
         }
         if any("flipped" in record.tags for record in records):
-            clean = torch.where(batch.flipped, -margins, margins)
+            clean = torch.where(batch.flipped, -seen.margins, seen.margins)
             values["eval/accuracy_clean"] = accuracy(clean, batch.tie)
     if asked:
         found, rows_shown = evaluate(backbone, asked, (), config, parts.judge, tick, adapter=ADAPTER)

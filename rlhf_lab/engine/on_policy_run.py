@@ -177,19 +177,23 @@ class Run:
             "perf/memory": machine.peak_memory_mb(backbone.device),
         }
         yield Metrics(step=step, values=metrics)
+        yield from self._show(rollout, targets)
+        yield Progress(step=step, done=step, total=config.updates)
+
+    def _show(self, rollout: Rollout, targets: Targets) -> Iterator[AnyEvent]:
+        """The update's distributions, and some of its answers token by token."""
         for name, values in distributions(rollout, targets).items():
-            yield histogram(step, name, values)
+            yield histogram(self.step, name, values)
         kl = maths.masked_row_sum(maths.k1(rollout.logprobs, rollout.ref_logprobs), rollout.mask)
         _, rows = judged_rows(
-            backbone,
-            episodes,
+            self.backbone,
+            rollout.episodes,
             telling(rollout.scores),
             {"score": rollout.scores, "kl": kl},
             self.parts.judge,
             per_token=by_token(rollout, targets),
         )
-        yield Samples(step=step, name="rollout", rows=rows)
-        yield Progress(step=step, done=step, total=config.updates)
+        yield Samples(step=self.step, name="rollout", rows=rows)
 
 
 def _shortened(cut: int, asked: int, config: PpoConfig | RlooConfig) -> str:

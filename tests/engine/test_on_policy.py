@@ -1,16 +1,19 @@
 """What the on-policy stages share: distributions, numbers of every token, early stop, the scale of the scores."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
-from rlhf_lab.core.config import PpoConfig
-from rlhf_lab.core.events import Histogram, Samples
-from rlhf_lab.engine import evaluate, ppo
+from rlhf_lab.core.config import BestOfNConfig, PpoConfig
+from rlhf_lab.core.events import Histogram, Samples, Warned
+from rlhf_lab.engine import best_of_n, evaluate, ppo
+from rlhf_lab.engine.histograms import histogram
 from rlhf_lab.engine.parts import Parts
 from rlhf_lab.engine.scoring import Episodes
-from tests.engine.conftest import ON_POLICY, SPECIAL
+from tests.engine.conftest import ON_POLICY, SPECIAL, make_tokenizer, save_model, tiny_llama
 from tests.engine.stage_runs import curves, last, metric, of, run
 
 
@@ -86,3 +89,26 @@ def test_normalised_rewards_do_not_depend_on_the_scale_of_the_score(how: str, gi
     first = list(ppo.train(settings.model_copy(update={"updates": 2}), given("cut"), [plain]))
     again = list(ppo.train(settings, given("cut", resume=True), [plain]))
     assert curves(first, again) == curves(one)
+
+
+def test_a_model_without_a_chat_template_is_named(tiny_model: Path, tmp_path: Path, given: Callable[..., Parts]):
+    tokenizer = make_tokenizer(template=False)
+    plain = save_model(tmp_path / "plain", tiny_llama(len(tokenizer)), tokenizer)
+
+    def same(episodes: Episodes, tick: Callable[[], None]) -> torch.Tensor:
+        return torch.ones(len(episodes))
+
+    best = BestOfNConfig(**{k: v for k, v in ON_POLICY.items() if k in BestOfNConfig.model_fields}, samples=2)
+    for stage, settings in ((ppo, config(updates=1)), (best_of_n, best)):
+        found = list(stage.train(settings, replace(given(stage.__name__), model=plain), [same]))
+        assert [e.code for e in of(found, Warned)] == ["no_chat_template"]
+        assert last(found).outcome == "done"
+
+
+def test_a_histogram_holds_every_value():
+    found = histogram(3, "x", torch.tensor([1.0, 2.0, 2.0, 5.0]))
+    assert (found.edges[0], found.edges[-1], sum(found.counts)) == (1.0, 5.0, 4)
+    assert found.counts[0] == found.counts[-1] == 1
+    same = histogram(3, "x", torch.full((7,), 1e6))
+    assert same.edges[0] < 1e6 < same.edges[-1]
+    assert sum(same.counts) == 7
