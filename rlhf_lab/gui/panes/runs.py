@@ -12,10 +12,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from rlhf_lab.core.errors import LabError
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.runs_table import COLUMNS, RunsTable
 from rlhf_lab.gui.theme import theme
+from rlhf_lab.gui.widgets.go_on import GoOnButton
 from rlhf_lab.gui.widgets.plain_text import PlainLabel
 
 WIDTHS = {"Run": 96, "Status": 120, "Steps": 112, "Duration": 96, "Key figures": 296, "Started": 136}
@@ -48,12 +48,10 @@ class RunsPane(QWidget):
         for column, name in enumerate(COLUMNS):
             if name in WIDTHS:
                 self.table.setColumnWidth(column, WIDTHS[name])
-        self.open, self.resume, self.stop = QPushButton("Open"), QPushButton("Resume"), QPushButton("Stop and save")
+        self.open, self.resume, self.stop = QPushButton("Open"), GoOnButton(lab), QPushButton("Stop and save")
         self.open.setToolTip("Show its curves and samples in the pane of its stage (Enter)")
-        self.resume.setToolTip("Go on from the last save, as if it had never ended")
         self.stop.setToolTip("Save the last whole step and end the run; it can be resumed")
-        for button, icon in ((self.resume, "resume"), (self.stop, "stop")):
-            theme().keep_icon(button, icon)
+        theme().keep_icon(self.stop, "stop")
         self.empty = PlainLabel(
             "No runs yet. Begin on the SFT pane, or run the guided experiment from the Data pane: each run appears "
             "here with its figures.",
@@ -67,7 +65,6 @@ class RunsPane(QWidget):
         self.table.selectionModel().currentRowChanged.connect(self._choose)
         self.model.modelReset.connect(self._keep_choice)
         self.open.clicked.connect(self._open)
-        self.resume.clicked.connect(self._resume)
         self.stop.clicked.connect(self._stop)
         lab.run_changed.connect(self._show_actions)
         self._keep_choice()
@@ -93,9 +90,9 @@ class RunsPane(QWidget):
     def _show_actions(self) -> None:
         run = self.run()
         waits, follows = run in self._lab.queued(), run in self._lab.live()
-        outcome = self._lab.state(run).outcome if run is not None else ""
         self.open.setEnabled(run is not None)
-        self.resume.setEnabled(not waits and not follows and outcome in ("stopped", "failed", "interrupted"))
+        self.resume.show_run(run)
+        self.resume.setEnabled(self.resume.possible)
         self.stop.setEnabled(waits or (follows and run is not None and not self._lab.state(run).stopping))
         self.stop.setText("Cancel" if waits else "Stop and save")
 
@@ -104,16 +101,6 @@ class RunsPane(QWidget):
         run = self.run()
         if run is not None:
             self._lab.run_asked.emit(run)
-
-    @Slot()
-    def _resume(self) -> None:
-        run = self.run()
-        if run is None:
-            return
-        try:
-            self._lab.resume(run)
-        except LabError as error:
-            self._lab.message.emit(str(error))
 
     @Slot()
     def _stop(self) -> None:
