@@ -5,11 +5,13 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QScrollArea
 from pytestqt.qtbot import QtBot
 
-from rlhf_lab.core.events import Changed, Health, Metrics, Progress, Resumed, Started
+from rlhf_lab.core.events import Changed, Finished, Health, Metrics, Progress, Resumed, Started
+from rlhf_lab.core.health import RULES
 from rlhf_lab.gui.models.history import RunHistory
 from rlhf_lab.gui.models.marks import marks_at, marks_of
 from rlhf_lab.gui.models.plot_spec import PlotSpec
-from rlhf_lab.gui.models.verdicts import in_full, passed, spells, standing
+from rlhf_lab.gui.models.runs_table import COLUMNS, RunsTable
+from rlhf_lab.gui.models.verdicts import in_full, passed, spells, standing, told
 from rlhf_lab.gui.plots.card import CurveCard
 from rlhf_lab.gui.run_state import RunState
 from rlhf_lab.gui.widgets.health_chips import HealthChips
@@ -37,7 +39,7 @@ def chips(qtbot: QtBot) -> HealthChips:
     return made
 
 
-def told(chips: HealthChips) -> list[str]:
+def shown(chips: HealthChips) -> list[str]:
     return [label.text() for label in chips.details.findChildren(QLabel) if label.isVisible()]
 
 
@@ -89,7 +91,7 @@ def test_a_chip_tells_what_was_seen_why_and_what_to_do(qtbot, chips, way) -> Non
 
     assert chips.details.isVisible()
     words = {"KL runs away", "Check · since step 5", "KL 31 at step 5", "β is <low>", "Raise β."}
-    qtbot.waitUntil(lambda: words <= set(told(chips)))
+    qtbot.waitUntil(lambda: words <= set(shown(chips)))
 
 
 def test_the_details_follow_the_verdict_and_close_with_it(qtbot, chips) -> None:
@@ -97,13 +99,13 @@ def test_the_details_follow_the_verdict_and_close_with_it(qtbot, chips) -> None:
     qtbot.mouseClick(chips.chips[0], Qt.MouseButton.LeftButton)
 
     chips.show_health([verdict(), verdict(step=6, seen="KL 44")], watched=True)
-    qtbot.waitUntil(lambda: "KL 44" in told(chips))
+    qtbot.waitUntil(lambda: "KL 44" in shown(chips))
 
     chips.show_health([verdict(), verdict(step=6, on=False)], watched=True)
     assert chips.details.isHidden()
     assert [chip.text() for chip in chips.chips] == ["1 passed"]
     qtbot.mouseClick(chips.chips[0], Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: "Check · step 5 to 6" in told(chips))
+    qtbot.waitUntil(lambda: "Check · step 5 to 6" in shown(chips))
 
 
 def test_the_details_are_as_high_as_their_words(qtbot, chips) -> None:
@@ -183,6 +185,27 @@ def test_a_later_attempt_forgets_the_verdicts_of_steps_that_are_done_again() -> 
 
     assert [h.code for h in history.health] == ["early"]
     assert list(state.health) == ["early"]
+
+
+def test_what_the_rule_is_stands_beside_its_verdict() -> None:
+    rule = next(rule for rule in RULES if rule.code == "kl_high")
+
+    assert ("The rule", rule.reason) in told(verdict("kl_high"))
+    assert [name for name, _ in told(verdict("from a newer lab"))] == ["Seen", "Likely cause", "What to do"]
+
+
+def test_the_runs_table_names_what_still_holds(qtbot, window, lab, fakes, begun_run) -> None:
+    run = begun_run()
+    table = RunsTable(lab)
+    fakes.runs[run].feed(Started(device="cpu", total_steps=9), verdict(), verdict("eos", title="Answers do not end"))
+    qtbot.waitUntil(lambda: len(lab.state(run).health) == 2)
+    message = table.index(0, COLUMNS.index("Message"))
+    assert message.data() == "▲ KL runs away +1"
+
+    fakes.runs[run].feed(verdict(on=False, step=6), Finished(outcome="done", message="9 steps done."))
+    qtbot.waitUntil(lambda: not lab.live())
+    table.refresh()
+    assert table.index(0, COLUMNS.index("Message")).data() == "▲ Answers do not end  9 steps done."
 
 
 def test_the_strip_shows_the_gravest_verdict_and_how_many_more(qtbot, window, lab, fakes, begun_run) -> None:

@@ -6,12 +6,14 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from rlhf_lab.core.config import BestOfNConfig, DpoConfig, PpoConfig, RlooConfig
+from rlhf_lab.core.config import BestOfNConfig, DpoConfig, PpoConfig, RlooConfig, SftConfig
 from rlhf_lab.core.control import Step
 from rlhf_lab.core.events import Finished, Metrics, Paused, Progress, Started
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.algorithms import ALGORITHMS, GRPO, algorithm_of
+from rlhf_lab.gui.models.contenders import contenders, opening_pair
 from rlhf_lab.gui.models.form import presets
+from rlhf_lab.gui.models.offers import run_options
 from rlhf_lab.gui.panes.policy import PolicyPane
 from rlhf_lab.runs.project import Project
 from tests.gui.stories import ppo_story
@@ -118,6 +120,32 @@ def test_the_data_pane_can_ask_for_a_stage(qtbot, window, lab) -> None:
     assert pane.isVisible()
     assert pane.launchers.algorithm.currentText() == "DPO"
     assert pane.launcher.form.answers()["dataset"] == "pairs"
+
+
+def test_pairs_on_the_data_pane_can_be_given_to_dpo(qtbot, window) -> None:
+    window.show_pane("data")
+    data = window.pane("data")
+    data.select("pairs")
+    button = next(b for b in data.view.uses if b.text() == "Train DPO on this")
+    qtbot.waitUntil(button.isVisible)
+
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+    launchers = window.pane("policy").launchers
+    assert (launchers.stage, launchers.launcher.form.answers()["dataset"]) == ("dpo", "pairs")
+
+
+def test_a_policy_of_any_stage_can_be_compared_and_started_from(stored, project) -> None:
+    tuned = stored(SftConfig(dataset="talks"), dpo_story())
+    dpo = stored(DpoConfig(dataset="pairs", max_steps=20), dpo_story())
+    for run in (tuned, dpo):
+        project.run(run).adapter.mkdir()
+        (project.run(run).adapter / "adapter_config.json").write_text("{}")
+
+    left, right = opening_pair(contenders(project))
+
+    assert (left.run, right.run) == (tuned, dpo)
+    assert [option.answer for option in run_options(project, "start_from")] == [None, dpo, tuned]
 
 
 def test_runs_of_every_stage_are_offered_each_with_its_own_numbers(qtbot, stored, lab) -> None:

@@ -8,6 +8,7 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, Qt, Slot
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.offers import run_title
 from rlhf_lab.gui.models.plot_spec import label, value_text
+from rlhf_lab.gui.models.verdicts import in_short
 from rlhf_lab.gui.run_state import in_words
 from rlhf_lab.gui.widgets.plain_text import one_line, plain_tip
 from rlhf_lab.store import RunRow
@@ -33,6 +34,7 @@ class _Known:
 
     figures: str
     seconds: float | None
+    health: str
 
 
 class RunsTable(QAbstractTableModel):
@@ -104,7 +106,8 @@ class RunsTable(QAbstractTableModel):
             case "Started":
                 return datetime.fromtimestamp(row.created).strftime("%Y-%m-%d %H:%M")
             case _:
-                return state.message
+                health = in_short(list(state.health.values())) if state.live else self._look_up(row).health
+                return "  ".join(part for part in (health, state.message) if part)
 
     def _look_up(self, row: RunRow) -> _Known:
         if row.run not in self._known:
@@ -114,7 +117,8 @@ class RunsTable(QAbstractTableModel):
             edges = self._lab.project.store.events(row.run, ("started", "progress", "finished"))
             times = [event.time for event in edges if event.time]
             seconds = max(times) - min(times) if len(times) > 1 else None
-            self._known[row.run] = _Known(" · ".join(figures), seconds)
+            health = in_short(self._lab.project.store.events(row.run, ("health",)))
+            self._known[row.run] = _Known(" · ".join(figures), seconds, health)
         return self._known[row.run]
 
     @Slot(str)

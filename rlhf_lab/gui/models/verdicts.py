@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rlhf_lab.core.events import Health
+from rlhf_lab.core.health import RULES
 
 ICONS = {"check": "warning", "stop": "halt"}
 """The icon of each level."""
@@ -12,6 +13,7 @@ ROLES = {"check": "warn", "stop": "bad"}
 GLYPHS = {"check": "▲", "stop": "■"}
 """The same where only text can be: the level is never told by colour alone."""
 LEVEL_WORDS = {"check": "Check", "stop": "Stops the run"}
+_REASONS = {rule.code: rule.reason for rule in RULES}
 CAUTION = "A rule of thumb on the curves, never a proof: look at the samples too."
 
 
@@ -60,9 +62,25 @@ def passed(said: Sequence[Health]) -> list[Spell]:
     return [spell for spell in reversed(spells(said)) if not spell.holds]
 
 
+def told(said: Health) -> list[tuple[str, str]]:
+    """What was seen, why, what to do, and why the rule draws its line where it does; without what is not known."""
+    parts = (
+        ("Seen", said.seen),
+        ("Likely cause", said.cause),
+        ("What to do", said.advice),
+        ("The rule", _REASONS.get(said.code, "")),
+    )
+    return [part for part in parts if part[1]]
+
+
 def in_full(spell: Spell) -> str:
     """Everything that is known of it, for a tooltip and for a screen reader."""
-    said = spell.said
-    head = f"{LEVEL_WORDS[said.level]}, {spell.when}: {said.title}"
-    parts = (("Seen", said.seen), ("Likely cause", said.cause), ("What to do", said.advice))
-    return "\n".join([head, *(f"{name}: {text}" for name, text in parts if text), CAUTION])
+    head = f"{LEVEL_WORDS[spell.said.level]}, {spell.when}: {spell.said.title}"
+    return "\n".join([head, *(f"{name}: {text}" for name, text in told(spell.said)), CAUTION])
+
+
+def in_short(said: Sequence[Health]) -> str:
+    """ "▲ KL is high +2": the gravest of what holds now, and how many others do; "" where nothing does."""
+    now = standing(said)
+    more = f" +{len(now) - 1}" if len(now) > 1 else ""
+    return f"{GLYPHS[now[0].said.level]} {now[0].said.title}{more}" if now else ""

@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from rlhf_lab.core.events import Health
-from rlhf_lab.gui.models.verdicts import CAUTION, ICONS, LEVEL_WORDS, ROLES, Spell, in_full, passed, standing
+from rlhf_lab.gui.models.verdicts import CAUTION, ICONS, LEVEL_WORDS, ROLES, Spell, in_full, passed, standing, told
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line, plain_tip, visible
 
@@ -48,10 +48,10 @@ class Chip(QToolButton):
         self.setIconSize(QSize(16, 16))
         self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        told = "\n\n".join(in_full(spell) for spell in spells)
-        self.setToolTip(plain_tip(told))
+        words = "\n\n".join(in_full(spell) for spell in spells)
+        self.setToolTip(plain_tip(words))
         self.setAccessibleName(text if self._level is None else f"{LEVEL_WORDS[self._level]}: {text}")
-        self.setAccessibleDescription(told)
+        self.setAccessibleDescription(words)
         theme().changed.connect(self._paint)
         self._paint()
 
@@ -187,8 +187,8 @@ class HealthChips(QWidget):
         for chip in self.chips:
             chip.setChecked(chip is chosen)
         if chosen is not None:
-            told = [_told(spell) for spell in chosen.spells]
-            for part in (*told, PlainLabel(CAUTION, role="caption", wrap=True)):
+            parts = [_part(spell) for spell in chosen.spells]
+            for part in (*parts, PlainLabel(CAUTION, role="caption", wrap=True)):
                 self._texts.addWidget(part)
                 part.show()  # else its height counts only from the next turn of the loop on
         self.details.setVisible(chosen is not None)
@@ -200,7 +200,7 @@ def _key(chip: Chip) -> tuple[str, ...]:
     return (str(chip.property("level")), *(spell.said.code for spell in chip.spells[:1]))
 
 
-def _told(spell: Spell) -> QWidget:
+def _part(spell: Spell) -> QWidget:
     said, part = spell.said, QWidget()
     grid = QGridLayout(part)
     grid.setContentsMargins(0, 0, 0, 0)
@@ -215,8 +215,7 @@ def _told(spell: Spell) -> QWidget:
     top.addWidget(when)
     top.addStretch(1)
     grid.addLayout(top, 0, 0, 1, 2)
-    rows = (("Seen", said.seen), ("Likely cause", said.cause), ("What to do", said.advice))
-    for row, (name, text) in enumerate((r for r in rows if r[1]), 1):
+    for row, (name, text) in enumerate(told(said), 1):
         label = PlainLabel(name, role="muted")
         words = PlainLabel(text, wrap=True)
         words.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
