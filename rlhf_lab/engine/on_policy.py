@@ -52,7 +52,7 @@ def train(
             step=run.step, code="no_heldout", text="The data set has no held-out prompts: nothing is evaluated."
         )
     yield Progress(step=run.step, done=run.step, total=config.updates)
-    # 4. Updates, until all are done, a person stops the run, or a number stops being one.
+    # 4. Updates, until all are done, a person stops the run, a number stops being one, or a reward fails.
     try:
         while True:
             yield from run.look()
@@ -69,6 +69,12 @@ def train(
             outcome="failed",
             message=f"In {run.doing} {bad}. What was learned up to update {run.step} is kept. "
             "A lower learning rate or a smaller gradient clip may help.",
+        )
+    except LabError as error:  # a reward function that failed, or a prompt that cannot be asked
+        end = Finished(
+            step=run.step,
+            outcome="failed",
+            message=f"{error} What was learned up to update {run.step} is kept.",
         )
     # 5. Keep what was learned in whole updates.
     run.undo_part_of_update()

@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 from rlhf_lab.core.config import PpoConfig
-from rlhf_lab.core.events import AnyEvent, Finished, Metrics
+from rlhf_lab.core.events import AnyEvent, Checkpointed, Finished, Metrics
 from rlhf_lab.runs.approval import approve, read_function
 from rlhf_lab.runs.project import Project
 from rlhf_lab.runs.source import ProcessRun
@@ -22,7 +22,7 @@ calls = []
 
 def reward(prompts, answers, tags):
     calls.append(len(answers))
-    if len(calls) > 1:
+    if len(calls) > 2:
         raise ValueError(f"call {len(calls)}")
     return [0.0] * len(answers)
 """
@@ -70,17 +70,22 @@ def test_it_trains_on_what_the_function_says(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "words"),
+    ("text", "line", "words", "updates"),
     [
-        (RAISES, 'line 7 (raise ValueError(f"call {len(calls)}"))', "ValueError: call 2"),
-        (HANGS, "line 5 (subprocess.run(", "it took longer than 1 s for 2 answers"),
+        (RAISES, 'line 7 (raise ValueError(f"call {len(calls)}"))', "ValueError: call 3", 1),
+        (HANGS, "line 5 (subprocess.run(", "it took longer than 1 s for 2 answers", 0),
     ],
 )
-def test_a_function_that_fails_ends_the_run_with_its_line(tmp_path: Path, text: str, line: str, words: str) -> None:
+def test_a_function_that_fails_ends_the_run_with_its_line(
+    tmp_path: Path, text: str, line: str, words: str, updates: int
+) -> None:
     before = {process.pid for process in psutil.process_iter()}
-    _, finished, file = run(tmp_path, text, reward_function_seconds=1)
+    events, finished, file = run(tmp_path, text, reward_function_seconds=1)
     assert finished.outcome == "failed"
     assert finished.message.startswith(f"The reward function {file}, {line}")
     assert words in finished.message
+    assert finished.message.endswith(f"What was learned up to update {updates} is kept.")
+    saved = [event.path for event in events if isinstance(event, Checkpointed)]
+    assert saved[-1] == f"checkpoints/step-{updates}"
     born = [process for process in psutil.process_iter(["cmdline"]) if process.pid not in before]
     assert [p for p in born if "time.sleep(600)" in " ".join(p.info["cmdline"] or ())] == []
