@@ -20,6 +20,21 @@ eval_every = 0
 eval_size = 4
 """
 
+NEVER_REWARDED = """
+stage = "rloo"
+dataset = "lab world prompts"
+regex = "a text that no model of this size would write"
+regex_weight = 1.0
+kl_coef = 0.0
+max_prompt_tokens = 32
+max_new_tokens = 8
+batch_size = 4
+samples = 2
+updates = 8
+eval_every = 0
+eval_size = 4
+"""
+
 
 def test_ctrl_c_stops_and_saves_and_resume_goes_on_to_the_end(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "sft.toml").write_text(CONFIG)
@@ -58,6 +73,21 @@ def test_a_sick_run_says_so_while_it_runs_at_its_end_and_in_the_list(lab: Lab, t
     assert verdict["advice"] in done.stderr
     assert last_object(lab("runs", "--project", "project", "--json"))["runs"][0]["health"] == [verdict]
     assert "[Loss goes up]" in lab("runs", "--project", "project").stdout
+
+
+def test_what_can_only_be_a_fault_stops_the_run_and_who_resumes_has_decided_to_go_on(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "rloo.toml").write_text(NEVER_REWARDED)
+    stopped = lab("run", "rloo.toml", "--project", "project", "--json")
+    found = last_object(stopped)
+    assert (stopped.returncode, found["outcome"], found["step"]) == (1, "stopped", 5), stopped.stderr
+    assert found["message"].startswith("No gradient: The gradient norm is 0.")
+    assert found["health"][0]["code"] == "no_gradient"
+    assert "no_spread" in [verdict["code"] for verdict in found["health"]]
+    assert Path(found["dir"], "adapter", "adapter_config.json").is_file()
+
+    resumed = lab("resume", found["run"], "--project", "project", "--json")
+    assert (resumed.returncode, last_object(resumed)["outcome"]) == (0, "done"), resumed.stderr
+    assert last_object(resumed)["health"] == found["health"]
 
 
 def _interrupted_when_training(*arguments: str, folder: Path) -> "subprocess.CompletedProcess[str]":
