@@ -60,7 +60,7 @@ def chosen_backup(folder: Path, name: str) -> Backup:
 def why_in_words(backup: Backup) -> str:
     """Why it was made."""
     if backup.why.startswith("version-"):
-        return f"before the update from database version {backup.why.removeprefix('version-')}"
+        return f"before the update of version {backup.why.removeprefix('version-')}"
     return {SCHEDULED: "scheduled", ASKED: "made by hand", BEFORE_RESTORE: "before a restore"}.get(
         backup.why, backup.why
     )

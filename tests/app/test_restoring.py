@@ -126,7 +126,13 @@ def test_a_damaged_database_is_rescued_before_the_first_window(qtbot: QtBot, fol
 
 def test_whoever_leaves_the_rescue_keeps_the_damaged_file(qtbot: QtBot, folder: Path) -> None:
     (folder / "lab.sqlite").write_bytes(b"scratched" * 999)
-    in_dialog(lambda dialog: qtbot.keyClick(dialog, Qt.Key.Key_Escape))
+
+    def leave(dialog: BackupsDialog) -> None:
+        assert dialog.where.text().startswith("There are no backups in")
+        assert not dialog.restore.isEnabled()
+        qtbot.keyClick(dialog, Qt.Key.Key_Escape)
+
+    in_dialog(leave)
     assert rescue(folder, "it is damaged") is None
     in_dialog(lambda dialog: qtbot.keyClick(dialog, Qt.Key.Key_Escape))
     assert app.main(folder) == 1

@@ -27,7 +27,8 @@ from rlhf_lab.store.backups import FOLDER, Backup, backups
 from rlhf_lab.store.figures import figures
 
 COLUMNS = ("Made", "Why", "Holds", "Size")
-_WIDTHS = (136, 200, 320)
+_WIDEST = {"Made": "30 Sept 2000, 00:00", "Why": "before the update of version 00", "Size": "10,000.0 MB"}
+_CELL_MARGINS = 28
 ABOUT = (
     "The lab copies the project's database every hour in which something changed (a large one once a day), and before "
     "it changes it itself. Of the scheduled copies it keeps one for each hour of the last day, each day of two weeks and "
@@ -73,10 +74,15 @@ class BackupsDialog(QDialog):
         header = self.table.horizontalHeader()
         header.setHighlightSections(False)
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        for column, width in enumerate(_WIDTHS):
-            self.table.setColumnWidth(column, width)
-        header.setSectionResizeMode(len(COLUMNS) - 1, QHeaderView.ResizeMode.Stretch)
+        for column, name in enumerate(COLUMNS):
+            if name in _WIDEST:
+                width = self.table.fontMetrics().horizontalAdvance(_WIDEST[name])
+                self.table.setColumnWidth(column, width + _CELL_MARGINS)
+            else:
+                header.setSectionResizeMode(column, QHeaderView.ResizeMode.Stretch)
+        self.title = PlainLabel("The database is damaged" if problem else "Backups of the database", role="title")
         self.says = PlainLabel(problem or ABOUT, role="bad" if problem else "muted", wrap=True)
+        self.where = PlainLabel(role="caption", wrap=True)
         self.copy = QPushButton("Back up now")
         self.copy.setToolTip("Copy the database as it is; what you make by hand stays until you delete the file")
         self.copy.setVisible(not problem)
@@ -88,8 +94,8 @@ class BackupsDialog(QDialog):
         self.yes, self.no = QPushButton("Restore and reopen"), QPushButton("Cancel")
         self.yes.setProperty("look", "primary")
         self._confirm = self._make_confirm()
-        self._damaged = bool(problem)
-        self._lay_out(folder)
+        self._folder, self._damaged = folder, bool(problem)
+        self._lay_out()
         self.copy.clicked.connect(self.copy_asked)
         self.restore.clicked.connect(self._ask)
         self.yes.clicked.connect(self._choose)
@@ -108,6 +114,10 @@ class BackupsDialog(QDialog):
                 self.table.setItem(row, column, QTableWidgetItem(text))
         if found:
             self.table.selectRow(0)
+        there = "They are files in" if found else "There are none yet; they will be files in"
+        if self._damaged and not found:
+            there = "There are no backups in"
+        self.where.setText(f"{there} {self._folder / FOLDER}")
         self._cancel()
 
     @Slot()
@@ -152,15 +162,15 @@ class BackupsDialog(QDialog):
         row.addWidget(self.yes)
         return frame
 
-    def _lay_out(self, folder: Path) -> None:
+    def _lay_out(self) -> None:
         column = QVBoxLayout(self)
         column.setContentsMargins(24, 24, 24, 16)
         column.setSpacing(12)
-        column.addWidget(PlainLabel("Backups of the database", role="title"))
+        column.addWidget(self.title)
         column.addWidget(self.says)
         column.addWidget(self.table, 1)
         column.addWidget(self._confirm)
-        column.addWidget(PlainLabel(f"They are files in {folder / FOLDER}", role="caption", wrap=True))
+        column.addWidget(self.where)
         row = QHBoxLayout()
         row.setSpacing(8)
         row.addWidget(self.copy)
