@@ -75,14 +75,13 @@ def learn(
 ) -> dict[str, float]:
     """All epochs and minibatches; the metrics of the steps taken. Raises `NotFinite` before a bad step.
 
-    With ``early_stop_kl`` the first minibatch on which the policy is found farther away is not learned from, and is the
-    last one.
+    With ``early_stop_kl`` the first minibatch on which the policy has moved farther is not learned from, and is the last.
     """
     seen = _Seen()
     for _ in range(config.epochs):
         for rows in minibatches(len(rollout.episodes), config.minibatches, generator):
             approx_kl = _accumulate(backbone, rollout, targets, config, rows, seen, tick)
-            if 0 < config.early_stop_kl < approx_kl:
+            if seen.steps and 0 < config.early_stop_kl < approx_kl:
                 trainable.forget_gradients()
                 return seen.metrics()
             seen.stepped(trainable.step())
@@ -123,8 +122,9 @@ def _accumulate(
         summed = loss.sum()
         if isinstance(config, RlooConfig):
             away = maths.k3(logprobs, at(rollout.ref_logprobs))
-            summed = summed + config.kl_loss_coef * away.sum()
             seen.reference(away.detach(), tokens)
+            if config.kl_loss_coef:
+                summed = summed + config.kl_loss_coef * away.sum()
         (summed / tokens).backward()
         seen.policy(loss.detach(), clipped, logprobs.detach(), old, tokens)
 
@@ -157,6 +157,11 @@ class _Seen:
         self._approx_kl_before = 0.0
         self._log_ratio_max = torch.zeros(())
         self._first_dev = torch.zeros(())
+
+    @property
+    def steps(self) -> int:
+        """Taken so far."""
+        return len(self._norms)
 
     def begin(self) -> None:
         self._looked += 1
@@ -191,7 +196,7 @@ class _Seen:
             name = "optim/grad_norm" if adapter == "policy" else f"optim/grad_norm_{adapter}"
             found[name] = sum(norms[adapter] for norms in self._norms) / len(self._norms)
         return found | {
-            "policy/steps": float(len(self._norms)),
+            "policy/steps": float(self.steps),
             "policy/ratio_first_dev": self._first_dev.item(),
             "policy/log_ratio_max": self._log_ratio_max.item(),
         }
