@@ -19,7 +19,7 @@ from rlhf_lab.engine.pairs import Compared, accuracy, encode
 from rlhf_lab.engine.parts import Parts
 from rlhf_lab.engine.prompts import unique_prompts
 from rlhf_lab.engine.reward_loss import bradley_terry
-from rlhf_lab.engine.reward_scores import ADAPTER, head_scores, score_rows
+from rlhf_lab.engine.reward_scores import ADAPTER, head_scores, last_states
 from rlhf_lab.engine.sampler import sample
 from rlhf_lab.engine.seeds import generator_for
 
@@ -50,7 +50,8 @@ def look(
         "eval/pairs": float(len(records)),
     }
     if config.heads > 1:
-        values["eval/head_spread"] = by_head.std(-1, correction=0).mean().item()
+        centred = by_head - by_head.mean((0, 1))  # where a head has its zero says nothing
+        values["eval/head_spread"] = centred.std(-1, correction=0).mean().item()
     if any("flipped" in record.tags for record in records):
         clean = torch.where(batch.flipped, rejected - chosen, chosen - rejected)
         values["eval/accuracy_clean"] = accuracy(clean, batch.tie)
@@ -108,7 +109,11 @@ def _span(values: Tensor) -> tuple[float, float]:
 def normalisation(
     config: RewardConfig, parts: Parts, backbone: Backbone, encoder: Encoder
 ) -> tuple[dict[str, Any], tuple[SampleRow, ...]]:
-    """Mean and deviation of the scores of answers that the start samples to training prompts; some of them."""
+    """Mean and deviation of the scores of answers that the start samples to training prompts; some of them.
+
+    The heads of an ensemble get a common mean on these answers, by their biases: pairs do not fix a head's zero, so
+    that heads which agree on every pair would else seem to disagree on every answer. Their mean, the score, stays.
+    """
     pool, _ = unique_prompts(parts.records)
     prompts = [pool[i] for i in choose(len(pool), SAMPLED, config.seed)]
     generator = generator_for(config.seed, "normalisation")
@@ -128,11 +133,12 @@ def normalisation(
             tick=parts.control.tick,
         )
         rows = [prompt + answer for prompt, answer in zip(asked, answers, strict=True)]
-        raw = torch.empty(len(rows))
+        by_head = torch.empty(len(rows), config.heads)
         for group in micro_batches([len(row) for row in rows], at_once, 4 * backbone.tokens_at_once):
             parts.control.tick()
-            raw[group] = score_rows(backbone, ADAPTER, [rows[i] for i in group]).cpu()
-        found.append(raw)
+            states = last_states(backbone, ADAPTER, [rows[i] for i in group])
+            by_head[group] = backbone.heads(ADAPTER, states).cpu()
+        found.append(by_head)
         shown += [
             SampleRow(
                 prompt=prompt.text,
@@ -140,10 +146,13 @@ def normalisation(
                 values={"raw_score": score, "tokens": float(len(answer))},
                 tags=prompt.tags,
             )
-            for prompt, answer, score in zip(part, answers, raw.tolist(), strict=True)
+            for prompt, answer, score in zip(part, answers, by_head.mean(-1).tolist(), strict=True)
         ]
-    scored = torch.cat(found)
-    require_finite({"the scores of sampled answers": scored})
+    every = torch.cat(found)
+    require_finite({"the scores of sampled answers": every})
+    scored = every.mean(-1)
+    bias = backbone.parameters_of(ADAPTER)["head.bias"]
+    bias -= (every.mean(0) - every.mean()).to(bias.device)
     mean, deviation = scored.mean().item(), scored.std(correction=0).item()
     # A model that scores everything alike would make a unit of nothing.
     lab = {"score_mean": mean, "score_std": max(deviation, 1e-4), "normalised": True}

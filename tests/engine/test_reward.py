@@ -307,6 +307,30 @@ def test_an_ensemble_trains_stops_resumes_and_is_read_as_its_mean(
     assert torch.allclose(backbone.head("judge", hidden), by_head.mean(-1))
 
 
+def test_heads_that_agree_on_every_pair_do_not_seem_to_disagree_on_every_answer(
+    tiny_model: Path, tmp_path: Path, load: Callable[..., Backbone]
+) -> None:
+    """Pairs leave the zero of each head open: the heads are given a common one on the answers that are sampled."""
+    config = CONFIG.model_copy(update={"heads": 3})
+    backbone = load()
+    backbone.add_adapter("reward", r=4, alpha=8, seed=1, head=True, heads=3)
+    head = backbone.parameters_of("reward")
+    with torch.no_grad():
+        head["head.weight"].copy_(head["head.weight"][:1].expand(3, -1))  # they agree on every pair
+        head["head.bias"].copy_(torch.tensor([3.0, 0.5, -2.0]))
+    hidden = backbone.hidden(*pad([[5, 6, 7], [7, 8]], backbone.pad_id), "reward")
+    before = backbone.head("reward", hidden)
+
+    lab, shown = reward_look.normalisation(
+        config, parts(tmp_path / "run", tiny_model, pairs()), backbone, Encoder(backbone.tokenizer, 64, 12)
+    )
+
+    assert backbone.heads("reward", hidden).std(-1, correction=0).max().item() == pytest.approx(0, abs=1e-5)
+    assert torch.allclose(backbone.head("reward", hidden), before, atol=1e-5)
+    raw = [row.values["raw_score"] for row in shown]
+    assert min(raw) <= lab["score_mean"] <= max(raw)
+
+
 def test_a_head_of_another_width_is_refused(tmp_path: Path, load: Callable[..., Backbone]) -> None:
     backbone = load()
     backbone.add_adapter("reward", r=4, alpha=8, seed=0, head=True)
