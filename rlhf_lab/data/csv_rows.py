@@ -1,6 +1,7 @@
 """CSV and TSV as rows: under a header line, each with the line on which it begins."""
 
 import csv
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from rlhf_lab.core.errors import LabError
@@ -95,7 +96,7 @@ def _text_lines(source: Source) -> Iterator[str]:
 
 def _header(source: Source, cells: list[str], names: Mapping[str, str]) -> list[str]:
     found = [names.get(cell.strip().lower(), cell.strip()) for cell in cells]
-    twice = sorted({name for name in found if found.count(name) > 1})
+    twice = sorted(name for name, count in Counter(found).items() if count > 1)
     if twice:
         raise LabError(f"{source.name} has more than one column named {twice[0]!r}. Rename one in its header line.")
     return found

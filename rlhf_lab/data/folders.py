@@ -28,7 +28,7 @@ def dropped_files(paths: Sequence[Path]) -> list[Dropped]:
     """The files of these paths; hidden ones in folders are left out. Raises `LabError` for a folder without files."""
     found: list[Dropped] = []
     for path in paths:
-        if not path.is_dir():
+        if not os.path.isdir(path):  # noqa: PTH112 - which does not raise for names that no file can have
             found.append(Dropped(path, dataset_name(path.name)))
             continue
         files = _files_in(path)
@@ -62,11 +62,12 @@ def _files_in(folder: Path) -> list[Path]:
     top = Path(os.path.realpath(folder))
     for here, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(here)
-        if real in seen or not Path(real).is_relative_to(top):
+        if real in seen:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        inside = (name for name in folders if Path(os.path.realpath(Path(here, name))).is_relative_to(top))
+        folders[:] = sorted(name for name in inside if not name.startswith("."))
         found += [Path(here, name) for name in sorted(files) if not name.startswith(".")]
         if len(found) > MOST_FILES:
             raise LabError(

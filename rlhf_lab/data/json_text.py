@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from math import isfinite
 from typing import Any
 
@@ -67,8 +68,7 @@ class JsonText:
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) != len(pairs):
-            keys = [key for key, _ in pairs]
-            double = next(key for key in keys if keys.count(key) > 1)
+            double, _ = Counter(key for key, _ in pairs).most_common(1)[0]
             self._flaw = f"the key {double[:40]!r} occurs twice in one object"
         return found
 

@@ -18,7 +18,6 @@ from typing import Any
 import torch
 from peft import LoraConfig
 from peft.tuners.lora import LoraModel
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.pytorch_utils import Conv1D
@@ -29,6 +28,7 @@ from rlhf_lab.engine import adapters, chat
 from rlhf_lab.engine.adapters import Adapter
 from rlhf_lab.engine.lora import LoraLinear
 from rlhf_lab.engine.machine import pick_device, pick_dtype, return_freed_memory
+from rlhf_lab.engine.model_files import in_short
 
 
 class Backbone:
@@ -80,8 +80,12 @@ class Backbone:
                 local_files_only=True,
                 trust_remote_code=False,
             )
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
-            raise LabError(f"The model in {model} could not be loaded: {error}") from None
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # whatever the libraries trip over in a stranger's file
+            if "can't allocate" in str(error):
+                raise
+            raise LabError(f"The model in {model} could not be loaded: {in_short(error)}.") from None
         chat.prepare(tokenizer)
         return cls(found, tokenizer, model, place, start)
 

@@ -59,7 +59,7 @@ def same_tokenizer(one: Any, other: Any) -> bool:
 
 def encode_raw(tokenizer: Any, text: str) -> list[int]:
     """Ids of plain text that a base model is to continue: with a start token if the model has one, no end."""
-    ids = list(tokenizer.encode(text))
+    ids = _ids(tokenizer, text)
     while len(ids) > 1 and ids[-1] == tokenizer.eos_token_id:
         ids.pop()
     return ids
@@ -73,7 +73,7 @@ def encode_answer(tokenizer: Any, text: str, max_tokens: int) -> list[int]:
     if not has_template(tokenizer):
         text = " " + text.lstrip(" ")
     text = text[: 1000 + _most_characters(tokenizer, max_tokens)]
-    ids = list(tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
+    ids = _ids(tokenizer, text, add_special_tokens=False, split_special_tokens=True)
     return [*ids, tokenizer.eos_token_id][:max_tokens]
 
 
@@ -134,7 +134,7 @@ def _encode(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
     turns = [{"role": m.role, "content": _marked(m.content, specials)} for m in messages]
     if has_template(tokenizer):
         first, *rest = _render(tokenizer, turns).split(_MARK)
-        ids = list(tokenizer.encode(first, add_special_tokens=False))
+        ids = _ids(tokenizer, first, add_special_tokens=False)
     else:
         named = "\n".join(f"{_NAMES[turn['role']]}: {turn['content']}" for turn in turns)
         first, *rest = f"{named}\nAssistant:".split(_MARK)
@@ -142,7 +142,20 @@ def _encode(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
     for piece in rest:
         if piece:
             ids += _continued(tokenizer, piece, spelled=len(piece) == 1)
+    if not ids:
+        raise LabError("The model's chat template writes nothing for a prompt. Choose another model.")
     return ids
+
+
+def _ids(tokenizer: Any, text: str, **how: bool) -> list[int]:
+    try:
+        return list(tokenizer.encode(text, **how))
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # what Rust raises is no `Exception`
+            raise
+        raise LabError(
+            f"The model's tokenizer broke down on a text ({str(error)[:200]}). Choose another model."
+        ) from None
 
 
 def _marked(text: str, specials: list[str]) -> str:
@@ -159,11 +172,11 @@ def _marked(text: str, specials: list[str]) -> str:
 def _continued(tokenizer: Any, text: str, *, spelled: bool) -> list[int]:
     """Ids of a text that follows another one; ``spelled``: with no special tokens in it."""
     # After a line end, since some tokenizers put a space before the beginning of a text.
-    end = tokenizer.encode("\n", add_special_tokens=False)
-    ids = list(tokenizer.encode("\n" + text, add_special_tokens=False, split_special_tokens=spelled))
+    end = _ids(tokenizer, "\n", add_special_tokens=False)
+    ids = _ids(tokenizer, "\n" + text, add_special_tokens=False, split_special_tokens=spelled)
     if ids[: len(end)] == end:
         return ids[len(end) :]
-    return list(tokenizer.encode(text, add_special_tokens=False, split_special_tokens=spelled))
+    return _ids(tokenizer, text, add_special_tokens=False, split_special_tokens=spelled)
 
 
 def _render(tokenizer: Any, turns: list[dict[str, str]]) -> str:

@@ -5,6 +5,7 @@ never pickles; code that comes with a model is never run, and only model types o
 """
 
 import hashlib
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,10 @@ MODEL_TYPES = frozenset(
 )
 """Plain text decoders whose blocks, adapters and padding the engine's tests have been through."""
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{,95}(/[A-Za-z0-9][\w.-]{,95})?")
 _GGUF_MAGIC = b"GGUF"
 _MOST_INDEX = 64 * 2**20
+_LONGEST_SHOWN = 1000
 
 
 def resolve(name: str, models_folder: Path) -> Path:
@@ -50,12 +52,14 @@ def resolve(name: str, models_folder: Path) -> Path:
     if name == "bundled":
         return check(_bundled())
     path = Path(name).expanduser()
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - which does not raise for names that no file can have
         return check(path)
-    if path.is_file():
+    if os.path.isfile(path):  # noqa: PTH113
         return _from_gguf(path, models_folder)
     if path.is_absolute() or name.startswith((".", "~")) or path.suffix == ".gguf" or not _HUB_ID.fullmatch(name):
-        raise LabError(f"There is no model at {path}. Choose a folder with safetensors or a .gguf file.")
+        raise LabError(
+            f"There is no model at {str(path)[:_LONGEST_SHOWN]}. Choose a folder with safetensors or a .gguf file."
+        )
     return check(_from_cache(name))
 
 
