@@ -1,6 +1,7 @@
 """The application: one project, one window, and what stands ready behind it."""
 
 import faulthandler
+import logging
 import os
 import sys
 from contextlib import closing
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QByteArray, QObject, QTimer, Signal, Slot
 from PySide6.QtWidgets import QApplication, QDialog, QDialogButtonBox, QVBoxLayout
 
+from rlhf_lab import __version__
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.gui.failures import Failures, Telling
 from rlhf_lab.gui.guided import put_bundled
@@ -30,6 +32,8 @@ from rlhf_lab.store.sqlite_words import DamagedError
 if TYPE_CHECKING:
     from rlhf_lab.gui.restoring import Restoring
     from rlhf_lab.store.backups import Backup
+
+_log = logging.getLogger(__name__)
 
 BUSY_MS = 50
 """How long the window waits for another process's database lock; longer would be felt."""
@@ -144,6 +148,7 @@ class Session(QObject):
         super().__init__()
         self.project, self._settings, self._single, self._guided = project, settings, single, guided
         self._log = open_log(project.folder)
+        _log.info("window opened, RLHF Lab %s", __version__)
         self.trainers = Trainers(settings)
         self.lab = Lab(project, self.trainers.begin)
         self.lab.default_threads = settings.threads
@@ -173,6 +178,7 @@ class Session(QObject):
         self.window.diagnostics.close()
         self.trainers.close()
         self.project.close()
+        _log.info("window closed")
         close_log(self._log)
 
     @Slot()

@@ -14,7 +14,22 @@ from rlhf_lab.runs.project import Project
 from tests.app.conftest import Lab, last_object
 
 PAIR = {"prompt": "Say hello.", "chosen": "Hello.", "rejected": "No."}
-COMMANDS = ("demo", "run", "resume", "import", "export", "runs", "reindex", "config", "doctor", "approve", "diagnose")
+COMMANDS = (
+    "demo",
+    "run",
+    "resume",
+    "import",
+    "export",
+    "runs",
+    "reindex",
+    "config",
+    "doctor",
+    "approve",
+    "diagnose",
+    "backup",
+    "restore",
+    "diagnostics",
+)
 
 
 def test_the_help_names_every_command(lab: Lab) -> None:
