@@ -98,7 +98,7 @@ def test_a_calibration_bin_has_the_wilson_interval_and_empty_ones_are_no_points(
     # 30 of 50, worked by hand: centre (30 + 1.92) / 53.84, half width 1.96 / 53.84 · √(12 + 0.96).
     assert point.low == pytest.approx(0.4618, abs=1e-4)
     assert point.high == pytest.approx(0.7239, abs=1e-4)
-    assert point.words == "predicted 65%, observed 60% (46–72%), 50 pairs"
+    assert point.words == "predicted 65%, observed 60% of 50 pairs"
 
 
 def test_the_trend_is_the_least_squares_line_and_none_where_length_does_not_vary() -> None:

@@ -109,9 +109,8 @@ class CalibrationPoint:
 
     @property
     def words(self) -> str:
-        """ "predicted 72%, observed 65% (52–76%), 60 pairs"."""
-        interval = f"{100 * self.low:.0f}–{self.high:.0%}"
-        return f"predicted {self.predicted:.0%}, observed {self.observed:.0%} ({interval}), {self.pairs:,} pairs"
+        """ "predicted 72%, observed 65% of 60 pairs"."""
+        return f"predicted {self.predicted:.0%}, observed {self.observed:.0%} of {self.pairs:,} pairs"
 
 
 def calibration_points(bins: tuple[CalibrationBin, ...]) -> list[CalibrationPoint]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QKeySequence, QShortcut
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.records import Message, Prompt
@@ -27,6 +27,7 @@ ABOUT = (
     "policy will learn. ± is how far the heads of an ensemble disagree."
 )
 _PROMPT_LINES = 3
+_MARK = 20
 
 
 class TextEdit(QPlainTextEdit):
@@ -52,8 +53,9 @@ class ScoredAnswer(QFrame):
         self.text = TextEdit(f"Answer {letter}", "An answer to the prompt")
         self.score = PlainLabel("–", role="number")
         self.details = PlainLabel(role="caption")
-        self.remove = QPushButton()
-        self.remove.setProperty("look", "quiet")
+        self.remove = QToolButton()
+        self.remove.setProperty("look", "mark")
+        self.remove.setFixedSize(_MARK, _MARK)
         self.remove.setAccessibleName(f"Take away answer {letter}")
         self.remove.setToolTip("Take away this answer")
         theme().keep_icon(self.remove, "close")
@@ -61,16 +63,13 @@ class ScoredAnswer(QFrame):
         head = QHBoxLayout()
         head.addWidget(PlainLabel(f"Answer {letter}", role="strong"), 1)
         head.addWidget(self.remove)
-        foot = QHBoxLayout()
-        foot.setSpacing(8)
-        foot.addWidget(self.score)
-        foot.addWidget(self.details, 1, Qt.AlignmentFlag.AlignBottom)
         column = QVBoxLayout(self)
         column.setContentsMargins(12, 8, 12, 8)
-        column.setSpacing(6)
+        column.setSpacing(4)
         column.addLayout(head)
         column.addWidget(self.text, 1)
-        column.addLayout(foot)
+        column.addWidget(self.score)
+        column.addWidget(self.details)
         self.text.textChanged.connect(self._changed)
         self.remove.clicked.connect(self.removed)
 
