@@ -8,6 +8,8 @@ from rlhf_lab import selfcheck
 from rlhf_lab.core.errors import LabError
 from tests.app.conftest import Lab, last_object
 
+CHECKOUT = Path(__file__).parents[2]
+
 
 def test_it_holds_the_engine_against_known_answers(lab: Lab) -> None:
     ended = lab("selfcheck", "--device", "cpu", "--json")
@@ -17,6 +19,9 @@ def test_it_holds_the_engine_against_known_answers(lab: Lab) -> None:
     assert {"name", "expected", "obtained", "tolerance", "words", "ok"} <= set(found["oracles"][0])
     assert "cpu, fp32" in ended.stderr
     assert f"All {found['checked']} hold" in ended.stderr
+    page = (CHECKOUT / "docs" / "correctness.md").read_text(encoding="utf-8")
+    untold = [row["name"] for row in found["oracles"] if f"| {row['name'].replace('|', chr(92) + '|')} |" not in page]
+    assert not untold, "docs/correctness.md holds the table of an older selfcheck --all"
 
 
 def test_a_device_that_is_not_there_is_said(lab: Lab) -> None:

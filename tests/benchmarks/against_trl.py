@@ -28,7 +28,7 @@ from transformers.utils.logging import set_verbosity_error
 
 from rlhf_lab.engine import adapters, maths
 from rlhf_lab.engine.backbone import Backbone
-from rlhf_lab.engine.dpo import Compares
+from rlhf_lab.engine.dpo import answer_logprobs, preference_loss
 from rlhf_lab.engine.pairs import Compared
 from rlhf_lab.engine.ppo_state import Trainable
 from rlhf_lab.engine.ppo_update import Targets, describe, learn, targets_of
@@ -124,14 +124,18 @@ def offline(backbone: Backbone, pairs: Compared, found: dict[str, Any], rows: li
             reward["centring"],
         ),
     ]
+    policy, start = (answer_logprobs(backbone, pairs, everyone, adapter) for adapter in ("policy", None))
+    lengths = torch.tensor([[len(c), len(r)] for c, r in zip(pairs.chosen, pairs.rejected, strict=True)])
+
+    def direct(wrong: float = 0.0, **changes: Any) -> float:
+        config = DPO.model_copy(update=changes)
+        return preference_loss(policy, start, lengths, nothing + wrong, config).mean().item()
+
     losses = {
-        name: Compares(PAIRS).look(backbone, pairs, everyone, DPO.model_copy(update=changes)).mean().item()
-        for name, changes in {
-            "sigmoid": {},
-            "ipo": {"loss": "ipo"},
-            "smoothing": {"label_smoothing": SMOOTHING},
-            "swapped": {"label_smoothing": 1.0},
-        }.items()
+        "sigmoid": direct(),
+        "ipo": direct(loss="ipo"),
+        "smoothing": direct(SMOOTHING),
+        "swapped": direct(1.0),
     }
     robust = ((1 - SMOOTHING) * losses["sigmoid"] - SMOOTHING * losses["swapped"]) / (1 - 2 * SMOOTHING)
     rows += [
