@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from rlhf_lab.core.config import RewardConfig
+from rlhf_lab.core.diagnosis import RewardDiagnosis
 from rlhf_lab.core.events import Diagnosis, Event, Histogram, Metrics, SampleRow
 from rlhf_lab.core.records import Pair
 from rlhf_lab.engine import chat
@@ -55,23 +56,33 @@ def look(
     if any("flipped" in record.tags for record in records):
         clean = torch.where(batch.flipped, rejected - chosen, chosen - rejected)
         values["eval/accuracy_clean"] = accuracy(clean, batch.tie)
-    heldout = _scored(records, batch, chosen, rejected)
-    if step == 0:
-        yield Metrics(step=step, values=values)
-    else:
+    found = None
+    if step > 0:
         seen = _pairs(data.train_records(min(MOST_TRAIN_PAIRS, config.eval_size), config.seed))
         known = encode(encoder, seen, use_margins=config.use_margins)
-        found = diagnose(heldout, _scored(seen, known, *_scores(config, parts, backbone, known).mean(-1)), config.seed)
-        trained, longer = found.accuracy[0], found.longer_wins
-        values["eval/train_accuracy"] = trained.accuracy
-        if found.ece is not None:
-            values["eval/ece"] = found.ece
-        if longer is not None:
-            values["eval/longer_wins"] = longer.accuracy
-        if found.length_correlation is not None:
-            values["eval/length_corr"] = found.length_correlation
-        yield Metrics(step=step, values=values)
+        trained = _scored(seen, known, *_scores(config, parts, backbone, known).mean(-1))
+        found = diagnose(_scored(records, batch, chosen, rejected), trained, config.seed)
+        values |= _figures(found)
+    yield Metrics(step=step, values=values)
+    if found is not None:
         yield Diagnosis(step=step, found=found)
+    yield from _histograms(chosen, rejected, step)
+
+
+def _figures(found: RewardDiagnosis) -> dict[str, float]:
+    """What of a diagnosis makes a curve."""
+    longer = found.longer_wins
+    figures = {
+        "eval/train_accuracy": found.accuracy[0].accuracy,
+        "eval/ece": found.ece,
+        "eval/longer_wins": None if longer is None else longer.accuracy,
+        "eval/length_corr": found.length_correlation,
+    }
+    return {name: value for name, value in figures.items() if value is not None}
+
+
+def _histograms(chosen: Tensor, rejected: Tensor, step: int) -> Iterator[Histogram]:
+    """Of the scores of both sides, over the same edges."""
     edges = torch.linspace(*_span(torch.cat([chosen, rejected])), _BINS + 1)
     for name, part in (("chosen", chosen), ("rejected", rejected)):
         counts = torch.histogram(part, edges).hist
