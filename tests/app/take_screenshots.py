@@ -104,6 +104,7 @@ def _take_all(session: Session, runs: dict[Stage, str], to: Path) -> None:
         for stage, pane in STAGE_PANES.items():
             window.show_run(runs[stage])
             _shoot(session, to / f"{pane}-{choice}.png")
+        _take_reward(session, choice, to)
         for pane in ("compare", "runs"):
             window.show_pane(pane)
             _shoot(session, to / f"{pane}-{choice}.png")
@@ -128,6 +129,19 @@ def _take_data(session: Session, to: Path, choice: str) -> None:
     pane.view.export.click()
     _shoot(session, to / f"data-export-{choice}.png")
     pane.exporter.cancel.click()
+
+
+def _take_reward(session: Session, choice: str, to: Path) -> None:
+    """The diagnosis of the reward model, and the pair that it gets most wrong with its scores."""
+    session.window.show_pane("reward")
+    pane = session.window.pane("reward")
+    _until(lambda: pane.history is not None and bool(pane.history.diagnoses))
+    pane.board.setCurrentWidget(pane.diagnosis)
+    _shoot(session, to / f"reward-diagnosis-{choice}.png")
+    pane.diagnosis.worst.attempt.click()
+    _until(lambda: all(answer.values is not None for answer in pane.scores.answers))
+    _shoot(session, to / f"reward-score-{choice}.png")
+    pane.board.setCurrentIndex(0)
 
 
 def _take_rank(session: Session, choice: str, to: Path) -> None:

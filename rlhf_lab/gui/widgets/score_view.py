@@ -61,7 +61,9 @@ class ScoredAnswer(QFrame):
         theme().keep_icon(self.remove, "close")
         self.remove.setVisible(removable)
         head = QHBoxLayout()
-        head.addWidget(PlainLabel(f"Answer {letter}", role="strong"), 1)
+        title = PlainLabel(f"Answer {letter}", role="strong")
+        title.setMinimumHeight(_MARK)  # the same line with and without the mark
+        head.addWidget(title, 1)
         head.addWidget(self.remove)
         column = QVBoxLayout(self)
         column.setContentsMargins(12, 8, 12, 8)
