@@ -170,11 +170,16 @@ def test_runs_of_every_stage_are_offered_each_with_its_own_numbers(qtbot, stored
 
 
 def test_one_update_at_a_time(qtbot, pane, lab, fakes, model) -> None:
-    run = lab.start(RlooConfig(dataset="talks", model=model, length_weight=1.0, batch_size=4, micro_batch_size=4))
+    config = RlooConfig(dataset="talks", model=model, length_weight=1.0, batch_size=4, micro_batch_size=4)
+    run = lab.start(config.model_copy(update={"advantage": "group_mean", "normalise_advantage": True}))
     qtbot.waitUntil(lambda: run in fakes.runs)
     fakes.runs[run].feed(Started(device="cpu", total_steps=9), Progress(step=1, done=1, total=9))
     qtbot.waitUntil(lambda: lab.state(run).outcome == "running" and pane.header.step.isVisible())
     assert pane.header.step.text().strip() == "One update"
+    assert pane.header.standing.text().startswith("GRPO · step 1 of 9")
+    fakes.runs[run].feed(Metrics(step=1, values={"objective/kl": 0.1}))
+    qtbot.waitUntil(lambda: pane.header.health.fine.isVisible())
+    assert pane.header.health.fine.text() == "✓ Nothing to check so far"
 
     qtbot.mouseClick(pane.header.step, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: any(isinstance(command, Step) for command in fakes.runs[run].sent))

@@ -50,3 +50,9 @@ def algorithm_of(stage: Stage, answers: Mapping[str, Any]) -> Algorithm:
     telling = ("advantage", "normalise_advantage")
     named = (a for a in fitting if a.settings and all(answers.get(name) == a.settings[name] for name in telling))
     return next(named, fitting[0])
+
+
+def variant(stage: Stage, answers: Mapping[str, Any]) -> str:
+    """What people call a run of these settings where that is not its stage's name: "GRPO"; else ""."""
+    named = (a for a in ALGORITHMS if a.settings and a.stage == stage)
+    return next((a.title for a in named if algorithm_of(stage, answers) is a), "")

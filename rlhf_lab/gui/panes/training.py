@@ -148,8 +148,7 @@ class TrainingPane(QWidget):
             return
         changed = self._history.feed(events)
         self._face.take_changes(self._history, changed)
-        if "health" in changed:
-            self.header.show_history(self._history)
+        self.header.show_history(self._history)
 
     @Slot(str)
     def _run_changed(self, run: str) -> None:

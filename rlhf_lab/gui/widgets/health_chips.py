@@ -109,7 +109,7 @@ class HealthChips(QWidget):
         self.chips: list[Chip] = []
         self._said: tuple[Health, ...] = ()
         self._open: tuple[str, ...] | None = None
-        self.fine = PlainLabel("✓ Nothing to check so far", role="muted")
+        self.fine = PlainLabel(role="muted")
         self.fine.setToolTip(plain_tip(WATCHED))
         self.details = QFrame()
         self.details.setProperty("surface", "card")
@@ -136,8 +136,9 @@ class HealthChips(QWidget):
         self.details.hide()
         self.hide()
 
-    def show_health(self, said: Sequence[Health], *, watched: bool) -> None:
-        """Show these verdicts; ``watched`` is whether the run has begun, so that silence means health."""
+    def show_health(self, said: Sequence[Health], *, watched: bool, live: bool = True) -> None:
+        """Show these verdicts; ``watched``: the run has begun, so that silence means health; ``live``: it goes on."""
+        self.fine.setText(f"✓ Nothing to check{' so far' if live else ''}")
         self.setVisible(watched or bool(said))
         if tuple(said) != self._said:
             self._said = tuple(said)

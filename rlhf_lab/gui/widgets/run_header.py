@@ -1,5 +1,6 @@
 """Which run a pane shows, how it stands, and what can be done with it now."""
 
+import json
 from collections.abc import Mapping
 
 from PySide6.QtCore import Signal, Slot
@@ -8,6 +9,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QPushButton, QS
 from rlhf_lab.core.config import Stage, step_word
 from rlhf_lab.core.health import RULES
 from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.models.algorithms import variant
 from rlhf_lab.gui.models.history import RunHistory
 from rlhf_lab.gui.models.offers import run_title
 from rlhf_lab.gui.models.plot_spec import number
@@ -87,6 +89,7 @@ class RunHeader(QWidget):
         super().__init__()
         self._lab, self._live_fields = lab, live_fields
         self._run: str | None = None
+        self._variant = ""
         self.picker = QComboBox()
         self.picker.setAccessibleName("Run")
         self.picker.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
@@ -134,15 +137,19 @@ class RunHeader(QWidget):
         """Speak of this run from now on."""
         if run != self._run:
             self.health.close_details()
+            self._variant = self._variant_of(run) if run is not None else ""
         self._run = run
         self.list_runs()
         self.refresh()
 
     def show_history(self, history: RunHistory | None) -> None:
         """Show the verdicts on the run."""
-        begun = history is not None and bool(history.curves) and self._run is not None
-        watched = begun and any(self._lab.state(self._run).stage in rule.stages for rule in RULES)
-        self.health.show_health(history.health if history is not None else (), watched=watched)
+        if history is None or self._run is None:
+            self.health.show_health((), watched=False, live=False)
+            return
+        state = self._lab.state(self._run)
+        watched = bool(history.curves) and any(state.stage in rule.stages for rule in RULES)
+        self.health.show_health(history.health, watched=watched, live=state.live)
 
     def list_runs(self) -> None:
         """Read which runs there are."""
@@ -161,7 +168,7 @@ class RunHeader(QWidget):
             return
         state, follows = self._lab.state(self._run), self._run in self._lab.live()
         waits = self._run in self._lab.queued()
-        self.standing.setText(standing_in_words(state))
+        self.standing.setText(" · ".join(part for part in (self._variant, standing_in_words(state)) if part))
         self.standing.setToolTip(plain_tip(self.standing.text()))
         self._keep_title(state)
         self.message.setText(state.message)
@@ -194,6 +201,9 @@ class RunHeader(QWidget):
         self.stop.setText("Cancel" if waits and not follows else "Stopping…" if state.stopping else "Stop and save")
         self.resume.show_run(self._run)
         self.resume.setVisible(self.resume.possible)
+
+    def _variant_of(self, run: str) -> str:
+        return variant(self._lab.state(run).stage, json.loads(self._lab.project.store.run_config(run)))
 
     def _keep_title(self, state: RunState) -> None:
         at, text = self.picker.findData(self._run), f"{state.title} · {state.outcome}"
