@@ -198,7 +198,9 @@ def gold_lags(seen: History, rule: Rule) -> str | None:
     if any(rise.mean <= rule.floor * rise.error for rise in (early, early_score, late_score)):
         return None
     expected = late_score.mean * early.mean / early_score.mean
-    if late.mean + rule.floor * late.error >= rule.limit * expected:
+    chance = rule.floor * late.error
+    # A fall beyond chance is over-optimisation itself.
+    if late.mean < -chance or late.mean + chance >= rule.limit * expected:
         return None
     return (
         f"Since step {then.step} the score rose by {late_score} and the gold score changed by "

@@ -139,8 +139,9 @@ POLICY_RULES: tuple[Rule, ...] = (
         limit=2,
         floor=5,
         window=10,
-        often=(2, 3),
-        reason="Doubling counts above 5 nats only: every healthy run doubles its KL again and again on the way there.",
+        often=(2, 5),
+        reason="Doubling counts above 5 nats only: every healthy run doubles its KL again and again on the way there. "
+        "It is taken back after five quiet updates, so that it does not come and go.",
         cause="The learning rate is high or β is low.",
         advice="Lower the learning rate, raise β, or use adaptive β.",
     ),
