@@ -95,6 +95,8 @@ def train(config: BestOfNConfig, parts: Parts, rewards: Sequence[RewardSource] |
     except NotFinite as bad:
         message = f"In batch {done + 1} of the prompts, {bad}. Look at where the scores come from."
         end = Finished(step=done, outcome="failed", message=message)
+    except LabError as error:  # a reward function that failed
+        end = Finished(step=done, outcome="failed", message=f"{error} Whole batches of prompts before it are kept.")
     if saved != done:
         yield _save(parts, backbone, drawn)
     # 4. What the best of n is like, for each n.

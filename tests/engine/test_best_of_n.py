@@ -130,6 +130,23 @@ def test_nan_ends_the_run_in_words(given: Callable[..., Parts]):
     assert list(of(events, Checkpointed))[-1].path == "checkpoints/step-1"
 
 
+def test_a_reward_that_fails_keeps_what_was_sampled(given: Callable[..., Parts]):
+    calls = []
+
+    def breaks(episodes: Episodes, tick: Callable[[], None]) -> torch.Tensor:
+        calls.append(1)
+        if len(calls) == 7:
+            raise LabError("my_reward.py, line 3: no such key.")
+        return torch.tensor([float(len(a)) for a in episodes.answer_ids])
+
+    events = list(best_of_n.train(config(), given(), [breaks]))
+    assert (last(events).outcome, last(events).step) == ("failed", 1)
+    assert last(events).message == ("my_reward.py, line 3: no such key. Whole batches of prompts before it are kept.")
+    again = list(best_of_n.train(config(), given(resume=True), [breaks]))
+    assert last(again).outcome == "done"
+    assert len(calls) == 7 + 5
+
+
 def test_what_cannot_work_is_refused_in_words(given: Callable[..., Parts]):
     with pytest.raises(LabError, match="needs something that scores"):
         run(config(), given(reward_adapter=None))
