@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from rlhf_lab.core.config import Stage
 from rlhf_lab.core.records import Demonstration, Pair
 from rlhf_lab.core.resources import resource
-from rlhf_lab.engine import dpo, evaluate, maths, ppo_state, reward_scores, rollout, sampler, training
+from rlhf_lab.engine import dpo, evaluate, ppo_state, reward_scores, rollout, sampler, sft, training
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.optimiser import Optimiser
 from rlhf_lab.engine.rewards import RewardSource
@@ -158,8 +158,6 @@ def damaged_batch(step: int = 30) -> Iterator[None]:
                 example.answer[:] = [dice.randrange(len(backbone.tokenizer)) for _ in example.answer]
         return original(backbone, adapter, rows, *given, **options)
 
-    from rlhf_lab.engine import sft
-
     with _wrapped(sft, "answer_loss", answer_loss):
         yield
 
@@ -266,7 +264,8 @@ FAULTS: tuple[Fault, ...] = (
         "repetition is the reward",
         "ppo",
         ("repetition",),
-        rewards=lambda: [Each(lambda ids: 5 * maths.repetition([ids]))],
+        changes={"kl_coef": 0.0, "learning_rate": 2e-3, "updates": 60},
+        rewards=lambda: [Each(lambda ids: 5 * (1 - len(set(ids)) / len(ids)))],
     ),
     Fault(
         "rare tokens are the reward",
@@ -288,8 +287,9 @@ FAULTS: tuple[Fault, ...] = (
     Fault("learning rate / 1,000", "reward", ("reward_stuck",), changes={"learning_rate": 1.5e-6}),
     Fault("45% of the labels wrong", "reward", ("weak_labels", "reward_stuck"), records=noisy),
     Fault("swapped labels in training", "reward", ("reversed",), records=swapped_in_training),
-    Fault("swapped labels everywhere", "reward", ("reversed",), records=swapped_everywhere),
     Fault("swapped labels in training", "dpo", ("reversed", "over_optimised"), records=swapped_in_training),
+    # No curve of the pairs alone can tell: the model learns the taste that the labels have.
+    Fault("swapped labels everywhere", "dpo", ("over_optimised",), records=swapped_everywhere),
     Fault("64 pairs, many epochs", "reward", ("overfitted", "reward_overfitted"), records=few(64)),
     Fault("32 demonstrations, many epochs", "sft", ("sft_overfitted",), records=few(32), changes={"max_steps": 120}),
 )
