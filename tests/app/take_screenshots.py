@@ -81,7 +81,7 @@ def _runs(folder: Path) -> dict[Stage, str]:
     """The newest finished run of each stage; the guided experiment is run where one is missing."""
     with Project.open(folder) as project:
         found = _done(project)
-        if set(found) != set(STAGE_PANES):
+        if set(STAGE_PANES) - set(found):
             guided_experiment(project, 0, Terminal())
             found = _done(project)
     return found
@@ -105,10 +105,26 @@ def _take_all(session: Session, runs: dict[Stage, str], to: Path) -> None:
             window.show_run(runs[stage])
             _shoot(session, to / f"{pane}-{choice}.png")
         _take_reward(session, choice, to)
+        _take_policy(session, runs["ppo"], to, choice)
         for pane in ("compare", "runs"):
             window.show_pane(pane)
             _shoot(session, to / f"{pane}-{choice}.png")
         _take_rank(session, choice, to)
+
+
+def _take_policy(session: Session, run: str, to: Path, choice: str) -> None:
+    """The other faces of a policy: tokens tinted by their KL, and distributions over time."""
+    pane = session.window.pane("policy")
+    session.window.show_run(run)
+    _until(lambda: pane.history is not None)
+    pane.board.setCurrentWidget(pane.samples)
+    if pane.samples.tint.count() > 1:
+        pane.samples.tint.setFocus()
+        QTest.keyClick(pane.samples.tint, Qt.Key.Key_Down)
+    _shoot(session, to / f"policy-samples-{choice}.png")
+    pane.board.setCurrentIndex([pane.board.tabText(at) for at in range(pane.board.count())].index("Spread"))
+    _shoot(session, to / f"policy-spread-{choice}.png")
+    pane.board.setCurrentIndex(0)
 
 
 def _take_data(session: Session, to: Path, choice: str) -> None:

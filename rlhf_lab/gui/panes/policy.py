@@ -77,7 +77,7 @@ def _fill_dpo(board: PlotBoard, samples: SampleViewer) -> None:
     board.add_plots("Objective", _dpo_objective, plots.GOLD_NOTE)
     board.add_view("Samples", samples)
     board.add_plots("Pairs", curves((*plots.DPO_PAIRS, GRADIENT)))
-    board.add_plots("Answers", curves((plots.HELDOUT_QUALITY, *plots.HELDOUT_ANSWERS)))
+    board.add_plots("Answers", curves((plots.HELDOUT_GOLD, *plots.HELDOUT_ANSWERS)))
     board.add_plots("Time", curves((STEP_TIME, THROUGHPUT, MEMORY, LEARNING_RATE)))
 
 

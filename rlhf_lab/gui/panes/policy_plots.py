@@ -144,7 +144,7 @@ DPO_PAIRS = (
         "answers that no pair shows.",
     ),
 )
-HELDOUT_QUALITY = PlotSpec("Gold score", {"eval/gold": "Held-out"}, note=GOLD_NOTE)
+HELDOUT_GOLD = PlotSpec("Gold score", {"eval/gold": "Held-out"}, note=GOLD_NOTE)
 HELDOUT_KL = PlotSpec("KL to the start", {"eval/kl": "Held-out"})
 HELDOUT_LENGTH = PlotSpec("Answer length", {"eval/length": "Held-out"})
 HELDOUT_ANSWERS = (HELDOUT_LENGTH, PlotSpec("Rambling", {"eval/rambling": "Held-out"}), *BEHAVIOUR)

@@ -2,6 +2,7 @@
 
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.plot_spec import PlotSpec
+from rlhf_lab.gui.panes.policy_plots import GOLD_NOTE, HELDOUT_ANSWERS, HELDOUT_GOLD
 from rlhf_lab.gui.panes.training import StageView, TrainingPane
 from rlhf_lab.gui.plots.board import PlotBoard
 from rlhf_lab.gui.plots.card import CurveCard
@@ -28,6 +29,7 @@ MEMORY = PlotSpec("Memory", {"perf/memory": "Peak"})
 def _fill(board: PlotBoard, samples: SampleViewer) -> None:
     board.add_plots("Learning", lambda: [CurveCard(spec) for spec in (LOSS, ACCURACY, GRADIENT, LEARNING_RATE)])
     board.add_view("Samples", samples)
+    board.add_plots("Answers", lambda: [CurveCard(spec) for spec in (HELDOUT_GOLD, *HELDOUT_ANSWERS)], GOLD_NOTE)
     board.add_plots("Time", lambda: [CurveCard(spec) for spec in (STEP_TIME, THROUGHPUT, MEMORY)])
 
 
