@@ -115,9 +115,10 @@ class RewardPane(TrainingPane):
     @Slot(list)
     def _send_to_rank(self, pairs: list[WorstPair]) -> None:
         """Look where these pairs lie in the data set now, then open the Rank pane on them."""
-        dataset = self._dataset()
-        if dataset:
-            task = self._lab.in_background(lambda store, _: locate(store, dataset, pairs))
+        dataset, run = self._dataset(), self.run
+        if dataset and run:
+            title = f"{run_title(run)}’s worst pairs"
+            task = self._lab.in_background(lambda store, _: (title, locate(store, dataset, pairs)))
             task.done.connect(self._located)
             task.failed.connect(self._lab.message)
 
@@ -146,13 +147,13 @@ class RewardPane(TrainingPane):
             return ""
 
     @Slot(object)
-    def _located(self, found: Located) -> None:
+    def _located(self, result: tuple[str, Located]) -> None:
+        title, found = result
         if found.missing:
             changed = f"{found.missing:,} of these pairs" if found.records else "These pairs"
             self._lab.message.emit(
                 f"{changed} cannot be judged: they are not in {found.dataset!r} any more, at least not with these words."
             )
         if found.records:
-            title = f"{run_title(self.run)}’s worst pairs" if self.run else PICKED.title
             picked = Picked(found.dataset, found.records, title)
             self._lab.pane_asked.emit("rank", {"dataset": found.dataset, "queue": PICKED.name, PICKED.name: picked})
