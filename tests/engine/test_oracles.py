@@ -50,6 +50,12 @@ def test_what_it_means_to_hold(obtained: float, relation: Any, ok: bool) -> None
     assert Oracle("", 1, obtained, 0.1, "", relation).ok is ok
 
 
+def test_the_bandit_is_not_trivial(bench: Bench) -> None:
+    task = bandit.make(bench)
+    assert bandit.kl(task.reference, task.optimum) > 0.3
+    assert task.optimum.exp().max() < 0.9, "the best policy is no single answer"
+
+
 def whiten_padding_too(patch: Patch) -> None:
     patch.setattr(maths, "masked_mean", lambda x, mask: x.mean())
 
@@ -281,5 +287,4 @@ def test_it_sees_a_planted_fault(
 ) -> None:
     with monkeypatch.context() as patch:
         plant(patch)
-        rows = list(check(bench))
-    assert [row for row in rows if not row.ok]
+        assert any(not row.ok for row in check(bench))

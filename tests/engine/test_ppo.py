@@ -1,4 +1,4 @@
-"""The PPO stage as a run drives it: the bandit's optimum, resume, stop, live changes, what is written."""
+"""The PPO stage as a run drives it: resume, stop, live changes, what is written."""
 
 import math
 from collections.abc import Callable
@@ -30,7 +30,7 @@ from rlhf_lab.engine.parts import Parts
 from rlhf_lab.engine.ppo_state import Trainable
 from rlhf_lab.engine.scoring import Episodes
 from tests.engine.conftest import ON_POLICY, WORDS, make_tokenizer, perturb, prompt, questions, save_model, tiny_llama
-from tests.engine.stage_runs import Counter, Person, StopAfterTicks, curves, last, metric, of, parts, polled_at
+from tests.engine.stage_runs import Counter, Person, StopAfterTicks, curves, last, metric, of, polled_at
 
 
 def config(**changes: object) -> PpoConfig:
@@ -39,60 +39,6 @@ def config(**changes: object) -> PpoConfig:
 
 def run(settings: PpoConfig, with_parts: Parts) -> list[Event]:
     return list(ppo.train(settings, with_parts))
-
-
-def test_the_bandit_reaches_its_optimum(tiny_model: Path, tmp_path: Path, load: Callable[..., Backbone]):
-    """One prompt, answers of one token, known rewards: π* ∝ π_ref·exp(r/β) and β·log E_ref[exp(r/β)].
-
-    The reward is β·(log of how the reference answers another prompt − its answer to this one), so that π* is
-    a distribution that the model's head can express.
-    """
-    beta = 0.5
-    backbone = load()
-    here, there = (encode_prompt(backbone.tokenizer, prompt(text), 48)[0] for text in ("tea", "What is blue moon?"))
-
-    def distribution(of: Backbone, asked: list[int], adapter: str | None) -> torch.Tensor:
-        ids, mask = pad([asked], of.pad_id)
-        with torch.no_grad():
-            return of.logits(of.hidden(ids, mask, adapter))[0, -1].double().log_softmax(-1)
-
-    reference = distribution(backbone, here, None)
-    reward = beta * (distribution(backbone, there, None) - reference) + 3.0
-    optimum = (reference + reward / beta).log_softmax(-1)
-    best = beta * (reference + reward / beta).logsumexp(-1).item()
-
-    def known(episodes: Episodes, tick: Callable[[], None]) -> torch.Tensor:
-        return reward[[answer[0] for answer in episodes.answer_ids]].float()
-
-    settings = config(
-        kl_coef=beta,
-        max_new_tokens=1,
-        batch_size=96,
-        micro_batch_size=96,
-        minibatches=1,
-        epochs=2,
-        updates=36,
-        learning_rate=0.02,
-        value_learning_rate=0.02,
-        lora_r=8,
-        eval_every=0,
-        checkpoint_every=0,
-    )
-    one = [PromptOnly(prompt=prompt("tea"))]
-    calmer = Person({20: {"learning_rate": 6e-3}, 29: {"learning_rate": 2e-3}})
-    events = list(ppo.train(settings, parts(tmp_path / "bandit", tiny_model, one, control=calmer), [known]))
-    assert last(events).outcome == "done"
-    backbone.load_adapter("policy", tmp_path / "bandit" / "adapter")
-    found = distribution(backbone, here, "policy")
-
-    def kl(p: torch.Tensor, q: torch.Tensor) -> float:
-        return (p.exp() * (p - q)).sum().item()
-
-    value = (found.exp() * reward).sum().item() - beta * kl(found, reference)
-    assert kl(reference, optimum) > 0.3, "the task is not trivial"
-    assert kl(found, optimum) < 0.02 * kl(reference, optimum)
-    # The shortfall of the objective is exactly β·KL(π‖π*).
-    assert best - value == pytest.approx(beta * kl(found, optimum), abs=1e-6)
 
 
 def test_a_run_says_what_it_should(given: Callable[..., Parts]):

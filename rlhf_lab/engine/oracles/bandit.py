@@ -111,9 +111,9 @@ def rloo_bandit(bench: Bench) -> Iterator[Oracle]:
 
 
 def dpo_bandit(bench: Bench) -> Iterator[Oracle]:
-    """DPO, the whole stage, on every pair of answers, each weighted by how probable Bradley–Terry makes it."""
+    """DPO, the whole stage, on every pair of eight answers, each weighted by how probable Bradley–Terry makes it."""
     task = make(bench)
-    answers = range(len(SPECIAL), len(SPECIAL + WORDS))
+    answers = range(len(SPECIAL), len(SPECIAL) + 8)
     pairs = [
         Pair(
             prompt=prompt(HERE),
