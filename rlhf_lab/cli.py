@@ -142,7 +142,8 @@ def run(
     where = str(config)
     wanted = parse_config(read_toml(text, where) | _changes(changes), where)
     beside = config.parent / wanted.model
-    if wanted.model != "bundled" and not Path(wanted.model).expanduser().exists() and beside.exists():
+    here = os.path.exists(os.path.expanduser(wanted.model))  # noqa: PTH110, PTH111 - which do not raise for bad names
+    if wanted.model != "bundled" and not here and os.path.exists(beside):  # noqa: PTH110
         wanted = wanted.model_copy(update={"model": str(beside.resolve())})
     terminal = Terminal(machine=as_json)
     with _open(project, backing_up=terminal) as opened:

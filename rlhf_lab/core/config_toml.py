@@ -1,6 +1,7 @@
 """Configs as TOML: read with errors in words, written with every field explained."""
 
 import json
+import re
 import tomllib
 from typing import Any
 
@@ -13,6 +14,9 @@ from rlhf_lab.core.settings import BaseRun
 _LONGEST = 2**17
 _LONGEST_SHOWN = 100
 _MOST_PHRASES = 20
+_MOST_DOTS = 100
+"""In one key: Python's parser takes gigabytes for tens of thousands."""
+_PARTS = re.compile(r"[={,\n]")
 
 
 def parse_toml(text: str, where: str = "the config") -> RunConfig:
@@ -25,6 +29,8 @@ def read_toml(text: str, where: str = "the config") -> dict[str, Any]:
     if len(text) > _LONGEST:
         raise LabError(f"{where} is longer than any config can be. Write one with: rlhf-lab config STAGE")
     try:
+        if any(part.count(".") > _MOST_DOTS for part in _PARTS.split(text)):
+            raise RecursionError
         return tomllib.loads(text)
     except RecursionError:
         raise LabError(f"{where} is nested too deep for a config. Write one with: rlhf-lab config STAGE") from None

@@ -51,7 +51,7 @@ def resolve(name: str, models_folder: Path) -> Path:
     """
     if name == "bundled":
         return check(_bundled())
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))  # noqa: PTH111 - as below
     if os.path.isdir(path):  # noqa: PTH112 - which does not raise for names that no file can have
         return check(path)
     if os.path.isfile(path):  # noqa: PTH113

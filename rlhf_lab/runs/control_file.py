@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from rlhf_lab.core.control import COMMAND, Command, GoOn, Pause, Set, Step, Stop, StopRequested
 from rlhf_lab.core.events import Event, Paused
+from rlhf_lab.core.small_files import NO_LINK
 from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.log import read_lines
 
@@ -18,7 +19,7 @@ _HEART_BYTES = 200
 def send_command(folder: RunFolder, command: Command) -> None:
     """Add the command to the run's control file; from any process or thread."""
     line = command.model_dump_json().encode() + b"\n"
-    file = os.open(folder.control_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    file = os.open(folder.control_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | NO_LINK, 0o600)
     try:
         os.write(file, line)
     finally:
@@ -36,7 +37,9 @@ class FileControl:
         self._stop = False  # a plain flag: a signal handler may not take locks
         self._one_step = False
         self._changes: dict[str, float] = {}
-        self._heart = os.open(folder.heartbeat_path, os.O_WRONLY | os.O_CREAT, 0o600)
+        self._heart = os.open(
+            folder.heartbeat_path, os.O_RDWR | os.O_CREAT | NO_LINK, 0o600
+        )  # for both: a pipe would wait for the other
         self.beat("starting")
 
     def beat(self, doing: str) -> None:

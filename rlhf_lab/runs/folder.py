@@ -2,19 +2,26 @@
 
 import json
 import os
+import re
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import psutil
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from rlhf_lab.core.config import RunConfig, Stage
 from rlhf_lab.core.config_toml import parse_config
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.small_files import read_json, read_text
 
 _BEING_STARTED_S = 10.0
 _CLOCK_CHANGES_S = 60.0
+_MOST_PID = 2**31
+_ATTEMPT = re.compile(r"attempt-([0-9]{1,9})")
+
+RunId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
+"""A name in the folder of all runs, and no way out of it."""
 
 
 class Manifest(BaseModel):
@@ -36,10 +43,10 @@ class Manifest(BaseModel):
     train: int
     heldout: int
     gold: bool = False
-    start_runs: tuple[str, ...] = ()
-    reward_run: str | None = None
+    start_runs: tuple[RunId, ...] = ()
+    reward_run: RunId | None = None
     reward_model: str | None = None
-    reward_start_runs: tuple[str, ...] = ()
+    reward_start_runs: tuple[RunId, ...] = ()
 
 
 class Process(NamedTuple):
@@ -57,7 +64,7 @@ class Process(NamedTuple):
             # The start time is reckoned from the boot time, which moves when the clock is set.
             same = abs(found.create_time() - self.create_time) < _CLOCK_CHANGES_S
             return same and found.status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
             return False
 
 
@@ -79,18 +86,26 @@ class RunFolder:
     @property
     def config(self) -> RunConfig:
         """The config that the run was made with; raises `LabError` when it cannot be read."""
-        where = str(self.path / "config.json")
+        where = self.path / "config.json"
         try:
-            found = json.loads(self._read("config.json"))
-        except ValueError:
+            found = read_json(where, linked=False)
+        except FileNotFoundError:
+            raise self._no_run("config.json") from None
+        except (OSError, ValueError):
             raise LabError(f"{where} is damaged; start a new run with the same settings.") from None
-        config = parse_config(found if isinstance(found, dict) else {}, where)
+        config = parse_config(found if isinstance(found, dict) else {}, str(where))
         return config.model_copy(update={"model": self._here(config.model)})
 
     @property
     def manifest(self) -> Manifest:
-        """What was true when the run was made."""
-        found = Manifest.model_validate_json(self._read("manifest.json"))
+        """What was true when the run was made; raises `LabError` when it cannot be read."""
+        where = self.path / "manifest.json"
+        try:
+            found = Manifest.model_validate_json(read_text(where, linked=False))
+        except FileNotFoundError:
+            raise self._no_run("manifest.json") from None
+        except (OSError, ValueError):
+            raise LabError(f"{where} is damaged; start a new run with the same settings.") from None
         return found.model_copy(update={"reward_model": found.reward_model and self._here(found.reward_model)})
 
     def write_config(self, config: RunConfig) -> None:
@@ -114,7 +129,8 @@ class RunFolder:
 
     def attempt(self) -> int:
         """How often the run was started so far."""
-        return max((int(p.name.removeprefix("attempt-")) for p in self.path.glob("attempt-*")), default=0)
+        found = (_ATTEMPT.fullmatch(p.name) for p in self.path.glob("attempt-*"))
+        return max((int(match[1]) for match in found if match), default=0)
 
     def claim_attempt(self) -> int:
         """The number of a new start; raises `LabError` while another start lives or is under way."""
@@ -143,9 +159,11 @@ class RunFolder:
 
     def _noted_process(self) -> Process | None:
         try:
-            return Process(**json.loads((self.path / "process.json").read_text()))
-        except (FileNotFoundError, ValueError, TypeError):
+            found = Process(**read_json(self.path / "process.json", linked=False))
+            sane = 0 < int(found.pid) < _MOST_PID and float(found.create_time) >= 0 and int(found.attempt) >= 0
+        except (OSError, ValueError, TypeError, OverflowError):
             return None
+        return found if sane and isinstance(found.pid, int) and isinstance(found.attempt, int) else None
 
     def _anywhere(self, model: str) -> str:
         """ "./models/…" for a path inside the project; any other name as it is."""
@@ -157,11 +175,8 @@ class RunFolder:
         """The path that `_anywhere` stood for, where the project is now."""
         return str(self.path.absolute().parent.parent / model) if model.startswith("./") else model
 
-    def _read(self, name: str) -> str:
-        try:
-            return (self.path / name).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            raise LabError(f"{self.path} is not a run: it has no {name}.") from None
+    def _no_run(self, without: str) -> LabError:
+        return LabError(f"{self.path} is not a run: it has no {without}.")
 
 
 def write_private(path: Path, content: str | bytes) -> None:

@@ -9,6 +9,7 @@ from typing import IO
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import AnyEvent, Event, Finished, dump_event, load_event
+from rlhf_lab.core.small_files import NO_LINK
 from rlhf_lab.runs import host
 
 _CHUNK = 4 << 20
@@ -25,7 +26,7 @@ class EventLog:
     def __init__(self, path: Path, attempt: int) -> None:
         """Raises `LogLockedError` while another process has the log open for writing."""
         self.path, self.attempt = path, attempt
-        self._file: IO[bytes] = open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0)  # noqa: SIM115, PTH123 - private mode, kept open
+        self._file: IO[bytes] = open(_opened(path), "r+b", buffering=0)  # noqa: SIM115 - private mode, kept open
         if not host.lock(self._file):
             self._file.close()
             raise LogLockedError(f"{path.parent.name} is already running: another process writes its log.")
@@ -90,7 +91,7 @@ def said_so_far(path: Path, *kinds: type[Event]) -> list[AnyEvent]:
 def read_lines(path: Path, offset: int) -> list[tuple[bytes, int]]:
     """Whole lines from ``offset`` on, each with the offset after it; [] while the file is not there."""
     try:
-        found = path.stat()
+        found = path.lstat()
         if found.st_size <= offset or not stat.S_ISREG(found.st_mode):
             return []
         with path.open("rb") as file:
@@ -130,6 +131,15 @@ def end_attempt(path: Path, attempt: int, end: Finished) -> Finished | None:
             return log.finished
     except LogLockedError:
         return None
+
+
+def _opened(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | NO_LINK, 0o600)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise LabError(f"{path} is a link to another file, which no log of a run is. Start a new run.") from None
 
 
 def _parse(line: bytes) -> AnyEvent | None:

@@ -16,6 +16,7 @@ from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.store import DatasetRow, Store
 
 _FREE_BYTES = 200 << 20
+_LONGEST_SHOWN = 200
 _JUDGED = {"pair", "ranking", "rated", "mixed"}
 _ASKING = {"prompt", "demonstration", "unpaired", "candidates", *_JUDGED}
 KINDS: dict[Stage, set[str]] = {
@@ -71,8 +72,8 @@ def make_plan(config: RunConfig, store: Store, runs_folder: Path) -> Plan:
 
 def absolute_model(model: str) -> str:
     """The model as a config keeps it: paths absolute, since a run outlives the folder it was started in."""
-    path = Path(model).expanduser()
-    return str(path.resolve()) if model != "bundled" and path.exists() else model
+    path = os.path.expanduser(model)  # noqa: PTH111 - as below, these do not raise for what no file can be called
+    return os.path.realpath(path) if model != "bundled" and os.path.exists(path) else model  # noqa: PTH110
 
 
 def _rewards(config: ScoreSettings, model: str, stage: str, plan: Plan, runs_folder: Path) -> None:
@@ -128,7 +129,7 @@ def _dataset(config: RunConfig, store: Store, reasons: list[str]) -> DatasetRow 
         return None
     row = rows.get(config.dataset)
     if row is None:
-        reasons.append(f"dataset: there is no data set {config.dataset!r} in this project. {advice}")
+        reasons.append(f"dataset: there is no data set {config.dataset[:_LONGEST_SHOWN]!r} in this project. {advice}")
         return None
     if row.kind not in KINDS[config.stage]:
         wanted = " or ".join(sorted(KINDS[config.stage] - {"mixed"}))
@@ -153,21 +154,23 @@ def model_reasons(model: str) -> list[str]:
         except FileNotFoundError as error:
             return [f"model: {error}"]
         return []
-    path = Path(model).expanduser()
-    if path.is_dir():
+    path = Path(os.path.expanduser(model))  # noqa: PTH111 - as below
+    if os.path.isdir(path):  # noqa: PTH112 - which does not raise for names that no file can have
         if not (path / "config.json").is_file():
             return [f"model: {path} has no config.json, so it is not a model folder."]
         if not list(path.glob("*.safetensors")):
             return [f"model: {path} has no .safetensors file; other weight files are refused, since they can run code."]
         return []
-    if path.is_file():
+    if os.path.isfile(path):  # noqa: PTH113
         return [] if path.suffix == ".gguf" else [f"model: {path} is neither a folder nor a .gguf file."]
     if path.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1:
-        return [f'model: {model!r} is not there. Give "bundled", a folder, a .gguf file or a downloaded hub id.']
-    if not _hub_folder(model).is_dir():
         return [
-            f"model: {model!r} is neither a folder nor a hub id that is already downloaded (looked in "
-            f"{_hub_folder(model).parent}). Download it with: hf download {model}"
+            f'model: {model[:_LONGEST_SHOWN]!r} is not there. Give "bundled", a folder, a .gguf file or a downloaded hub id.'
+        ]
+    if not os.path.isdir(_hub_folder(model)):  # noqa: PTH112 - as above
+        return [
+            f"model: {model[:_LONGEST_SHOWN]!r} is neither a folder nor a hub id that is already downloaded (looked in "
+            f"{_hub_folder(model).parent}). Download it with: hf download {model[:_LONGEST_SHOWN]}"
         ]
     return []
 
@@ -187,7 +190,9 @@ def _finished_run(
     except LabError:
         manifest = None
     if manifest is None:
-        reasons.append(f"{setting}: there is no run {run!r} in this project. List them with: rlhf-lab runs")
+        reasons.append(
+            f"{setting}: there is no run {run[:_LONGEST_SHOWN]!r} in this project. List them with: rlhf-lab runs"
+        )
     elif manifest.stage not in stages:
         reasons.append(f"{setting}: {run} is a run of {manifest.stage}; it must be one of {' or '.join(stages)}.")
     elif not folder.has_result():

@@ -28,6 +28,8 @@ def reindex(store: Store, runs_folder: Path) -> int:
 def _complete(runs_folder: Path) -> Iterator[RunFolder]:
     for path in sorted(runs_folder.iterdir()):
         folder = RunFolder(path)
+        if path.is_symlink():  # to another project, or to anything
+            continue
         try:
             _ = folder.manifest, folder.config
         except LabError:  # left by a crash while it was made

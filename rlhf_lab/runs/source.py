@@ -11,7 +11,7 @@ import psutil
 from rlhf_lab.core.control import Command
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import AnyEvent, Finished
-from rlhf_lab.core.small_files import read_bytes
+from rlhf_lab.core.small_files import NO_LINK, read_bytes
 from rlhf_lab.runs import host
 from rlhf_lab.runs.control_file import send_command
 from rlhf_lab.runs.folder import Process, RunFolder
@@ -125,7 +125,7 @@ class ProcessRun:
     def doing(self) -> str:
         """See `RunSource`."""
         try:
-            return read_bytes(self.folder.heartbeat_path, _HEART_BYTES).decode(errors="replace").strip()
+            return read_bytes(self.folder.heartbeat_path, _HEART_BYTES, linked=False).decode(errors="replace").strip()
         except OSError:
             return ""
 
@@ -165,7 +165,7 @@ class ProcessRun:
             child.wait()
 
     def _spawn(self, arguments: list[str]) -> subprocess.Popen[bytes]:
-        log = os.open(self.folder.child_log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        log = os.open(self.folder.child_log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | NO_LINK, 0o600)
         try:
             return subprocess.Popen(
                 [*self._entry, *arguments],
