@@ -148,17 +148,23 @@ def head_reads_the_prompt() -> AbstractContextManager[object]:
 @contextmanager
 def damaged_batch(step: int = 30) -> Iterator[None]:
     """At one step the answers are random tokens."""
-    dice, calls = random.Random(0), 0
+    dice, done = random.Random(0), 0
+
+    def learn(original: Any, run: training.Training, *given: Any) -> Any:
+        nonlocal done
+        done += 1
+        return original(run, *given)
 
     def answer_loss(original: Any, backbone: Backbone, adapter: str, rows: Any, *given: Any, **options: Any) -> Any:
-        nonlocal calls
-        calls += options["learn"]
-        if options["learn"] and calls == step:
-            for example in (example for row in rows for example in row):
-                example.answer[:] = [dice.randrange(len(backbone.tokenizer)) for _ in example.answer]
+        for example in (example for row in rows for example in row if done == step - 1):
+            example.answer[:] = [dice.randrange(len(backbone.tokenizer)) for _ in example.answer]
         return original(backbone, adapter, rows, *given, **options)
 
-    with _wrapped(sft, "answer_loss", answer_loss):
+    counted = training.Training.learn
+    with (
+        patch.object(training.Training, "learn", lambda run, *given: learn(counted, run, *given)),
+        _wrapped(sft, "answer_loss", answer_loss),
+    ):
         yield
 
 
