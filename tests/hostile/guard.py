@@ -31,6 +31,7 @@ class Guard:
         (self.outside / "secret.txt").write_text("a secret of somebody else\n")
 
     def __enter__(self) -> "Guard":
+        self._begun = 0
         os.mkfifo(self._pipe)
         self._report = os.open(self._pipe, os.O_RDWR | os.O_NONBLOCK)
         self._kernel = _Kernel(self.outside)
@@ -43,16 +44,20 @@ class Guard:
         self._patch.setenv("HF_HOME", str(self.project / "hub"))
         self._patch.setenv("XDG_RUNTIME_DIR", str(self.project))
         self._patch.setenv("TMPDIR", str(self.project / "tmp"))
+        self._patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(self.project / "tmp"))
         self._patch.setenv("HF_HUB_OFFLINE", "1")
+        self._patch.setenv("QT_QPA_PLATFORM", "offscreen")
         self._patch.setenv("OMP_NUM_THREADS", "1")
         (self.project / "tmp").mkdir()
         (self.project / "home").mkdir()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.seen()
         self._patch.undo()
         self._kernel.close()
         os.close(self._report)
+        assert self._begun, "no process was watched"
 
     @contextlib.contextmanager
     def measured(self, tried: Tried, pid: int | None) -> Iterator[None]:
@@ -74,6 +79,8 @@ class Guard:
             while part := os.read(self._report, 2**16):
                 lines += part
         noted = [json.loads(line) for line in lines.splitlines()]
+        self._begun += sum(note["event"] == "begun" for note in noted)
+        noted = [note for note in noted if note["event"] != "begun"]
         said = [f"{n['event']}: {n['what']} in {n['process']} at {' < '.join(n['where'])}" for n in noted]
         return said + [f"opened outside the project: {name}" for name in self._kernel.opened()]
 

@@ -7,11 +7,13 @@ Nothing is hindered, all is written down: one JSON line each into the pipe ``HOS
 import json
 import os
 import sys
+from pathlib import Path
 
 MARK = "lab_canary"
 """In every piece of code that the corpus holds."""
 _SYSTEM = (
     "/dev/null",
+    "/dev/zero",
     "/dev/urandom",
     "/proc/",
     "/sys/",
@@ -35,7 +37,7 @@ _WRITING = (
 )  # fmt: skip
 _STARTING = (
     "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "os.startfile", "pty.spawn",
-    "webbrowser.open", "pickle.find_class", "sqlite3.enable_load_extension", "sqlite3.load_extension", "code.__new__",
+    "webbrowser.open", "pickle.find_class", "sqlite3.enable_load_extension", "sqlite3.load_extension",
     "builtins.breakpoint", "builtins.input", "urllib.Request", "ftplib.connect", "http.client.connect",
 )  # fmt: skip
 _RENDERS = "rlhf_lab.engine.template_child"
@@ -52,6 +54,11 @@ class Watch:
         self._renders = _RENDERS in sys.orig_argv
         self._busy = False
 
+    def begin(self) -> "Watch":
+        """Say that this process is watched."""
+        os.write(self._report, b'{"event": "begun"}\n')
+        return self
+
     def __call__(self, event: str, arguments: tuple) -> None:
         if self._busy or (event not in _HANDLERS and not event.startswith("socket.")):
             return
@@ -64,11 +71,11 @@ class Watch:
             self._busy = False
 
     def _note(self, event: str, found: str) -> None:
-        frame, where = sys._getframe(2), []
-        while frame is not None and len(where) < 6:
-            where.append(f"{frame.f_code.co_filename.rpartition("/")[2]}:{frame.f_lineno}")
+        frame, where = sys._getframe(), []
+        while frame is not None and len(where) < 8:
+            where.append(f"{frame.f_code.co_filename[-60:]}:{frame.f_lineno}")
             frame = frame.f_back
-        line = {"event": event, "what": found[:300], "where": where, "process": " ".join(sys.orig_argv[1:])[-100:]}
+        line = {"event": event, "what": found[:300], "where": where[2:], "process": " ".join(sys.orig_argv[1:])[-100:]}
         os.write(self._report, json.dumps(line).encode()[:4000] + b"\n")
 
     def _in(self, path: object, places: tuple[str, ...]) -> bool:
@@ -81,6 +88,16 @@ class Watch:
     def _open(self, path: object, mode: object = None, flags: object = 0) -> str:
         if not isinstance(path, str | bytes | os.PathLike):
             return ""  # a descriptor that was opened before
+        if isinstance(flags, int) and flags & os.O_NOFOLLOW:  # a link is not opened, wherever it leads
+            folder = os.fsdecode(path).rpartition("/")[0]
+            return (
+                ""
+                if Path(os.fsdecode(path)).is_symlink() and self._in(folder, self._project)
+                else self._opened(path, flags)
+            )
+        return self._opened(path, flags)
+
+    def _opened(self, path: object, flags: object) -> str:
         if isinstance(flags, int) and flags & _CHANGES:
             allowed = self._in(path, self._project) or os.fsdecode(path).startswith(("/dev/null", "/proc/"))
             compiled = os.fsdecode(path).endswith(".pyc") or "__pycache__" in os.fsdecode(path)
@@ -148,4 +165,4 @@ if "HOSTILE_REPORT" in os.environ:
 
     resource.setrlimit(resource.RLIMIT_CPU, (600, 600))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    sys.addaudithook(Watch())
+    sys.addaudithook(Watch().begin())
