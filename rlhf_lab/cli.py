@@ -51,13 +51,12 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("RLHF_LAB_TRACEBACK"):
             traceback.print_exc()
-        if _log.hasHandlers():  # else nobody knows the project yet
+        where = "Set RLHF_LAB_TRACEBACK=1 and do it again to see where."
+        if _log.hasHandlers():  # else the project is not open yet
             _log.exception("a command failed")
+            where = "The project's lab.log says where; for a report: rlhf-lab diagnostics"
         first_line = (str(error).strip() or "no message").splitlines()[0]
-        _fail(
-            f"Something went wrong inside the lab ({type(error).__name__}: {first_line}). "
-            "The project's lab.log says where; for a report: rlhf-lab diagnostics"
-        )
+        _fail(f"Something went wrong inside the lab ({type(error).__name__}: {first_line}). {where}")
 
 
 def _fail(sentence: str) -> None:

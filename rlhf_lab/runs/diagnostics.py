@@ -8,7 +8,6 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -32,7 +31,7 @@ LOG_LINES = 80
 CHILD_LINES = 40
 
 _PACKAGES = ("PySide6-Essentials", "torch", "transformers", "peft", "safetensors", "pydantic", "pyqtgraph", "psutil")
-_LAB = (sys.executable, "-P", "-m", "rlhf_lab")
+_LAB = (*host.PYTHON, "rlhf_lab")
 _DOCTOR_S = 150.0
 _NEWEST_RUNS = 8
 

@@ -1,6 +1,8 @@
 """Backups, restores and diagnostics on the command line."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from tests.app.conftest import Lab, last_object
@@ -48,16 +50,14 @@ def test_a_damaged_database_is_said_with_the_way_back(lab: Lab, tmp_path: Path) 
 
 def test_an_error_of_the_labs_own_is_in_the_log_and_in_the_diagnostics(lab: Lab, tmp_path: Path) -> None:
     import_one(lab, tmp_path, "first")
-    broken = tmp_path / "project" / "runs" / "sft-1"
-    broken.mkdir()
-    (broken / "manifest.json").write_text("[]")
-    (broken / "config.json").write_text("{}")
-    ended = lab("reindex", "--project", "project")
+    with closing(sqlite3.connect(tmp_path / "project" / "lab.sqlite")) as db:
+        db.execute("DROP TABLE runs")
+    ended = lab("runs", "--project", "project")
     assert ended.returncode == 1
     assert "lab.log" in ended.stderr
     assert "Traceback" not in ended.stderr
     text = lab("diagnostics", "--project", "project").stdout
     assert "a command failed" in text
-    assert "rlhf_lab/runs/reindex.py:" in text
-    assert "data sets: 1 pair" in text
+    assert "rlhf_lab/store/run_index.py:" in text
+    assert "database: The database <project>/lab.sqlite is damaged (no such table: runs)" in text
     assert str(tmp_path) not in text
