@@ -247,8 +247,8 @@ TABLES = {
     "Arrow with a pickled type": (_ipc(_extension(), stream=False), KEPT),
     "an Arrow stream with a pickled type": (_ipc(_extension(), stream=True), KEPT),
     "Parquet that repeats a megabyte": (
-        _parquet(pa.table({"prompt": [f"q{n}" for n in range(64)], "completion": ["x" * 2**20] * 64})),
-        "read 64 records",
+        _parquet(pa.table({"prompt": [f"q{n}" for n in range(32)], "completion": ["x" * 2**20] * 32})),
+        "read 32 records",
     ),
     "Parquet with columns 60 deep": (_parquet(_deep()), "nested|^read 2"),
     "Parquet with two columns of one name": (
@@ -347,8 +347,8 @@ PLACES: dict[str, tuple[str, Callable[[Place], Path]]] = {
 }
 
 MORE: dict[str, tuple[str, bytes]] = {
-    "256 MB of zeros after records, in gzip": ("read 2 records", zeros(2**28, GOOD + OTHER, "gzip")),
-    "256 MB of zeros after records, in zstandard": ("read 2 records", zeros(2**28, GOOD + OTHER, "zstandard")),
+    "128 MB of zeros after records, in gzip": ("read 2 records", zeros(2**27, GOOD + OTHER, "gzip")),
+    "128 MB of zeros after records, in zstandard": ("read 2 records", zeros(2**27, GOOD + OTHER, "zstandard")),
     "gzip whose name leaves the folder": (
         KEPT,
         b"\x1f\x8b\x08\x08\0\0\0\0\0\xff../../../evil\0" + gzip.compress(GOOD + OTHER, mtime=0)[10:],
@@ -367,9 +367,9 @@ MORE: dict[str, tuple[str, bytes]] = {
         KEPT,
         GOOD + b'{"prompt": "k", "chosen": "a", "rejected": "b"' + b"".join(b', "k%d": 1' % n for n in range(50_000)) + b"}\n",
     ),
-    "a key twice among 200,000": (
+    "a key twice among 50,000": (
         READ_TWO,
-        GOOD + b"{" + b"".join(b'"k%d": 1, ' % n for n in range(200_000)) + b'"k199999": 2}\n' + OTHER,
+        GOOD + b"{" + b"".join(b'"k%d": 1, ' % n for n in range(50_000)) + b'"k49999": 2}\n' + OTHER,
     ),
     "a table of 50,000 columns with answers": (
         KEPT,
