@@ -14,7 +14,7 @@ from typing import Any
 
 from rlhf_lab.core.errors import LabError
 
-ENTRY = (sys.executable, "-m", "rlhf_lab.engine.oracles")
+ENTRY = (sys.executable, "-P", "-m", "rlhf_lab.engine.oracles")
 Say = Callable[[str], None]
 _WIDTH = 64
 
