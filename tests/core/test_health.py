@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlhf_lab.core.config import STAGES, RunConfig, Stage
+from rlhf_lab.core.config import STAGES, RewardConfig, RunConfig, Stage
 from rlhf_lab.core.events import Event, Health, Metrics, SampleRow, Samples
 from rlhf_lab.core.health import RULES, Rule, Watch, standing
 from rlhf_lab.core.metrics import METRICS
@@ -190,7 +190,9 @@ CASES: dict[str, Case] = {
         "rloo", 7, {"objective/scores_sd": after(5, 0.04, 1.0)}, {"objective/scores_sd": after(5, 0.06, 1.0)}
     ),
     "dead_head": Case("reward", 5, {"reward/margin": at(1e-7)}, {"reward/margin": at(1e-5)}),
-    "reward_stuck": Case("reward", 104, {"reward/loss": at(0.693)}, {"reward/loss": at(0.68)}),
+    "reward_stuck": Case(
+        "reward", 104, {"reward/loss": at(0.693), "eval/accuracy": at(0.5, 0, 40)}, {"reward/loss": at(0.68)}
+    ),
     "dpo_stuck": Case("dpo", 104, {"dpo/margin": at(0.001)}, {"dpo/margin": at(0.011)}),
     "reversed": Case(
         "reward",
@@ -387,3 +389,17 @@ def test_no_verdict_on_constants_in_their_ranges(
         for step in range(1, 60)
     )
     assert verdicts(config_of("ppo"), events) == []
+
+
+def test_a_loss_near_guessing_is_no_matter_while_held_out_pairs_are_told_apart() -> None:
+    def verdicts(accuracy: float) -> list[str]:
+        watch, said = Watch(RewardConfig(max_steps=STEPS)), []
+        for step in range(STEPS):
+            values = {"reward/loss": 0.693} | (
+                {"eval/accuracy": accuracy, "eval/pairs": 256.0} if step % 40 == 0 else {}
+            )
+            said += [verdict.code for verdict in watch.take(Metrics(step=step, values=values)) if verdict.on]
+        return said
+
+    assert "reward_stuck" not in verdicts(0.62)
+    assert "reward_stuck" in verdicts(0.55)

@@ -31,10 +31,12 @@ FIT_RULES: tuple[Rule, ...] = (
         follows="reward/loss",
         judge=judges.stuck_at_guessing("reward/loss"),
         limit=0.685,
+        floor=3,
         window=50,
         first_step=100,
         often=(5, 10),
-        reason="Healthy runs are below 0.68 on the mean of 50 steps after step 100; guessing is 0.693.",
+        reason="Healthy runs are below 0.68 on the mean of 50 steps after step 100; guessing is 0.693. Not said where "
+        "held-out accuracy is three standard errors above one half.",
         cause="A head that does not train, a learning rate that is too low or too high, ties, or labels that are noise.",
         advice="Check that the gradient norm is not 0; try another learning rate; look at ties and swapped columns.",
     ),

@@ -232,11 +232,14 @@ def no_spread(seen: History, rule: Rule) -> str | None:
 
 
 def stuck_at_guessing(name: str) -> Judge:
-    """The loss stays at what guessing gives."""
+    """The loss stays at what guessing gives, and held-out pairs do not say that something was learned."""
 
     def judge(seen: History, rule: Rule) -> str | None:
         loss = seen.recent(name, rule.window)
         if loss is None or loss < rule.limit:
+            return None
+        accuracy, pairs = seen.recent("eval/accuracy"), seen.recent("eval/pairs") or 0.0
+        if accuracy is not None and pairs and accuracy > 0.5 + rule.floor * 0.5 / math.sqrt(pairs):
             return None
         return f"Over {rule.window} steps the mean loss is {loss:.3f}; guessing gives 0.693."
 
