@@ -279,7 +279,7 @@ def reindex(project: ProjectOption = None, as_json: JsonOption = False) -> None:
 
 @app.command("config")
 def show_config(
-    stage: Annotated[str, typer.Argument(metavar="[STAGE]", help="sft, reward or ppo.")] = "",
+    stage: Annotated[str, typer.Argument(metavar="[STAGE]", help="sft, reward, ppo, rloo, dpo or best_of_n.")] = "",
     reference: Annotated[bool, typer.Option("--reference", help="All settings as a Markdown table.")] = False,
 ) -> None:
     """Print a commented config of a stage, with every default."""

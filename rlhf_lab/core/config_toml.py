@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from rlhf_lab.core.config import CONFIG, STAGES, RunConfig, Stage, is_basic
+from rlhf_lab.core.config import CONFIG, STAGES, UNUSED, RunConfig, Stage, is_basic
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.settings import BaseRun
 
@@ -75,14 +75,15 @@ def _shown(value: object) -> str:
 
 
 def default_toml(stage: Stage) -> str:
-    """A default config of the stage, each field with its help as a comment."""
-    return render_toml(STAGES[stage](), comments=True)
+    """A default config of the stage, each field that it uses with its help as a comment."""
+    return render_toml(STAGES[stage](), comments=True, without=UNUSED.get(stage, frozenset()))
 
 
-def render_toml(config: BaseRun, *, comments: bool = False) -> str:
-    """TOML that `parse_toml` reads back to the same config; basic fields first."""
+def render_toml(config: BaseRun, *, comments: bool = False, without: frozenset[str] = frozenset()) -> str:
+    """TOML that `parse_toml` reads back to the same config, but for fields ``without``; basic fields first."""
     model = type(config)
-    names = sorted((n for n in model.model_fields if n != "stage"), key=lambda n: not is_basic(n, model))
+    names = [name for name in model.model_fields if name != "stage" and name not in without]
+    names.sort(key=lambda n: not is_basic(n, model))
     lines = [f'stage = "{config.model_dump()["stage"]}"']
     for name in names:
         field, value = model.model_fields[name], getattr(config, name)

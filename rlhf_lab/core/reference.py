@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rlhf_lab.core.config import STAGES, is_basic
+from rlhf_lab.core.config import STAGES, UNUSED, is_basic
 from rlhf_lab.core.settings import BaseRun
 
 _BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
@@ -14,7 +14,9 @@ def config_reference() -> str:
     parts = ["**All stages**\n\n" + _table(BaseRun, shared)]
     for stage, model in STAGES.items():
         own = set(model.model_fields) - shared - {"stage"}
-        parts.append(f"**`{stage}`** adds\n\n" + _table(model, own))
+        unused = ", ".join(f"`{name}`" for name in model.model_fields if name in UNUSED.get(stage, ()))
+        adds = f"does without {unused}, and adds" if unused else "adds"
+        parts.append(f"**`{stage}`** {adds}\n\n" + _table(model, own))
     return "\n\n".join(parts) + "\n"
 
 

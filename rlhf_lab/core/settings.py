@@ -37,7 +37,7 @@ class BaseRun(BaseModel):
     batch_size: int = setting(
         32,
         "Batch size",
-        "Examples (SFT), pairs (reward, DPO) or answers (PPO, RLOO) per step.",
+        "Examples (SFT), pairs (reward, DPO), answers (PPO, RLOO) or prompts (best of n) per step.",
         basic=True,
         ge=1,
         le=65_536,
@@ -127,9 +127,11 @@ class ScoreSettings(BaseModel):
 
     @property
     def has_reward(self) -> bool:
-        """Whether anything scores the answers."""
-        weights = (self.length_weight, self.regex_weight, self.exact_weight)
-        return bool(self.reward_model or self.reward_function or any(weights))
+        """Whether anything scores the answers, and counts."""
+        weights = [self.length_weight, self.regex_weight, self.exact_weight]
+        weights += [self.reward_model_weight] if self.reward_model else []
+        weights += [self.reward_function_weight] if self.reward_function else []
+        return any(weights)
 
     @model_validator(mode="after")
     def _pattern_is_there(self) -> Self:

@@ -77,7 +77,10 @@ def absolute_model(model: str) -> str:
 
 
 def _rewards(config: ScoreSettings, model: str, stage: str, plan: Plan, runs_folder: Path) -> None:
-    if not config.has_reward:
+    if not config.has_reward and (config.reward_model or config.reward_function):
+        field = "reward_model_weight" if config.reward_model else "reward_function_weight"
+        plan.reasons.append(f"{field}: nothing scores the answers while every weight is 0. Set one to another number.")
+    elif not config.has_reward:
         plan.reasons.append(
             f"reward_model: {stage} needs something that scores answers. Train a reward model on the Reward pane, or set "
             "a reward function or one of the built-in rewards."

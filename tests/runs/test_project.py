@@ -116,6 +116,10 @@ def test_runs_are_numbered_by_stage(new_run: NewRun, project: Project, model: st
         (SftConfig(dataset="talks", start_from="sft-1"), "sft-1 has left no adapter yet"),
         (PpoConfig(dataset="talks"), "reward_model: PPO needs something that scores answers"),
         (PpoConfig(dataset="talks", reward_model="sft-1"), "reward_model: sft-1 is a run of sft"),
+        (
+            PpoConfig(dataset="talks", reward_model="sft-1", reward_model_weight=0),
+            "reward_model_weight: nothing scores the answers while every weight is 0",
+        ),
     ],
 )
 def test_reasons_why_a_run_cannot_start(project: Project, new_run: NewRun, config: RunConfig, words: str) -> None:

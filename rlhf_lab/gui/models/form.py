@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from rlhf_lab.core.config import STAGES, RunConfig, Stage, is_basic
+from rlhf_lab.core.config import STAGES, UNUSED, RunConfig, Stage, is_basic
 from rlhf_lab.core.resources import resource
 from rlhf_lab.core.settings import BaseRun
 from rlhf_lab.gui.models.algorithms import GRPO
@@ -49,10 +49,6 @@ SECTIONS: dict[str, tuple[str, ...]] = {
 }
 """Where the advanced fields of all stages stand, in the order in which a form shows them."""
 
-_NOT_ASKED: dict[Stage, frozenset[str]] = {
-    "best_of_n": frozenset({"learning_rate", "warmup_steps", "max_grad_norm", "lora_r", "lora_alpha", "eval_every"})
-}
-"""What a stage has and does not use, since it trains nothing."""
 _HIDDEN = frozenset({"stage"})
 
 
@@ -86,7 +82,7 @@ class Question:
 
 def questions(stage: Stage) -> list[Question]:
     """What the form of a stage asks: basic fields first, what decides most at their head, then section by section."""
-    model, hidden = STAGES[stage], _HIDDEN | _NOT_ASKED.get(stage, frozenset())
+    model, hidden = STAGES[stage], _HIDDEN | UNUSED.get(stage, frozenset())
     asked = [_question(name, info, model) for name, info in model.model_fields.items() if name not in hidden]
     basic = sorted(
         (q for q in asked if q.basic), key=lambda q: _FIRST.index(q.name) if q.name in _FIRST else len(_FIRST)
