@@ -158,6 +158,12 @@ def step_word(stage: Stage) -> str:
     return "batch" if stage == "best_of_n" else "step"
 
 
+def steps_in_words(stage: Stage, count: int) -> str:
+    """So many of them: "1 update", "3 batches"."""
+    word = step_word(stage)
+    return f"{count:,} {word if count == 1 else 'batches' if word == 'batch' else f'{word}s'}"
+
+
 def total_steps(config: RunConfig) -> int:
     """How many steps the run has in all: updates, optimiser steps, or for best-of-n batches of prompts."""
     if isinstance(config, OnPolicyRun):

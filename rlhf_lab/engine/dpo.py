@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from rlhf_lab.core.config import DpoConfig
+from rlhf_lab.core.config import DpoConfig, steps_in_words
 from rlhf_lab.core.control import StopRequested
 from rlhf_lab.core.events import Event, Metrics, Phase, Samples, Warned
 from rlhf_lab.core.records import Pair
@@ -77,7 +77,7 @@ def train(config: DpoConfig, parts: Parts) -> Iterator[Event]:
         # 5. The result.
         if encoder.lost():
             yield Warned(step=training.step, code="cut", text=encoder.lost() + ".")
-        yield from training.finish({}, f"{training.step} steps done.")
+        yield from training.finish({}, f"{steps_in_words(config.stage, training.step)} done.")
     except StopRequested:
         yield from training.stop({})
     except NotFinite as error:

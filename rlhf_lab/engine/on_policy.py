@@ -6,7 +6,7 @@ exactly what an uninterrupted one says.
 
 from collections.abc import Callable, Iterator, Sequence
 
-from rlhf_lab.core.config import PpoConfig, RlooConfig
+from rlhf_lab.core.config import PpoConfig, RlooConfig, steps_in_words
 from rlhf_lab.core.control import StopRequested
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import AnyEvent, Finished, Phase, Progress, Warned
@@ -60,7 +60,7 @@ def train(
                 break
             yield from run.save_when_due()
             yield from run.update()
-        end = Finished(step=run.step, outcome="done", message=f"{run.step} updates done.")
+        end = Finished(step=run.step, outcome="done", message=f"{steps_in_words(config.stage, run.step)} done.")
     except StopRequested:
         end = Finished(step=run.step, outcome="stopped", message=f"Stopped after update {run.step}.")
     except NotFinite as bad:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from rlhf_lab.core.config import RewardConfig
+from rlhf_lab.core.config import RewardConfig, steps_in_words
 from rlhf_lab.core.control import StopRequested
 from rlhf_lab.core.events import Event, Phase, Samples, Warned
 from rlhf_lab.core.records import Pair
@@ -105,7 +105,7 @@ def train(config: RewardConfig, parts: Parts) -> Iterator[Event]:
         # 6. The result.
         if encoder.lost():
             yield Warned(step=training.step, code="cut", text=encoder.lost() + ".")
-        yield from training.finish(lab, f"{training.step} steps done.")
+        yield from training.finish(lab, f"{steps_in_words(config.stage, training.step)} done.")
     except StopRequested:
         yield from training.stop(_RAW)
     except NotFinite as error:

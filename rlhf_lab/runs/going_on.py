@@ -7,7 +7,7 @@ there on that of a run of the new length; the steps that were done stay as they 
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from rlhf_lab.core.config import STAGE_NAMES, RunConfig, step_word, total_field, total_steps
+from rlhf_lab.core.config import STAGE_NAMES, RunConfig, steps_in_words, total_field, total_steps
 from rlhf_lab.core.config_toml import parse_config
 from rlhf_lab.core.control import Set
 from rlhf_lab.core.errors import LabError
@@ -32,7 +32,7 @@ def go_on_with(project: Project, run: str, changes: Mapping[str, Any] | None = N
     config = folder.config
     wanted = _changed(config, dict(changes or {}), folder)
     if row.outcome == "done" and total_steps(wanted) <= row.step:
-        raise LabError(f"{run} is done: all {row.step:,} {step_word(config.stage)}s. {_further(run, wanted, row.step)}")
+        raise LabError(f"{run} is done: {steps_in_words(config.stage, row.step)}. {_further(run, wanted, row.step)}")
     if total_steps(wanted) <= row.step and total_steps(wanted) != total_steps(config):
         raise LabError(f"{total_field(config.stage)}: {run} has done {row.step:,} already. Give a greater number.")
     if standing := standing_on(project, run):

@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from rlhf_lab.core.config import CONFIG, STAGES, UNUSED, PpoConfig, RewardConfig, SftConfig, is_basic, total_steps
+from rlhf_lab.core.config import (
+    CONFIG,
+    STAGES,
+    UNUSED,
+    PpoConfig,
+    RewardConfig,
+    SftConfig,
+    is_basic,
+    steps_in_words,
+    total_steps,
+)
 from rlhf_lab.core.config_toml import default_toml, parse_config, parse_toml, read_toml, render_toml
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.reference import config_reference
@@ -109,3 +119,15 @@ def test_the_reference_names_every_setting_with_its_bounds() -> None:
     assert "| `gae_lambda` | `0.95` | number, ≥ 0, ≤ 1 | GAE λ. " in table
     assert '| `dtype` | `"fp32"` | `"fp32"`, `"bf16"`, `"auto"` |' in table
     assert table.count("`seed`") == 1
+
+
+def test_counts_of_steps_are_said_as_people_say_them() -> None:
+    assert [steps_in_words(stage, 1) for stage in STAGES] == [
+        "1 step",
+        "1 step",
+        "1 update",
+        "1 update",
+        "1 step",
+        "1 batch",
+    ]
+    assert [steps_in_words("ppo", 2000), steps_in_words("best_of_n", 3)] == ["2,000 updates", "3 batches"]

@@ -67,7 +67,7 @@ def test_a_finished_run_goes_on_to_a_new_total(project: Project, new_run: NewRun
 
 def test_a_done_run_says_how_to_go_further(project: Project, new_run: NewRun) -> None:
     run = end(project, new_run("", max_steps=5), "done", 5)
-    with pytest.raises(LabError, match=rf"all 5 steps.*rlhf-lab resume {run} --set max_steps=10"):
+    with pytest.raises(LabError, match=rf"done: 5 steps.*rlhf-lab resume {run} --set max_steps=10"):
         go_on_with(project, run)
     for total in (5, 3):
         with pytest.raises(LabError, match="is done"):
