@@ -45,7 +45,7 @@ class Standby:
         except OSError:  # it died while waiting
             child.wait()
             return None
-        return child if child.poll() is None else None
+        return child  # it may have ended already: the run was its all the same
 
     def close(self) -> None:
         """End the waiting child; it holds nothing that could be lost."""

@@ -74,7 +74,7 @@ def test_the_demo_trains_three_runs_and_ends_in_a_report(
     printed = capsys.readouterr()
     found = json.loads(printed.out)
     assert {part: set(found[part]) for part in SHAPE} == SHAPE
-    assert set(found) == {*SHAPE, "report", "seconds"}
+    assert set(found) == {*SHAPE, "health", "report", "seconds"}
     assert [found[stage]["run"] for stage in ("sft", "reward", "ppo")] == ["sft-1", "reward-1", "ppo-1"]
     assert outcomes == {"sft-1": "done", "reward-1": "done", "ppo-1": "done"}
     assert [config.seed for config in configs] == [3, 3, 3]

@@ -12,7 +12,7 @@ CHECKOUT = Path(__file__).parents[2]
 
 
 def test_it_holds_the_engine_against_known_answers(lab: Lab) -> None:
-    ended = lab("selfcheck", "--device", "cpu", "--json")
+    ended = lab("selfcheck", "--device", "cpu", "--json", timeout=600)
     found = last_object(ended)
     assert (ended.returncode, found["ok"], found["failed"]) == (0, True, 0), ended.stderr
     assert found["checked"] == len(found["oracles"]) > 50

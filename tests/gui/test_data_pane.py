@@ -177,9 +177,12 @@ def test_what_a_data_set_is_good_for_leads_to_the_pane(qtbot: QtBot, pane: DataP
     assert asked.args == ["reward", {"dataset": "pairs"}]
     with qtbot.waitSignal(lab.pane_asked) as asked:
         qtbot.mouseClick(pane.view.uses[1], Qt.MouseButton.LeftButton)
+    assert asked.args == ["policy", {"dataset": "pairs", "stage": "dpo"}]
+    with qtbot.waitSignal(lab.pane_asked) as asked:
+        qtbot.mouseClick(pane.view.uses[2], Qt.MouseButton.LeftButton)
     assert asked.args == ["rank", {"dataset": "pairs"}]
     pane.select("talks")
-    assert [button.isVisible() for button in pane.view.uses] == [True, False, False]
+    assert [button.isVisible() for button in pane.view.uses] == [True, False, False, False]
     with qtbot.waitSignal(lab.pane_asked) as asked:
         qtbot.mouseClick(pane.view.uses[0], Qt.MouseButton.LeftButton)
     assert asked.args == ["sft", {"dataset": "talks"}]
