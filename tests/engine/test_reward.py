@@ -162,6 +162,16 @@ def test_two_branches_behind_one_prompt_score_as_two_rows(
     assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(*found, strict=True))
 
 
+def test_the_margins_of_the_data_count_where_the_config_says_so(tiny_model: Path, tmp_path: Path) -> None:
+    data = [pair.model_copy(update={"margin": 4.0}) for pair in pairs(20)]
+    losses = {}
+    for wanted in (False, True):
+        config = CONFIG.model_copy(update={"max_steps": 1, "use_margins": wanted, "normalise": False})
+        events = run(config, parts(tmp_path / f"run {wanted}", tiny_model, data))
+        losses[wanted] = (metric(events, "reward/loss")[0], metric(events, "eval/reward_loss")[0])
+    assert all(asked > free + 1 for free, asked in zip(losses[False], losses[True], strict=True))
+
+
 def test_it_learns_and_stores_how_to_read_its_scores(
     tiny_model: Path, tmp_path: Path, load: Callable[..., Backbone]
 ) -> None:

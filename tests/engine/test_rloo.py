@@ -73,6 +73,12 @@ def test_targets_by_hand():
     assert found.rlhf_reward.tolist() == [3.25, -2.0]
     assert found.advantages.tolist() == [[5.25, 5.25], [-5.25, 0.0]]
     assert found.returns is None
+    grpo = config(batch_size=2, samples=2, advantage="group_mean", normalise_advantage=True, missing_eos="none")
+    held = rloo.targets_of(rollout, grpo, 0.0).advantages
+    torch.testing.assert_close(held, torch.tensor([[-1.0, -1.0], [1.0, 0.0]]) / math.sqrt(2), atol=1e-3, rtol=0)
+    assert (
+        rloo.targets_of(rollout, config(batch_size=2, samples=2, advantage="group_mean"), 0.0).advantages[0, 0] == -2.5
+    )
 
 
 def test_a_run_says_what_it_should(given: Callable[..., Parts]):
