@@ -208,7 +208,7 @@ CASES: dict[str, Case] = {
     ),
     "overfitted": Case(
         "reward",
-        80,
+        120,
         {"eval/train_accuracy": lambda n: 0.5 + 0.5 * n / STEPS if n % 40 == 0 else None},
         {"eval/train_accuracy": lambda n: 0.5 + 0.29 * n / STEPS if n % 40 == 0 else None},
     ),
