@@ -7,6 +7,7 @@ import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtWidgets import QToolButton
 from pytestqt.qtbot import QtBot
+from shiboken6 import delete
 
 from rlhf_lab.core.events import Changed, Histogram, Metrics
 from rlhf_lab.gui.models.history import RunHistory
@@ -14,6 +15,7 @@ from rlhf_lab.gui.models.plot_spec import PlotSpec, number
 from rlhf_lab.gui.plots.board import PlotBoard
 from rlhf_lab.gui.plots.card import CurveCard, HistogramCard, TradeoffCard
 from rlhf_lab.gui.plots.curve_plot import CurvePlot
+from rlhf_lab.gui.plots.redraw import redraw_clock
 from rlhf_lab.gui.theme import DARK, LIGHT, theme
 
 LOSS = PlotSpec("Loss", {"train/loss": "Training", "eval/loss": "Held-out"}, dashed=frozenset({"eval/loss"}))
@@ -96,6 +98,16 @@ def test_the_arrow_keys_walk_from_point_to_point_and_escape_ends_it(qtbot, shown
 
     qtbot.keyClick(plot, Qt.Key.Key_Escape)
     assert plot.cursor_step is None
+
+
+def test_a_plot_that_qt_has_deleted_is_not_redrawn(qtbot, shown) -> None:
+    gone, stays = shown(LOSS).curve_cards()[0].plot, shown(KL).curve_cards()[0].plot
+    redrawn = []
+    stays.redraw = lambda: redrawn.append(True)
+    for plot in (gone, stays):
+        redraw_clock().ask(plot)
+    delete(gone)
+    qtbot.waitUntil(lambda: bool(redrawn))  # an exception in the clock's slot would fail the test
 
 
 def test_zooming_one_plot_zooms_all_and_a_double_click_shows_everything_again(qtbot, shown) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -20,6 +21,16 @@ from rlhf_lab.data.source import ImportCancelled
 from rlhf_lab.data.statistics import statistics_of
 from rlhf_lab.runs.importing import Importing
 from rlhf_lab.store import Store
+
+
+def import_children() -> list[psutil.Process]:
+    """The processes that import for this one, which may have others too."""
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):
+            if "rlhf_lab.runs.import_child" in child.cmdline():
+                found.append(child)
+    return found
 
 
 @pytest.fixture
@@ -113,7 +124,7 @@ def test_a_cancel_is_heard_at_once_and_leaves_nothing(data: Importing, database:
 
     def progress(done: int, total: int) -> None:
         if done > total // 4 and not asked:
-            children.extend(psutil.Process().children())
+            children.extend(import_children())
             asked.append(time.monotonic())
 
     with pytest.raises(ImportCancelled, match="was cancelled"):
@@ -129,7 +140,7 @@ def test_a_child_that_is_killed_fails_in_words(data: Importing, database: Path, 
     file = pairs_file(tmp_path / "a.jsonl", 60_000)
 
     def kill(done: int, total: int) -> None:
-        for child in psutil.Process().children():
+        for child in import_children():
             child.kill()
 
     with pytest.raises(LabError, match=r"was killed by signal 9; nothing of the file in hand was stored"):
@@ -147,7 +158,7 @@ def test_a_window_that_goes_away_ends_its_import(database: Path, tmp_path: Path)
 
     def progress(done: int, total: int) -> None:
         if done > total // 4 and not children:
-            children.extend(psutil.Process().children())
+            children.extend(import_children())
             data.close()
 
     with pytest.raises(ImportCancelled):

@@ -5,6 +5,7 @@ from weakref import WeakSet
 
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QApplication
+from shiboken6 import isValid
 
 EVERY_MS = 100
 SOON_MS = 15
@@ -44,7 +45,8 @@ class RedrawClock(QObject):
     def _tick(self) -> None:
         plots, self._dirty = self._dirty, WeakSet()
         for plot in plots:
-            if plot.isVisible():
+            # Qt may have deleted a widget that Python still holds.
+            if isValid(plot) and plot.isVisible():
                 plot.redraw()
 
 
