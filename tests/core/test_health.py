@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlhf_lab.core.config import STAGES, RewardConfig, RunConfig, Stage
+from rlhf_lab.core.config import STAGES, RunConfig, Stage
 from rlhf_lab.core.events import Event, Health, Metrics, SampleRow, Samples
 from rlhf_lab.core.health import RULES, Rule, Watch, standing
 from rlhf_lab.core.metrics import METRICS
@@ -392,14 +392,9 @@ def test_no_verdict_on_constants_in_their_ranges(
 
 
 def test_a_loss_near_guessing_is_no_matter_while_held_out_pairs_are_told_apart() -> None:
-    def verdicts(accuracy: float) -> list[str]:
-        watch, said = Watch(RewardConfig(max_steps=STEPS)), []
-        for step in range(STEPS):
-            values = {"reward/loss": 0.693} | (
-                {"eval/accuracy": accuracy, "eval/pairs": 256.0} if step % 40 == 0 else {}
-            )
-            said += [verdict.code for verdict in watch.take(Metrics(step=step, values=values)) if verdict.on]
-        return said
+    def said(accuracy: float) -> list[Health]:
+        curves = {"reward/loss": at(0.693), "eval/accuracy": at(accuracy, 0, 40)}
+        return verdicts(config_of("reward"), story("reward", curves), [BY_CODE["reward_stuck"]])
 
-    assert "reward_stuck" not in verdicts(0.62)
-    assert "reward_stuck" in verdicts(0.55)
+    assert not said(0.65)
+    assert said(0.55)

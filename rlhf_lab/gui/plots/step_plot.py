@@ -1,5 +1,7 @@
 """A plot over the steps of a run: a crosshair and a zoom that others follow, arrow keys from step to step."""
 
+from abc import abstractmethod
+
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QPointF, Qt, Signal
@@ -36,14 +38,14 @@ class StepPlot(LabPlot):
         """What it shows."""
         return self._history
 
+    @abstractmethod
     def steps(self) -> Floats:
         """The steps at which there is something to see, rising."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def cursor_step(self) -> float | None:
         """Where the crosshair stands, at the nearest step that has a value."""
-        raise NotImplementedError
 
     def show_history(self, history: RunHistory | None) -> None:
         """Show another run, all of it."""
