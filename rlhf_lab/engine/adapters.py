@@ -8,6 +8,7 @@ reads ours. ``head.safetensors`` is the scalar head; ``lab.json`` says on which 
 import hashlib
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,27 @@ def write(folder: Path, adapter: Adapter, *, targets: list[str], base: str, fan_
         save_file({"weight": weight.contiguous(), "bias": bias.contiguous()}, fresh / "head.safetensors")
     (fresh / "lab.json").write_text(json.dumps(adapter.lab, indent=1, allow_nan=False), encoding="utf-8")
     disk.replace(fresh, folder)
+
+
+def base_hash(model: Path, merged: Iterable[Adapter]) -> str:
+    """Of the weights that an adapter sits on: the model's files, and the adapters merged into them, in order."""
+    found = hashlib.sha256()
+    for file in sorted(model.glob("*.safetensors")):
+        with file.open("rb") as opened:
+            found.update(hashlib.file_digest(opened, "sha256").digest())
+    for adapter in merged:
+        found.update(bytes.fromhex(adapter.digest))
+    return found.hexdigest()
+
+
+def check_base(folder: Path, adapter: Adapter, base_hash: str) -> None:
+    """Raise `LabError` for an adapter that was trained on other weights."""
+    made_on = adapter.lab.get("base_hash")
+    if made_on is not None and made_on != base_hash:
+        raise LabError(
+            f"The adapter in {folder} was trained on other weights than these. "
+            "Use the same model and the same start as the run that made it."
+        )
 
 
 def merge(model: nn.Module, adapter: Adapter, folder: Path) -> None:

@@ -7,11 +7,11 @@ eval mode: no dropout anywhere, so scoring and updating see the same function. A
 on any base.
 """
 
-import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ class Backbone:
         self._active: str | None = None
         self._merged: str | None = None
         for path, adapter in start:
-            self._check_base(path, adapter, self._hash_up_to(path))
+            adapters.check_base(path, adapter, self._hash_up_to(path))
             adapters.merge(model, adapter, path)
 
     @classmethod
@@ -150,7 +150,7 @@ class Backbone:
     def load_adapter(self, name: str, folder: Path, *, trainable: bool = False, head: bool = False) -> None:
         """Put a saved adapter beside the base. It must have been trained on these very weights."""
         found = adapters.read(folder)
-        self._check_base(folder, found, self.base_hash)
+        adapters.check_base(folder, found, self.base_hash)
         if head and found.head is None:
             raise LabError(f"The adapter in {folder} has no scalar head: it is not one of a reward model.")
         if head and found.head is not None and found.head[0].shape[1] != self.width:
@@ -365,23 +365,8 @@ class Backbone:
         return sorted(short) if len(meant) == len(layers) else layers
 
     def _hash_up_to(self, end: Path | None) -> str:
-        found = hashlib.sha256()
-        for file in sorted(self._folder.glob("*.safetensors")):
-            with file.open("rb") as opened:
-                found.update(hashlib.file_digest(opened, "sha256").digest())
-        for path, adapter in self._start:
-            if path == end:
-                break
-            found.update(bytes.fromhex(adapter.digest))
-        return found.hexdigest()
-
-    def _check_base(self, folder: Path, adapter: Adapter, base_hash: str) -> None:
-        made_on = adapter.lab.get("base_hash")
-        if made_on is not None and made_on != base_hash:
-            raise LabError(
-                f"The adapter in {folder} was trained on other weights than these. "
-                "Use the same model and the same start as the run that made it."
-            )
+        merged = takewhile(lambda start: start[0] != end, self._start)
+        return adapters.base_hash(self._folder, (adapter for _, adapter in merged))
 
 
 def _block_linears(model: nn.Module) -> dict[str, nn.Module]:
