@@ -7,7 +7,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLabel
 
 from rlhf_lab.core.diagnosis import CalibrationBin, RewardDiagnosis
-from rlhf_lab.core.events import Diagnosis, Resumed
+from rlhf_lab.core.events import Diagnosis, Finished, Metrics, Resumed
 from rlhf_lab.gui.models.diagnosis import (
     as_pair,
     calibration_points,
@@ -145,6 +145,18 @@ def test_a_run_without_a_diagnosis_says_why(view) -> None:
     assert view.nothing.text().startswith("No diagnosis yet.")
     view.show_history(history(1))
     assert not view.nothing.isVisible()
+
+
+def test_a_run_that_ended_without_a_diagnosis_says_why_and_what_to_do(view) -> None:
+    old = RunHistory("reward-1")
+    old.feed([Metrics(step=1, values={"reward/loss": 0.6})])
+    view.show_history(old)
+    assert view.nothing.text().startswith("No diagnosis yet.")
+
+    view.take_changes(old, old.feed([Finished(step=1, outcome="done")]))
+
+    assert "earlier version" in view.nothing.text()
+    assert "train it again" in view.nothing.text()
 
 
 def test_figures_are_read_out_where_the_eye_sees_a_bar(view) -> None:

@@ -1,5 +1,7 @@
 """Verdicts where a person meets them: chips in the header, details, marks on the curves, the strip."""
 
+import itertools
+
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QScrollArea
@@ -123,9 +125,35 @@ def test_the_details_are_as_high_as_their_words(qtbot, chips) -> None:
 
 
 def test_many_verdicts_share_the_last_chip(chips) -> None:
-    chips.show_health([verdict(f"rule{n}", n, title=f"Rule {n}") for n in range(7)], watched=True)
+    chips.show_health([verdict(f"rule{n}", n, title=f"Rule {n}") for n in range(9)], watched=True)
 
-    assert [chip.text() for chip in chips.chips] == ["Rule 6", "Rule 5", "Rule 4", "Rule 3", "3 more"]
+    assert [chip.text() for chip in chips.chips] == [*(f"Rule {n}" for n in range(8, 2, -1)), "3 more"]
+
+
+def test_chips_show_their_whole_title_in_as_many_rows_as_it_takes(qtbot, chips) -> None:
+    title = "Length changes, score does not"
+    chips.resize(500, 300)
+    chips.show_health([verdict(f"rule{n}", n, title=title) for n in range(4)], watched=True)
+
+    qtbot.waitUntil(lambda: len({chip.y() for chip in chips.chips}) == 2)
+    for chip in chips.chips:
+        assert chip.text() == title
+        assert chip.width() >= chip.sizeHint().width()
+        assert chip.geometry().right() < chips.width()
+        assert chip.isVisible()
+
+    chips.resize(1400, 300)
+    qtbot.waitUntil(lambda: len({chip.y() for chip in chips.chips}) == 1)
+
+
+def test_a_title_of_another_version_is_cut_at_its_end_and_whole_in_the_tooltip(chips) -> None:
+    title = "The value of the answers does not follow what anybody has ever said of them"
+    chips.show_health([verdict(title=title)], watched=True)
+
+    (chip,) = chips.chips
+    assert chip.text().endswith("…")
+    assert title.startswith(chip.text()[:-1])
+    assert title in chip.toolTip()
 
 
 def test_levels_differ_by_more_than_their_colour(chips) -> None:
@@ -225,3 +253,27 @@ def test_the_strip_shows_the_gravest_verdict_and_how_many_more(qtbot, window, la
     qtbot.waitUntil(lambda: not strip.health.isVisible())
     lab.stop(run)
     qtbot.waitUntil(lambda: not lab.live())
+
+
+def test_words_of_marks_never_cover_each_other(qtbot) -> None:
+    history = RunHistory("ppo-1")
+    history.feed(Metrics(step=step, values={"objective/kl": step}) for step in range(81))
+    history.feed(verdict(step=step, on=on) for step, on in [(36, True), (37, False), (38, True), (39, False)])
+    history.feed(verdict(step=step, on=on) for step, on in [(41, True), (42, False), (52, True), (53, False)])
+    history.feed([verdict("a", 57), verdict("b", 70), verdict("c", 71), verdict("d", 71), verdict("e", 72)])
+    card = CurveCard(PlotSpec("KL", {"objective/kl": "Sampled"}))
+    qtbot.addWidget(card)
+    card.resize(380, 240)
+    with qtbot.waitExposed(card):
+        card.show()
+    card.show_history(history)
+    qtbot.waitUntil(lambda: len(card.plot.marks.shown) == 9)
+
+    worded = [placed for placed in card.plot.marks.shown if placed.text]
+    assert len(worded) >= 4
+    for one, other in itertools.combinations(worded, 2):
+        apart = one.right <= other.left or other.right <= one.left
+        assert apart or one.height != other.height
+    heights = sorted({placed.height for placed in worded})
+    line = card.plot.fontMetrics().height() / card.plot.getPlotItem().getViewBox().height()
+    assert all(high - low >= line for low, high in itertools.pairwise(heights))

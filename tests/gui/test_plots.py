@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QToolButton
 from pytestqt.qtbot import QtBot
 from shiboken6 import delete
 
-from rlhf_lab.core.events import Changed, Histogram, Metrics
+from rlhf_lab.core.events import Changed, Finished, Histogram, Metrics
 from rlhf_lab.gui.models.history import RunHistory
 from rlhf_lab.gui.models.plot_spec import PlotSpec, number
 from rlhf_lab.gui.plots.board import PlotBoard
@@ -258,3 +258,21 @@ def test_score_stands_against_the_root_of_the_kl_of_the_same_answers(qtbot) -> N
 )
 def test_numbers_are_written_for_people(value, text) -> None:
     assert number(value) == text
+
+
+def test_an_empty_tradeoff_says_what_is_missing(qtbot) -> None:
+    card = TradeoffCard("Score against √KL", "")
+    qtbot.addWidget(card)
+    with qtbot.waitExposed(card):
+        card.show()
+    history = RunHistory("ppo-1")
+    card.show_history(history)
+    qtbot.waitUntil(lambda: "score and KL are known" in card.plot.words)
+
+    history.feed([Finished(outcome="stopped")])
+    card.show_history(history)
+    qtbot.waitUntil(lambda: "no score and KL" in card.plot.words)
+
+    history.feed([Metrics(step=1, values={"eval/score": 1.0, "eval/kl": 2.0})])
+    card.show_history(history)
+    qtbot.waitUntil(lambda: not card.plot.words)

@@ -19,6 +19,8 @@ class PlotSpec:
     log: bool = False
     dashed: frozenset[str] = field(default_factory=frozenset)
     """Held-out curves and such: told apart by more than their colour."""
+    optional: frozenset[str] = field(default_factory=frozenset)
+    """Curves that only some runs have: without values the legend does not name them."""
     over: str = "step"
     """What the x axis counts."""
     exact: bool = False

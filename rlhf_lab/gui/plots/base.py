@@ -50,6 +50,9 @@ class LabPlot(pg.PlotWidget):
         self._grid = pg.PlotCurveItem(connect="pairs")
         self._grid.setZValue(-20)
         item.addItem(self._grid, ignoreBounds=True)
+        self._words = pg.TextItem(anchor=(0.5, 0.5))
+        self._words.setVisible(False)
+        item.addItem(self._words, ignoreBounds=True)
         theme().changed.connect(self._themed)
         self._themed()
 
@@ -81,6 +84,20 @@ class LabPlot(pg.PlotWidget):
         levels = axis.tickValues(low, high, box.height())
         heights = np.asarray(levels[0][1] if levels else [], dtype=np.float64)
         self._grid.setData(np.tile([left, right], len(heights)), np.repeat(heights, 2))
+
+    @property
+    def words(self) -> str:
+        """What is said in the middle of it, "" where curves speak."""
+        return self._words.toPlainText() if self._words.isVisible() else ""
+
+    def tell(self, words: str) -> None:
+        """Say in the middle why the plot is empty, or with "" nothing; call after the ranges are set."""
+        self._words.setVisible(bool(words))
+        if not words:
+            return
+        self._words.setText(words, theme().colours.muted)
+        (left, right), (low, high) = self.getPlotItem().getViewBox().viewRange()
+        self._words.setPos((left + right) / 2, (low + high) / 2)
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         """Show everything again."""

@@ -1,6 +1,6 @@
 """A plot in its frame: title, what it means, and a legend whose entries show values and switch lines."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import QRect, QSize, Qt, Slot
@@ -78,6 +78,12 @@ class Legend(QWidget):
             if button.text() != text:
                 button.setText(text)
 
+    def set_there(self, keys: Iterable[str]) -> None:
+        """Name only these."""
+        wanted = set(keys)
+        for key, button in self._buttons.items():
+            button.setVisible(key in wanted)
+
     def set_colours(self, colours: dict[str, str]) -> None:
         """Paint the swatches; those of hidden lines are faded."""
         for key, button in self._buttons.items():
@@ -153,7 +159,11 @@ class CurveCard(StepCard):
 
     @Slot()
     def _show_values(self) -> None:
-        self.legend.set_values({name: self.plot.value_text(name) for name in self.plot.spec.metrics})
+        spec = self.plot.spec
+        self.legend.set_values({name: self.plot.value_text(name) for name in spec.metrics})
+        if spec.optional:
+            known = self.plot.history.curves if self.plot.history is not None else {}
+            self.legend.set_there(name for name in spec.metrics if name in known or name not in spec.optional)
         step = self.plot.cursor_step
         marked = marks_at(self.plot.history, self.plot.spec.metrics, step)
         told = f"{self.plot.spec.over} {step:,.0f}" if step is not None else ""

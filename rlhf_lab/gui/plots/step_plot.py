@@ -26,10 +26,8 @@ class StepPlot(LabPlot):
         self._cursor: float | None = None
         self._crosshair = pg.InfiniteLine(angle=90)
         super().__init__(name, {"bottom": StepAxis("bottom")})
-        self._nothing = pg.TextItem(anchor=(0.5, 0.5))
-        for item in (self._crosshair, self._nothing):
-            self.addItem(item, ignoreBounds=True)
-            item.setVisible(False)
+        self.addItem(self._crosshair, ignoreBounds=True)
+        self._crosshair.setVisible(False)
         self.getPlotItem().getViewBox().sigRangeChangedManually.connect(self._zoomed_by_hand)
         self.getPlotItem().getViewBox().sigResized.connect(self._resized)
 
@@ -67,13 +65,8 @@ class StepPlot(LabPlot):
 
     def tell_nothing(self, empty: bool) -> None:
         """Say in the middle why the plot is empty; call after the ranges are set."""
-        self._nothing.setVisible(empty)
-        if not empty:
-            return
         ended = self._history is not None and self._history.finished is not None
-        self._nothing.setText("Not measured in this run" if ended else "Nothing yet", theme().colours.muted)
-        (left, right), (low, high) = self.getPlotItem().getViewBox().viewRange()
-        self._nothing.setPos((left + right) / 2, (low + high) / 2)
+        self.tell("" if not empty else "Not measured in this run" if ended else "Nothing yet")
 
     def recolour(self) -> None:
         """Take the theme's colours."""

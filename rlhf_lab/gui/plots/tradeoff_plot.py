@@ -25,6 +25,9 @@ PAIRS = {
 MOST_POINTS = 2_000
 """Points of a trail; more than that are thinned evenly."""
 
+NO_POINTS = "This run measured no score and KL on the same answers"
+NO_POINTS_YET = "A point for each step at which score and KL are known"
+
 SYMBOLS = {"objective/scores": "o", "eval/score": "s", "eval/gold": "t1"}
 
 
@@ -72,6 +75,10 @@ class TradeoffPlot(LabPlot):
         self.getPlotItem().getViewBox().setXRange(0, right, padding=0.04)
         self.set_y_range(min(low, default=0.0), max(high, default=1.0))
         self.draw_grid()
+        self.tell("" if low else NO_POINTS if self._ended() else NO_POINTS_YET)
+
+    def _ended(self) -> bool:
+        return self._history is not None and self._history.finished is not None
 
     def recolour(self) -> None:
         """Take the theme's colours."""

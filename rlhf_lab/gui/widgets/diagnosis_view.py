@@ -15,7 +15,12 @@ from rlhf_lab.gui.widgets.worst_pairs import WorstPairs
 
 NOTHING = (
     "No diagnosis yet. At every look at held-out pairs the reward model is examined: how often it is right and for whom, "
-    "whether it knows when it is unsure, and whether it merely pays for length. Runs of earlier versions have none."
+    "whether it knows when it is unsure, and whether it merely pays for length."
+)
+NEVER = (
+    "This run ended without a diagnosis: it was trained by an earlier version of the lab, or stopped before its first "
+    "look at held-out pairs. Its curves are complete. For a diagnosis train it again with the same settings, or let it do "
+    "a few more steps: each further look at held-out pairs brings one."
 )
 VERDICT_HELP = (
     "Heuristics on held-out pairs, never a proof: a reward model that predicts labels well may still reward what nobody "
@@ -107,7 +112,7 @@ class DiagnosisView(QWidget):
 
     def take_changes(self, history: RunHistory | None, names: set[str]) -> None:
         """The run has said something new."""
-        if "diagnosis" in names:
+        if "diagnosis" in names or not self._steps():
             self._reload()
 
     def step(self) -> int | None:
@@ -121,6 +126,8 @@ class DiagnosisView(QWidget):
     @Slot()
     def _reload(self) -> None:
         steps = self._steps()
+        ended = self._history is not None and self._history.finished is not None
+        self.nothing.setText(NEVER if ended else NOTHING)
         self.nothing.setVisible(not steps)
         self._page.setVisible(bool(steps))
         self.slider.setVisible(len(steps) > 1)

@@ -18,11 +18,13 @@ from PySide6.QtWidgets import (
 from rlhf_lab.core.events import Health
 from rlhf_lab.gui.models.verdicts import CAUTION, ICONS, LEVEL_WORDS, ROLES, Spell, in_full, passed, standing, told
 from rlhf_lab.gui.theme import theme
+from rlhf_lab.gui.widgets.flow import Flow
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line, plain_tip, visible
 
-MOST_CHIPS = 4
-"""Verdicts with a chip of their own; the rest share one, so that nothing is cut off in a narrow window."""
-TITLE_SHOWN = 28
+MOST_CHIPS = 6
+"""Verdicts with a chip of their own; the rest share one, so that the chips leave the plots their room."""
+TITLE_SHOWN = 48
+"""Characters; no rule's title is longer, but a run of another version may have said any."""
 MOST_DETAILS_LINES = 16
 MOST_PASSED = 6
 """Verdicts of the past that the details list."""
@@ -123,14 +125,12 @@ class HealthChips(QWidget):
         whole = QVBoxLayout(self.details)
         whole.setContentsMargins(1, 1, 1, 1)
         whole.addWidget(self._scroll)
-        self._row = QHBoxLayout()
-        self._row.setSpacing(6)
-        self._row.addWidget(self.fine)
-        self._row.addStretch(1)
+        self._flow = Flow()
+        self._flow.show_widgets([self.fine])
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
-        column.addLayout(self._row)
+        column.addWidget(self._flow)
         column.addWidget(self.details)
         column.addStretch(1)
         self.details.hide()
@@ -140,10 +140,10 @@ class HealthChips(QWidget):
         """Show these verdicts; ``watched``: the run has begun, so that silence means health; ``live``: it goes on."""
         self.fine.setText(f"✓ Nothing to check{' so far' if live else ''}")
         self.setVisible(watched or bool(said))
+        self.fine.setVisible(not standing(said))
         if tuple(said) != self._said:
             self._said = tuple(said)
             self._make_chips()
-        self.fine.setVisible(not standing(said))
 
     def close_details(self) -> None:
         """For another run."""
@@ -153,7 +153,6 @@ class HealthChips(QWidget):
     def _make_chips(self) -> None:
         focused = next((_key(chip) for chip in self.chips if chip.hasFocus()), None)
         for chip in self.chips:
-            self._row.removeWidget(chip)
             chip.hide()
             chip.deleteLater()
         now, past = standing(self._said), passed(self._said)
@@ -162,8 +161,9 @@ class HealthChips(QWidget):
             self.chips.append(Chip(f"{len(now) - MOST_CHIPS} more", now[MOST_CHIPS:]))
         if past:
             self.chips.append(Chip(f"{len(past)} passed", past[:MOST_PASSED]))
-        for place, chip in enumerate(self.chips):
-            self._row.insertWidget(place + 1, chip)
+        self._flow.show_widgets([self.fine, *self.chips])
+        for chip in self.chips:
+            chip.show()
             key = _key(chip)
             chip.clicked.connect(lambda _=False, key=key: self._ask(key))
             chip.help_asked.connect(lambda key=key: self._tell(key))
