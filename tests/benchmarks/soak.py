@@ -2,9 +2,10 @@
 
 A real window on a real project. Something is done several times a second: another pane, another run's plots, the
 smoothing, a search, verdicts on the Rank pane and their undoing; meanwhile short SFT, reward and PPO runs follow each other,
-each in its child process, some of them paused, some stopped. Every few seconds the window's memory, threads, open
-files and children are counted. Printed are the first and the last of these after a warm-up, the slope of the memory (least squares), and
-what is left once the window has closed.
+each in its child process, some of them paused, some stopped. Once each stage has run, every page of every pane is
+looked at: what is made when it is first shown is made then, and is no leak. Every few seconds the window's memory, threads,
+open files and children are counted. Printed are these at rest, before the first run and after the last; the first and the
+last while it works after that warm-up; their slopes (least squares); and what is left once the window has closed.
 """
 
 import argparse
@@ -33,7 +34,7 @@ from rlhf_lab.gui.settings import Settings
 from rlhf_lab.gui.single import SingleWindow
 from rlhf_lab.runs.project import Project
 
-ACT_MS, COUNT_S = 200, 5.0
+ACT_MS, COUNT_S, REST_MS = 200, 5.0, 10_000
 PANES = ("data", "rank", "sft", "reward", "policy", "compare", "runs")
 PAIRS = "lab world pairs"
 SMALL: dict[str, Any] = {
@@ -69,6 +70,9 @@ class Day(QObject):
         self._run: str | None = None
         self.done: dict[str, int] = {}
         self.counts: list[dict[str, float]] = []
+        self.at_rest: list[dict[str, float]] = []
+        self.warm_at = 0
+        """How many counts there were when everything had been shown once."""
         self._timer = QTimer(self, interval=ACT_MS)
         self._timer.timeout.connect(self._act)
         self._timer.start()
@@ -81,28 +85,55 @@ class Day(QObject):
             self._timer.stop()
             if self._run is not None and self._run in self._lab.live():
                 self._lab.stop(self._run)
-            QTimer.singleShot(15_000, self._window, self._window.close)
+            QTimer.singleShot(REST_MS, self, self._rest)
             return
         if not any(row.name == PAIRS for row in self._lab.project.store.datasets()):
             return
+        if not self.at_rest:
+            self.at_rest.append(self._figures())
         self._keep_training()
+        if not self.warm_at and "ppo runs" in self.done:
+            self._see_everything()
         what = self._dice.choice((self._pane, self._other_run, self._smooth, self._search, self._rank, self._rank))
         what()
         self.done[what.__name__.strip("_")] = self.done.get(what.__name__.strip("_"), 0) + 1
 
     def _count(self) -> None:
         self._next_count += COUNT_S
+        self.counts.append(self._figures())
+
+    def _figures(self) -> dict[str, float]:
+        gc.collect()
         with self._process.oneshot():
-            self.counts.append(
-                {
-                    "seconds": time.monotonic(),
-                    "memory_mb": self._process.memory_info().rss / 2**20,
-                    "threads": self._process.num_threads(),
-                    "files": self._process.num_fds(),
-                    "children": len(self._process.children(recursive=True)),
-                    "objects": len(gc.get_objects()),
-                }
-            )
+            return {
+                "seconds": time.monotonic(),
+                "memory_mb": self._process.memory_info().rss / 2**20,
+                "threads": self._process.num_threads(),
+                "files": self._process.num_fds(),
+                "children": len(self._process.children(recursive=True)),
+                "objects": len(gc.get_objects()),
+                "widgets": len(QApplication.allWidgets()),
+            }
+
+    @Slot()
+    def _rest(self) -> None:
+        if self._lab.live():  # it is still saving
+            QTimer.singleShot(REST_MS, self, self._rest)
+            return
+        self.at_rest.append(self._figures())
+        self._window.close()
+
+    def _see_everything(self) -> None:
+        for row in self._lab.project.store.runs():
+            self._window.show_run(row.run)
+            for name in ("sft", "reward", "policy"):
+                board = self._window.pane(name).board
+                for page in range(board.count()):
+                    board.setCurrentIndex(page)
+                board.setCurrentIndex(0)
+        for name in PANES:
+            self._window.show_pane(name)
+        self.warm_at = len(self.counts)
 
     def _keep_training(self) -> None:
         if self._run is not None and self._lab.state(self._run).outcome not in ENDED:
@@ -197,15 +228,17 @@ def main() -> None:
         verdicts = sum(1 for _ in project.store.verdicts(PAIRS))
         session.close()
         left = {"children": len(own.children(recursive=True)), "threads": own.num_threads(), "files": own.num_fds()}
-    warm = day.counts[len(day.counts) // 4 :]
+    warm = day.counts[max(day.warm_at, len(day.counts) // 4) :]
     names = [key for key in warm[0] if key != "seconds"]
     figures = {
         "done": day.done,
         "outcomes": outcomes,
         "verdicts that count": verdicts,
-        "after a quarter": {key: round(warm[0][key], 1) for key in names},
+        "at rest, before the first run": {key: round(day.at_rest[0][key], 1) for key in names},
+        "at rest, after the last": {key: round(day.at_rest[-1][key], 1) for key in names},
+        "warm": {key: round(warm[0][key], 1) for key in names},
         "at the end": {key: round(warm[-1][key], 1) for key in names},
-        "slope an hour": {key: slope(warm, key) for key in ("memory_mb", "threads", "files", "objects")},
+        "slope an hour": {key: slope(warm, key) for key in ("memory_mb", "threads", "files", "objects", "widgets")},
         "left after the window": left,
     }
     sys.stdout.write(json.dumps(figures, indent=1) + "\n")
