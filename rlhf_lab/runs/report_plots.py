@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
-_WIDTH, _HEIGHT = 420, 240
+WIDTH, HEIGHT = 420, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 12, 34
 _DASHES = ("", "6 3", "2 3", "8 3 2 3")
 
@@ -14,6 +14,14 @@ def line_chart(title: str, curves: Mapping[str, Sequence[tuple[float, float]]], 
     curves = {name: list(points) for name, points in curves.items() if points}
     if not curves:
         return ""
+    label = f'role="img" aria-label="{escape(_in_words(title, curves))}"'
+    plot = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" {label}>{"".join(axes_and_lines(curves, x_label))}</svg>'
+    caption = f"<figcaption><b>{escape(title)}</b>{f' ({escape(y_label)})' if y_label else ''}{_legend(curves)}"
+    return f"<figure>{plot}{caption}</figcaption></figure>"
+
+
+def axes_and_lines(curves: Mapping[str, Sequence[tuple[float, float]]], x_label: str) -> list[str]:
+    """What is drawn of curves that have points, in a space of `WIDTH` × `HEIGHT`, as elements of SVG."""
     xs = [x for points in curves.values() for x, _ in points]
     ys = [y for points in curves.values() for _, y in points]
     x_low, x_high = min(xs), max(max(xs), min(xs) + 1)
@@ -21,29 +29,27 @@ def line_chart(title: str, curves: Mapping[str, Sequence[tuple[float, float]]], 
     y_low, y_high = min(ticks[0], min(ys)), max(ticks[-1], max(ys))
 
     def at(x: float, y: float) -> tuple[float, float]:
-        across = (x - x_low) / (x_high - x_low) * (_WIDTH - _LEFT - _RIGHT)
-        up = (y - y_low) / (y_high - y_low) * (_HEIGHT - _TOP - _BOTTOM)
-        return round(_LEFT + across, 1), round(_HEIGHT - _BOTTOM - up, 1)
+        across = (x - x_low) / (x_high - x_low) * (WIDTH - _LEFT - _RIGHT)
+        up = (y - y_low) / (y_high - y_low) * (HEIGHT - _TOP - _BOTTOM)
+        return round(_LEFT + across, 1), round(HEIGHT - _BOTTOM - up, 1)
 
-    parts = [f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(_in_words(title, curves))}">']
+    parts = []
     for tick in ticks:
         _, y = at(x_low, tick)
-        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y}" y2="{y}"/>')
+        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y}" y2="{y}"/>')
         parts.append(f'<text x="{_LEFT - 6}" y="{y + 4}" text-anchor="end">{tick:g}</text>')
     for tick in nice_ticks(x_low, x_high):
         if x_low <= tick <= x_high:
             x, _ = at(tick, y_low)
-            parts.append(f'<text x="{x}" y="{_HEIGHT - _BOTTOM + 16}" text-anchor="middle">{tick:g}</text>')
-    parts.append(f'<text x="{_WIDTH - _RIGHT}" y="{_HEIGHT - 4}" text-anchor="end">{escape(x_label)}</text>')
+            parts.append(f'<text x="{x}" y="{HEIGHT - _BOTTOM + 16}" text-anchor="middle">{tick:g}</text>')
+    parts.append(f'<text x="{WIDTH - _RIGHT}" y="{HEIGHT - 4}" text-anchor="end">{escape(x_label)}</text>')
     for i, points in enumerate(curves.values()):
         line = " ".join(f"{x},{y}" for x, y in (at(*point) for point in _thinned(points)))
         style = f'class="line c{i % 4}" stroke-dasharray="{_DASHES[i % 4]}"'
         parts.append(f'<polyline {style} points="{line}"/>')
         x, y = at(*points[-1])
         parts.append(f'<circle class="dot c{i % 4}" cx="{x}" cy="{y}" r="3"/>')
-    parts.append("</svg>")
-    caption = f"<figcaption><b>{escape(title)}</b>{f' ({escape(y_label)})' if y_label else ''}{_legend(curves)}"
-    return f"<figure>{''.join(parts)}{caption}</figcaption></figure>"
+    return parts
 
 
 def nice_ticks(low: float, high: float, about: int = 5) -> list[float]:

@@ -1,0 +1,214 @@
+"""The export process: ``python -m rlhf_lab.runs.export_child FOLDER``; see `rlhf_lab.runs.exporting`.
+
+One request on standard input, then lines of JSON on standard output. The end of input ends it. It is started by
+module name and imported by nothing but tests; torch is imported inside functions, as curves do not need it.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.events import Resumed, Started
+from rlhf_lab.core.redact import without_secrets
+from rlhf_lab.runs import curves_out, host, model_card
+from rlhf_lab.runs.exporting import MODELS, Wish
+from rlhf_lab.runs.folder import RunFolder
+from rlhf_lab.runs.log import said_so_far
+from rlhf_lab.runs.outcome import error_in_words
+
+if TYPE_CHECKING:
+    from rlhf_lab.engine.export import Precision, Trained
+
+Say = Callable[[str, int, int], None]
+
+_MARGIN = 32 * 2**20
+"""Room for the tokenizer, the curves and the card, and for others who write on that disk."""
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_TOO_LARGE = f"os error {errno.EFBIG}"
+_NO_SPACE = tuple(f"os error {number}" for number in _FULL)
+
+
+def write(wish: Wish, fresh: Path, say: Say) -> list[str]:
+    """Fill ``fresh`` with what is wished for; what a person should know about it."""
+    folder = RunFolder(wish.run)
+    if wish.form in MODELS:
+        return write_model(wish, folder, fresh, say)
+    say("writing the curves", 0, 1)
+    require_room(fresh, 2 * folder.events_path.stat().st_size + _MARGIN)
+    if wish.form == "csv":
+        curves_out.write_csv(folder, fresh / wish.place.name)
+    elif wish.form == "svg":
+        curves_out.write_svg(folder, fresh / wish.place.name)
+    else:
+        curves_out.write_tensorboard(folder, fresh)
+        return [f"Look at it with: tensorboard --logdir {wish.place}"]
+    return []
+
+
+def write_model(wish: Wish, folder: RunFolder, fresh: Path, say: Say) -> list[str]:
+    """A model, its curves and its card."""
+    say("loading the libraries", 0, 5)
+    from rlhf_lab.engine import export
+    from rlhf_lab.engine.machine import use_threads
+
+    use_threads(host.default_threads())
+    say("checking the base", 1, 5)
+    trained = read(folder)
+    precision = wish.precision or trained.precision
+    require_room(fresh, _need(wish, trained, precision) + _MARGIN)
+    say("putting the weights together", 2, 5)
+    base = model_card.base_name(folder.config.model)
+    scale = None
+    if wish.form == "adapter":
+        export.write_adapter(trained, fresh, base, joined=True, head=wish.head)
+        export.write_tokenizer(trained.model, fresh)
+    elif wish.form == "adapter-and-base":
+        (fresh / "adapter").mkdir()
+        (fresh / "base").mkdir()
+        export.write_adapter(trained, fresh / "adapter", "base", joined=False, head=wish.head)
+        export.write_base(trained, fresh / "base")
+    elif wish.form == "merged":
+        export.write_merged(trained, fresh, precision)
+    else:
+        scale = export.write_reward(trained, fresh, precision, wish.head)
+    if scale is None and trained.own.head is not None:
+        scale = export.one_head(trained.own, wish.head)[1]
+        (fresh / "score.json").write_text(json.dumps(scale, indent=1) + "\n", encoding="utf-8")
+    say("writing the curves", 3, 5)
+    curves_out.write_csv(folder, fresh / "curves.csv")
+    curves_out.write_svg(folder, fresh / "curves.svg")
+    say("writing the card", 4, 5)
+    made = model_card.Made(
+        form=wish.form,
+        base=base,
+        base_files=_hashes(trained.model, "*.safetensors"),
+        base_licence=model_card.licence_of(trained.model, folder.config.model),
+        licence_files=tuple(export.copy_licences(trained.model, fresh)),
+        files=_hashes(fresh, "**/*.safetensors"),
+        precision=precision,
+        trained_in=trained.precision,
+        rank=sum(part.r for part in (*trained.start, trained.own)),
+        scale=scale,
+    )
+    (fresh / "README.md").write_text(model_card.card(folder, made), encoding="utf-8")
+    _sync(fresh)
+    return model_card.notes(folder, made)
+
+
+def read(folder: RunFolder) -> "Trained":
+    """The run's base and adapters; raises `LabError` where the base has gone or is another one now."""
+    from rlhf_lab.engine.export import Trained
+    from rlhf_lab.engine.models import resolve
+
+    runs, config = folder.path.parent, folder.config
+    model = resolve(config.model, runs.parent / "models")
+    start = [runs / name / "adapter" for name in folder.manifest.start_runs]
+    return Trained.read(model, start, folder.adapter, _precision(folder))
+
+
+def require_room(place: Path, need: int) -> None:
+    """Raise `LabError` where the disk cannot take it."""
+    free = shutil.disk_usage(place).free
+    if free < need:
+        raise LabError(
+            f"The export needs {_size(need)}, and only {_size(free)} are free on the disk of {place.parent}. "
+            "Free some space, or choose another place."
+        )
+
+
+def in_words(error: Exception, place: Path) -> str:
+    """What went wrong, and what to do."""
+    said = str(error)
+    if (isinstance(error, OSError) and error.errno in _FULL) or any(mark in said for mark in _NO_SPACE):
+        return f"The disk of {place.parent} is full. Nothing was left there; free some space and export again."
+    if (isinstance(error, OSError) and error.errno == errno.EFBIG) or _TOO_LARGE in said:
+        return f"The disk of {place.parent} takes no file of that size. Choose another disk."
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate" in said:
+        return "There is not enough memory to load the whole model. Close other programs, or export the adapter alone."
+    return error_in_words(error, log="The project's export.log")
+
+
+def _need(wish: Wish, trained: "Trained", precision: "Precision") -> int:
+    from rlhf_lab.engine.export import adapter_bytes, model_bytes
+
+    if wish.form == "adapter":
+        return adapter_bytes(trained)
+    if wish.form == "adapter-and-base":
+        return adapter_bytes(trained) + model_bytes(trained.model, trained.precision)
+    return model_bytes(trained.model, precision)
+
+
+def _precision(folder: RunFolder) -> "Precision":
+    """What the base was trained in; a run that let the device choose has said what that was."""
+    config = folder.config
+    if config.dtype != "auto":
+        return config.dtype
+    begun = said_so_far(folder.events_path, Started, Resumed)
+    devices = [event.device for event in begun if isinstance(event, Started | Resumed)]
+    return "bf16" if any(", bf16" in device for device in devices[-1:]) else "fp32"
+
+
+def _hashes(folder: Path, pattern: str) -> dict[str, str]:
+    found = {}
+    for file in sorted(folder.glob(pattern)):
+        with file.open("rb") as opened:
+            found[file.relative_to(folder).as_posix()] = hashlib.file_digest(opened, "sha256").hexdigest()
+    return found
+
+
+def _sync(folder: Path) -> None:
+    """What is put in place should outlast a power cut."""
+    for file in folder.rglob("*"):
+        if file.is_file():
+            with file.open("rb+") as opened:
+                os.fsync(opened.fileno())
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.1f} GB" if count >= 2**30 else f"{count / 2**20:.0f} MB"
+
+
+def _end_with_parent(lines: IO[bytes]) -> None:
+    lines.read()
+    os._exit(1)
+
+
+def main() -> None:
+    """See the module."""
+    host.private_files()
+    host.be_nice()
+    # Replies have a stream of their own: what a library prints by mistake is no reply.
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+
+    def reply(**said: object) -> None:
+        out.write(json.dumps(said).encode() + b"\n")
+        out.flush()
+
+    wish = Wish.model_validate_json(sys.stdin.buffer.readline())
+    threading.Thread(target=_end_with_parent, args=(sys.stdin.buffer,), name="parent", daemon=True).start()
+    try:
+        notes = write(
+            wish, Path(sys.argv[1]), lambda what, done, total: reply(kind="progress", what=what, done=done, total=total)
+        )
+    except Exception as error:
+        if not isinstance(error, LabError):
+            sys.stderr.write(without_secrets(traceback.format_exc()))
+            sys.stderr.flush()
+        reply(kind="error", message=in_words(error, wish.place))
+    else:
+        reply(kind="done", notes=notes)
+    os._exit(0)  # the thread waits in a read that nothing ends
+
+
+if __name__ == "__main__":
+    main()
