@@ -3,15 +3,15 @@
 import math
 from dataclasses import dataclass
 
-_Z = 1.959964
+Z95 = 1.959964
 """95% of a normal distribution lie within so many standard deviations."""
 
 
 @dataclass(frozen=True)
 class Share:
-    """``hits`` out of ``of``; ``low`` to ``high`` is the Wilson score interval, 95%."""
+    """``hits`` out of ``of`` (half a hit is a tie); ``low`` to ``high`` is the Wilson score interval, 95%."""
 
-    hits: int
+    hits: float
     of: int
 
     @property
@@ -47,7 +47,7 @@ class Share:
     def _end(self, sign: int) -> float:
         if not self.of:
             return 0.0 if sign < 0 else 1.0
-        n, p, z = self.of, self.value, _Z
+        n, p, z = self.of, self.value, Z95
         middle = p + z * z / (2 * n)
         width = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
         return min(1.0, max(0.0, (middle + sign * width) / (1 + z * z / n)))
