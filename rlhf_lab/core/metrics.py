@@ -161,6 +161,15 @@ _ENTRIES = (
         low=0.02,
         advice="Near 0 the reward no longer tells answers apart: look at the samples and the reward model.",
     ),
+    Metric(
+        "objective/scores_model",
+        "Score: reward model",
+        "What the reward model adds to the mean score, its weight included.",
+    ),
+    Metric("objective/scores_function", "Score: function", "What the reward function adds, its weight included."),
+    Metric("objective/scores_length", "Score: length", "What the length reward adds, its weight included."),
+    Metric("objective/scores_regex", "Score: pattern", "What the pattern reward adds, its weight included."),
+    Metric("objective/scores_exact", "Score: right answers", "What right answers add, their weight included."),
     Metric("objective/rlhf_reward", "RLHF reward", "Score minus β times KL: what PPO maximises."),
     Metric(
         "objective/kl",

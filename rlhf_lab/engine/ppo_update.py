@@ -228,6 +228,7 @@ def describe(rollout: Rollout, targets: Targets, kl_coef: float) -> dict[str, fl
         "val/length_score_corr": maths.correlation(lengths, rollout.scores),
         "val/repetition": maths.repetition(episodes.answer_ids),
     }
+    found |= {f"objective/scores_{name}": part.mean().item() for name, part in rollout.by_source.items()}
     if targets.returns is not None and rollout.values is not None:
         found["val/explained_variance"] = maths.explained_variance(rollout.values, targets.returns, mask)
     return found

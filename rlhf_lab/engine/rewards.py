@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from rlhf_lab.engine.reward_builtin import LengthReward, exact_reward, pattern_r
 from rlhf_lab.engine.reward_function import start_reward_function
 from rlhf_lab.engine.scoring import Episodes, score_by_head
 
+SourceName = Literal["model", "function", "length", "regex", "exact"]
 Scoring = PpoConfig | RlooConfig | BestOfNConfig
 """The configs of stages that score answers."""
 
@@ -52,8 +53,9 @@ class RewardModel:
 
 @dataclass(frozen=True)
 class Weighted:
-    """A source times its weight, on the policy's device."""
+    """A source times its weight, on the policy's device; ``name`` says which of the config's sources it is."""
 
+    name: SourceName
     source: RewardSource
     weight: float
     device: torch.device
@@ -63,31 +65,31 @@ class Weighted:
         return self.weight * self.source(episodes, tick).to(self.device)
 
 
-def load_rewards(policy: Backbone, config: Scoring, parts: Parts) -> list[RewardSource]:
+def load_rewards(policy: Backbone, config: Scoring, parts: Parts) -> list[Weighted]:
     """Every source that the config names, to be summed; processes of theirs end when the list goes."""
     tokenizer = policy.tokenizer
-    sources: list[tuple[RewardSource, float]] = []
+    sources: list[tuple[SourceName, RewardSource, float]] = []
     if parts.reward_adapter is not None:
-        sources.append((load_reward_model(policy, config, parts), config.reward_model_weight))
+        sources.append(("model", load_reward_model(policy, config, parts), config.reward_model_weight))
     if config.reward_function:
         if parts.reward_function is None:
             raise LabError("The run has no copy of its reward function. Start a new run.")
         limit = config.reward_function_seconds
         function = start_reward_function(parts.reward_function, config.reward_function, limit, tokenizer)
         function.load(parts.control.tick)
-        sources.append((function, config.reward_function_weight))
+        sources.append(("function", function, config.reward_function_weight))
     if config.length_weight:
-        sources.append((LengthReward(config.length_target), config.length_weight))
+        sources.append(("length", LengthReward(config.length_target), config.length_weight))
     if config.regex_weight:
-        sources.append((pattern_reward(config.regex, tokenizer), config.regex_weight))
+        sources.append(("regex", pattern_reward(config.regex, tokenizer), config.regex_weight))
     if config.exact_weight:
-        sources.append((exact_reward(parts.records, tokenizer), config.exact_weight))
+        sources.append(("exact", exact_reward(parts.records, tokenizer), config.exact_weight))
     if not sources:
         raise LabError(
             f"{STAGE_NAMES[config.stage]} needs something that scores answers: a reward model, a reward function, or a "
             "built-in reward."
         )
-    return [Weighted(source, weight, policy.device) for source, weight in sources]
+    return [Weighted(name, source, weight, policy.device) for name, source, weight in sources]
 
 
 def load_reward_model(policy: Backbone, config: Scoring, parts: Parts) -> RewardModel:

@@ -1,7 +1,7 @@
 """One batch of experience: answers sampled, then scored by every role, before anything is learned from them."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from rlhf_lab.core.settings import BaseRun, OnPolicyRun
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.finite import require_finite
 from rlhf_lab.engine.prompts import Asked
-from rlhf_lab.engine.rewards import RewardSource
+from rlhf_lab.engine.rewards import RewardSource, Weighted
 from rlhf_lab.engine.sampler import sample
 from rlhf_lab.engine.scoring import Episodes, score_tokens, score_values
 
@@ -34,6 +34,8 @@ class Rollout:
     """[B], as the reward sources gave them"""
     ended: Tensor
     """[B], whether the answer ended by itself"""
+    by_source: Mapping[str, Tensor] = field(default_factory=dict)
+    """[B] each: what every named reward source adds to the scores, where there are several"""
 
 
 def temperature_of(config: BaseRun) -> float:
@@ -82,6 +84,8 @@ def score_episodes(
 
     logprobs, entropy = tokens("policy")
     ref_logprobs, _ = tokens(None)
+    scores = [reward(episodes, tick).to(backbone.device) for reward in rewards]
+    named = [(reward.name, part) for reward, part in zip(rewards, scores, strict=True) if isinstance(reward, Weighted)]
     rollout = Rollout(
         episodes=episodes,
         mask=episodes.answer_mask(backbone.device),
@@ -89,8 +93,9 @@ def score_episodes(
         ref_logprobs=ref_logprobs,
         entropy=entropy,
         values=score_values(backbone, episodes, "value", micro_batch_size=size, tick=tick) if critic else None,
-        scores=total_score(rewards, episodes, tick).to(backbone.device),
+        scores=torch.stack(scores).sum(dim=0),
         ended=ended(backbone, episodes),
+        by_source=dict(named) if len(named) > 1 else {},
     )
     terms = {
         "the policy's log-probabilities": rollout.logprobs,

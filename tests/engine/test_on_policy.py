@@ -92,6 +92,21 @@ def test_normalised_rewards_do_not_depend_on_the_scale_of_the_score(how: str, gi
     assert curves(first, again) == curves(one)
 
 
+def test_each_of_several_sources_has_a_curve_of_what_it_adds(given: Callable[..., Parts]):
+    settings = config(updates=2, eval_every=0, value_warm_start=False, reward_model=None, length_target=4)
+    built_in = {"length_weight": 0.5, "regex": "a", "regex_weight": 2.0}
+    both = list(ppo.train(settings.model_copy(update=built_in), replace(given("both"), reward_adapter=None)))
+    added = [metric(both, f"objective/scores_{name}") for name in ("length", "regex")]
+    assert [sum(parts) for parts in zip(*added, strict=True)] == pytest.approx(metric(both, "objective/scores"))
+    assert added[0] != added[1]
+
+    alone = list(
+        ppo.train(settings.model_copy(update={"length_weight": 0.5}), replace(given("alone"), reward_adapter=None))
+    )
+    assert metric(alone, "objective/scores_length") == []
+    assert last(alone).outcome == "done"
+
+
 def test_a_model_without_a_chat_template_is_named(tiny_model: Path, tmp_path: Path, given: Callable[..., Parts]):
     tokenizer = make_tokenizer(template=False)
     plain = save_model(tmp_path / "plain", tiny_llama(len(tokenizer)), tokenizer)

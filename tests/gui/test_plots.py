@@ -12,6 +12,7 @@ from shiboken6 import delete
 from rlhf_lab.core.events import Changed, Finished, Histogram, Metrics
 from rlhf_lab.gui.models.history import RunHistory
 from rlhf_lab.gui.models.plot_spec import PlotSpec, number
+from rlhf_lab.gui.panes.policy_plots import REWARD
 from rlhf_lab.gui.plots.board import PlotBoard
 from rlhf_lab.gui.plots.card import CurveCard, HistogramCard, TradeoffCard
 from rlhf_lab.gui.plots.curve_plot import CurvePlot
@@ -276,3 +277,16 @@ def test_an_empty_tradeoff_says_what_is_missing(qtbot) -> None:
     history.feed([Metrics(step=1, values={"eval/score": 1.0, "eval/kl": 2.0})])
     card.show_history(history)
     qtbot.waitUntil(lambda: not card.plot.words)
+
+
+def test_a_legend_names_sources_of_the_reward_only_where_they_are_measured(shown, history) -> None:
+    history.feed(Metrics(step=s, values={"objective/rlhf_reward": 0.5}) for s in range(101))
+    card = shown(REWARD).curve_cards()[0]
+    assert not entry(card, "objective/scores_length").isVisible()
+
+    history.feed([Metrics(step=101, values={"objective/scores_model": 1.0, "objective/scores_length": -0.25})])
+    card.plot.redraw()
+
+    assert entry(card, "objective/scores_length").text() == "Length  −0.25"
+    assert entry(card, "objective/scores_length").isVisible()
+    assert not entry(card, "objective/scores_function").isVisible()

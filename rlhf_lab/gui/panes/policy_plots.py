@@ -26,7 +26,19 @@ KL = PlotSpec(
     {"objective/kl": "Sampled", "objective/kl_k3": "k3 estimate", "eval/kl": "Held-out"},
     dashed=frozenset({"eval/kl"}),
 )
-REWARD = PlotSpec("RLHF reward", {"objective/rlhf_reward": "Score − β·KL"})
+SOURCES = {
+    "objective/scores_model": "Model",
+    "objective/scores_function": "Function",
+    "objective/scores_length": "Length",
+    "objective/scores_regex": "Pattern",
+    "objective/scores_exact": "Right",
+}
+REWARD = PlotSpec(
+    "RLHF reward",
+    {"objective/rlhf_reward": "Score − β·KL", **SOURCES},
+    note="Where several sources score the answers, each has a curve of what it adds to the score.",
+    optional=frozenset(SOURCES),
+)
 POLICY = (
     PlotSpec(
         "Entropy and KL per token",
