@@ -176,7 +176,7 @@ def test_one_update_at_a_time(qtbot, pane, lab, fakes, model) -> None:
     fakes.runs[run].feed(Started(device="cpu", total_steps=9), Progress(step=1, done=1, total=9))
     qtbot.waitUntil(lambda: lab.state(run).outcome == "running" and pane.header.step.isVisible())
     assert pane.header.step.text().strip() == "One update"
-    assert pane.header.standing.text().startswith("GRPO · step 1 of 9")
+    assert pane.header.standing.text().startswith("GRPO · update 1 of 9")
     fakes.runs[run].feed(Metrics(step=1, values={"objective/kl": 0.1}))
     qtbot.waitUntil(lambda: pane.header.health.fine.isVisible())
     assert pane.header.health.fine.text() == "✓ Nothing to check so far"

@@ -238,10 +238,10 @@ class RunHeader(QWidget):
 
 
 def standing_in_words(state: RunState) -> str:
-    """ "step 12 of 20, sampling, 8 s left"."""
+    """ "update 12 of 20, sampling, 8 s left"."""
     parts = []
     if state.total:
-        parts.append(f"step {state.step:,} of {state.total:,}")
+        parts.append(f"{step_word(state.stage)} {state.step:,} of {state.total:,}")
     if state.stopping:
         parts.append("stopping: the last whole step is being saved")
     elif state.phase and state.live:
