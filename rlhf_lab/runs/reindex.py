@@ -5,13 +5,14 @@ from pathlib import Path
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.runs.folder import RunFolder
+from rlhf_lab.runs.labels import put_into_index
 from rlhf_lab.runs.recorder import Recorder
 from rlhf_lab.store import Store
 
 
 def reindex(store: Store, runs_folder: Path) -> int:
     """Forget every indexed run and read the folders anew; how many runs there are."""
-    for row in store.runs():
+    for row in (*store.runs(), *store.runs(trashed=True)):
         store.delete_run(row.run)
     recorder = Recorder(store)
     count = 0
@@ -20,6 +21,7 @@ def reindex(store: Store, runs_folder: Path) -> int:
         store.add_run(
             folder.run, manifest.stage, f"runs/{folder.run}", folder.config.model_dump_json(), manifest.created
         )
+        put_into_index(store, folder)
         recorder.catch_up(folder)
         count += 1
     return count

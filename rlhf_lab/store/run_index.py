@@ -1,5 +1,6 @@
 """Runs, their events and their curves in the database: an index of each run's ``events.jsonl`` that can be rebuilt."""
 
+import json
 import math
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import AnyEvent, Finished, Metrics, Progress, Resumed, Started, dump_event, load_event
 from rlhf_lab.store.connection import Connection
+from rlhf_lab.store.schema import STEP_BITS
 
 Curve = tuple[list[int], list[float]]
 """Steps in rising order, and the values at them."""
@@ -25,6 +27,11 @@ class RunRow:
     message: str
     created: float
     dir: str
+    dataset: str = ""
+    tags: tuple[str, ...] = ()
+    note: str = ""
+    trashed: float | None = None
+    """When it was put into the trash."""
 
 
 class RunIndex:
@@ -41,11 +48,28 @@ class RunIndex:
                 (run, stage, dir, config_json, created),
             )
 
-    def all(self) -> list[RunRow]:
+    def all(self, trashed: bool) -> list[RunRow]:
         rows = self._connection.rows(
-            "SELECT run, stage, outcome, step, total, message, created, dir FROM runs ORDER BY created, id"
+            "SELECT run, stage, outcome, step, total, message, created, dir, coalesce(config ->> 'dataset', ''), tags, "
+            "coalesce(note, config ->> 'note', ''), trashed "
+            f"FROM runs WHERE trashed IS {'NOT ' if trashed else ''}NULL ORDER BY created, id"
         )
-        return [RunRow(*row) for row in rows]
+        return [
+            RunRow(*known, tags=tuple(json.loads(tags)), note=note, trashed=when) for *known, tags, note, when in rows
+        ]
+
+    def set_labels(self, run: str, tags: Sequence[str], note: str | None) -> None:
+        key = self._id(run)
+        with self._connection.write() as db:
+            db.execute(
+                "UPDATE runs SET tags = ?, note = ? WHERE id = ?",
+                (json.dumps(list(tags), ensure_ascii=False), note, key),
+            )
+
+    def set_trashed(self, run: str, when: float | None) -> None:
+        key = self._id(run)
+        with self._connection.write() as db:
+            db.execute("UPDATE runs SET trashed = ? WHERE id = ?", (when, key))
 
     def config(self, run: str) -> str:
         key = self._id(run)
@@ -66,6 +90,7 @@ class RunIndex:
         with self._connection.write() as db:
             db.execute("DELETE FROM events WHERE run = ?", (key,))
             db.execute("DELETE FROM metrics WHERE run = ?", (key,))
+            db.execute("DELETE FROM metric_blocks WHERE run = ?", (key,))
             db.execute("DELETE FROM runs WHERE id = ?", (key,))
 
     def offset(self, run: str) -> int:
@@ -104,6 +129,56 @@ class RunIndex:
         wanted = sorted(ids) if names is None else [name for name in names if name in ids]
         found = {name: self._curve(key, ids[name]) for name in wanted}
         return {name: curve for name, curve in found.items() if curve[0]}
+
+    def metric_names(self, run: str) -> list[str]:
+        # Skips from metric to metric by the primary key: a run may have a million rows of each.
+        key = self._id(run)
+        rows = self._connection.rows(
+            "SELECT name FROM metric_names AS n WHERE EXISTS (SELECT 1 FROM metrics WHERE run = ? AND metric = n.id) "
+            "ORDER BY name",
+            (key,),
+        )
+        return [str(name) for (name,) in rows]
+
+    def newest(self, run: str, names: Iterable[str]) -> dict[str, float]:
+        key, found = self._id(run), {}
+        for name in names:
+            rows = self._connection.rows(
+                "SELECT value, status FROM metrics WHERE run = ? AND metric = (SELECT id FROM metric_names WHERE name = ?) "
+                "ORDER BY step DESC, attempt DESC LIMIT 1",
+                (key, name),
+            )
+            if rows:
+                value, status = rows[0]
+                found[name] = float(value if status is None else status)
+        return found
+
+    def seconds(self, run: str) -> float | None:
+        key, times = self._id(run), []
+        for order in ("attempt, seq", "attempt DESC, seq DESC"):
+            rows = self._connection.rows(
+                f"SELECT body ->> 'time' FROM events WHERE run = ? ORDER BY {order} LIMIT 1", (key,)
+            )
+            times += [float(time) for (time,) in rows if time]
+        return times[1] - times[0] if len(times) == 2 else None
+
+    def sketch(self, run: str, name: str, most: int) -> tuple[Curve, bool]:
+        key = self._id(run)
+        ids = self._connection.rows("SELECT id FROM metric_names WHERE name = ?", (name,))
+        if not ids:
+            return ([], []), True
+        metric = int(ids[0][0])
+        where, of = "FROM metrics WHERE run = ? AND metric = ?", (key, metric)
+        first = self._connection.rows(f"SELECT step {where} ORDER BY step LIMIT 1", of)
+        last = self._connection.rows(f"SELECT step {where} ORDER BY step DESC LIMIT 1", of)
+        if not first or last[0][0] - first[0][0] <= most:
+            return self._curve(key, metric), True
+        rows = self._connection.rows(
+            "SELECT block, low, high FROM metric_blocks WHERE run = ? AND metric = ? ORDER BY block", of
+        )
+        half = 1 << (STEP_BITS - 1)
+        steps = [(block << STEP_BITS) + more for block, _, _ in rows for more in (0, half)]
+        return (steps, [value for _, low, high in rows for value in (low, high)]), False
 
     def _curve(self, run: int, metric: int) -> Curve:
         rows = self._connection.rows(
@@ -147,6 +222,11 @@ def _apply(db: sqlite3.Connection, run: int, event: AnyEvent, metric_ids: dict[s
             for name, value in event.values.items()
         ]
         db.executemany("INSERT OR REPLACE INTO metrics VALUES (?, ?, ?, ?, ?, ?)", rows)
+        db.executemany(
+            "INSERT INTO metric_blocks VALUES (?1, ?2, ?3, ?4, ?4) "
+            "ON CONFLICT DO UPDATE SET low = min(low, excluded.low), high = max(high, excluded.high)",
+            [(run, row[1], event.step >> STEP_BITS, row[4]) for row in rows if row[4] is not None],
+        )
     elif isinstance(event, Progress):
         db.execute("UPDATE runs SET step = ?, total = ? WHERE id = ?", (event.done, event.total, run))
     elif isinstance(event, Finished):
@@ -163,6 +243,13 @@ def _apply(db: sqlite3.Connection, run: int, event: AnyEvent, metric_ids: dict[s
 def _supersede(db: sqlite3.Connection, run: int, resumed: Resumed) -> None:
     """As `rlhf_lab.core.events.superseded_after` does it for a list."""
     db.execute("DELETE FROM metrics WHERE run = ? AND step > ?", (run, resumed.step))
+    block = resumed.step >> STEP_BITS
+    db.execute("DELETE FROM metric_blocks WHERE run = ? AND block >= ?", (run, block))
+    db.execute(
+        "INSERT INTO metric_blocks SELECT run, metric, ?2, min(value), max(value) FROM metrics "
+        "WHERE run = ?1 AND step >= ?3 AND value IS NOT NULL GROUP BY metric",
+        (run, block, block << STEP_BITS),
+    )
     db.execute(
         "UPDATE events SET superseded = 1 WHERE run = ? AND (step > ? OR kind = 'finished') "
         "AND (attempt < ? OR (attempt = ? AND seq < ?))",

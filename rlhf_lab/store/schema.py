@@ -19,6 +19,9 @@ APPLICATION_ID = 0x524C4846
 ID_BITS = 40
 """A record's id is ``dataset << 40 | position``: pages and jumps are ranges of the primary key, no index needed."""
 
+STEP_BITS = 7
+"""The extremes of a curve are kept for each 128 neighbouring steps."""
+
 BLOCK_BITS = 10
 """Gaps are counted for each 1,024 neighbouring ids."""
 
@@ -193,7 +196,36 @@ def _second_judgements_scores_and_edits(db: "Database") -> None:
     db.execute("CREATE TABLE gaps (block INTEGER PRIMARY KEY, removed INTEGER NOT NULL) STRICT")
 
 
-MIGRATIONS: list[Callable[["Database"], None]] = [_first_tables, _second_judgements_scores_and_edits]
+def _third_labels_and_sketches(db: "Database") -> None:
+    # note: NULL until somebody writes one here; the config may have brought its own. trashed: when, NULL where it is not.
+    db.execute("ALTER TABLE runs ADD COLUMN tags TEXT NOT NULL DEFAULT '[]'")
+    db.execute("ALTER TABLE runs ADD COLUMN note TEXT")
+    db.execute("ALTER TABLE runs ADD COLUMN trashed REAL")
+    # The least and the greatest value of 128 neighbouring steps (block = step >> 7): a million points can be drawn
+    # from some thousand rows.
+    db.execute(
+        """
+        CREATE TABLE metric_blocks (
+            run INTEGER NOT NULL,
+            metric INTEGER NOT NULL,
+            block INTEGER NOT NULL,
+            low REAL NOT NULL,
+            high REAL NOT NULL,
+            PRIMARY KEY (run, metric, block)
+        ) STRICT, WITHOUT ROWID
+        """
+    )
+    db.execute(
+        "INSERT INTO metric_blocks SELECT run, metric, step >> 7, min(value), max(value) FROM metrics "
+        "WHERE value IS NOT NULL GROUP BY run, metric, step >> 7"
+    )
+
+
+MIGRATIONS: list[Callable[["Database"], None]] = [
+    _first_tables,
+    _second_judgements_scores_and_edits,
+    _third_labels_and_sketches,
+]
 """The n-th brings a database from version n - 1 to n; one that was released is never changed."""
 
 

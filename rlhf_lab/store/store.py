@@ -288,9 +288,17 @@ class Store:
         """Index a run as "queued"; one that is there stays as it is."""
         self._runs.add(run, stage, dir, config_json, created)
 
-    def runs(self) -> list[RunRow]:
-        """All runs, oldest first."""
-        return self._runs.all()
+    def runs(self, *, trashed: bool = False) -> list[RunRow]:
+        """All runs, oldest first; those in the trash only where they are asked for, and then they alone."""
+        return self._runs.all(trashed)
+
+    def label_run(self, run: str, tags: Sequence[str], note: str | None) -> None:
+        """Write what people say of a run; a note that is None is the one of its config."""
+        self._runs.set_labels(run, tags, note)
+
+    def set_run_trashed(self, run: str, when: float | None) -> None:
+        """Hide a run from all lists, or with None show it again."""
+        self._runs.set_trashed(run, when)
 
     def run_config(self, run: str) -> str:
         """The config of a run as the JSON that `add_run` got."""
@@ -323,6 +331,25 @@ class Store:
     def events(self, run: str, kinds: Iterable[str] | None = None) -> list[AnyEvent]:
         """Events that count (none that a later attempt superseded), in order."""
         return self._runs.events(run, kinds)
+
+    def metric_names(self, run: str) -> list[str]:
+        """The metrics that a run has."""
+        return self._runs.metric_names(run)
+
+    def newest_values(self, run: str, names: Iterable[str]) -> dict[str, float]:
+        """The last value of each metric that the run has; quick, however long its curves are."""
+        return self._runs.newest(run, names)
+
+    def run_seconds(self, run: str) -> float | None:
+        """From its first event to its last; None with fewer than two."""
+        return self._runs.seconds(run)
+
+    def sketch(self, run: str, name: str, most: int = 4096) -> tuple[Curve, bool]:
+        """A curve to be drawn at once, and whether it is the curve itself.
+
+        One over more than ``most`` steps is told by the least and the greatest value of each 128 steps.
+        """
+        return self._runs.sketch(run, name, most)
 
     def curves(self, run: str, names: Iterable[str] | None = None) -> dict[str, Curve]:
         """Every metric (or the named ones) as (steps, values) that count; NaN and ±inf as they were."""

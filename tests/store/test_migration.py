@@ -9,6 +9,8 @@ from rlhf_lab.store.backups import backups
 
 VERSION_1 = Path(__file__).parents[1] / "golden" / "version-1.sql"
 """A database of the first release as text: two data sets, a problem, a run with events and a curve."""
+VERSION_2 = Path(__file__).parents[1] / "golden" / "version-2.sql"
+"""One with judgements: a verdict, and a run over 300 steps."""
 
 
 def test_a_version_1_database_keeps_all_and_gains_the_rest(tmp_path: Path) -> None:
@@ -38,3 +40,22 @@ def test_a_version_1_database_keeps_all_and_gains_the_rest(tmp_path: Path) -> No
         assert backup.execute("PRAGMA user_version").fetchone()[0] == 1
         assert backup.execute("SELECT count(*) FROM records").fetchone()[0] == 4
     backup.close()
+
+
+def test_a_version_2_database_keeps_verdicts_and_gains_labels_and_sketches(tmp_path: Path) -> None:
+    path = tmp_path / "lab.sqlite"
+    with sqlite3.connect(path) as old:
+        old.executescript(VERSION_2.read_text(encoding="utf-8"))
+    old.close()
+    with Store.open(path) as store:
+        assert [judgement.who for _, judgement in store.verdicts("answers")] == ["Ada"]
+        (row,) = store.runs()
+        assert (row.dataset, row.tags, row.note, row.trashed) == ("answers", (), "a first try", None)
+        assert store.sketch("sft-1", "train/loss", most=100) == (
+            ([0, 64, 128, 192, 256, 320], [2.0, 2.5, 1.5, 1.5, 0.5, 0.5]),
+            False,
+        )
+        store.label_run("sft-1", ("good",), "better")
+        assert [(row.tags, row.note) for row in store.runs()] == [(("good",), "better")]
+    [copy] = backups(path)
+    assert copy.why == "version-2"

@@ -172,3 +172,56 @@ def test_any_log_in_any_batches_gives_what_the_list_gives(log: list[AnyEvent], d
             {n: list(c.items()) for n, c in sorted(curves.items())}
         ).replace("-0.0", "0.0")
         assert store.offset("r") == whole[-1][1]
+
+
+def test_a_long_curve_is_sketched_by_its_extremes(store: Store) -> None:
+    values = {step: math.sin(step / 50) for step in range(1000)} | {300: 7.0, 301: math.nan, 302: math.inf}
+    events = [Metrics(attempt=1, seq=n + 1, step=n, values={"loss": value}) for n, value in values.items()]
+    store.record_events("ppo-1", with_offsets(events))
+
+    (steps, drawn), exact = store.sketch("ppo-1", "loss", most=500)
+
+    assert not exact
+    assert steps == sorted(steps)
+    assert len(steps) == 2 * -(-1000 // 128)
+    for place in range(0, len(steps), 2):
+        within = [value for step, value in values.items() if step >> 7 == steps[place] >> 7 and math.isfinite(value)]
+        assert drawn[place : place + 2] == [min(within), max(within)]
+    assert store.sketch("ppo-1", "loss")[1]
+    assert store.sketch("ppo-1", "loss")[0][0] == list(range(1000))
+    assert store.sketch("ppo-1", "none") == (([], []), True)
+
+
+def test_a_sketch_forgets_what_a_resume_superseded(store: Store) -> None:
+    first = [Metrics(attempt=1, seq=n + 1, step=n, values={"loss": float(n)}) for n in range(400)]
+    later: list[AnyEvent] = [Resumed(attempt=2, seq=1, step=150, device="cpu", total_steps=600)]
+    later += [Metrics(attempt=2, seq=n, step=149 + n, values={"loss": -1.0}) for n in range(2, 20)]
+    store.record_events("ppo-1", with_offsets([*first, *later]))
+
+    (steps, drawn), _ = store.sketch("ppo-1", "loss", most=100)
+
+    assert steps == [0, 64, 128, 192]
+    assert drawn == [0.0, 127.0, -1.0, 150.0]
+
+
+def test_the_newest_value_counts_even_where_it_is_no_number(store: Store) -> None:
+    events = [
+        Started(attempt=1, seq=1, time=10.0, device="cpu"),
+        Metrics(attempt=1, seq=2, step=1, time=11.0, values={"a": 1.0, "b": 2.0}),
+        Metrics(attempt=1, seq=3, step=2, time=15.5, values={"a": math.nan}),
+    ]
+    store.record_events("ppo-1", with_offsets(events))
+
+    found = store.newest_values("ppo-1", ["a", "b", "c"])
+    assert math.isnan(found.pop("a"))
+    assert found == {"b": 2.0}
+    assert store.run_seconds("ppo-1") == 5.5
+    assert store.metric_names("ppo-1") == ["a", "b"]
+
+
+def test_a_run_in_the_trash_is_listed_only_there(store: Store) -> None:
+    store.set_run_trashed("ppo-1", 5.0)
+    assert store.runs() == []
+    assert [row.trashed for row in store.runs(trashed=True)] == [5.0]
+    store.set_run_trashed("ppo-1", None)
+    assert [row.run for row in store.runs()] == ["ppo-1"]

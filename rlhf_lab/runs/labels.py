@@ -1,0 +1,99 @@
+"""What people say of a run: tags, a note, whether it lies in the trash. Its folder has the truth, the index a copy."""
+
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.small_files import read_text
+from rlhf_lab.runs.folder import RunFolder, write_private
+from rlhf_lab.store import Store
+
+FILE = "labels.json"
+MOST_TAGS, LONGEST_TAG, LONGEST_NOTE = 20, 40, 10_000
+
+
+class Labels(BaseModel):
+    """``note`` None: the one that the run's config brought; ``trashed``: when it was put into the trash."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    tags: tuple[str, ...] = ()
+    note: str | None = None
+    trashed: float | None = None
+
+
+def labels_of(folder: RunFolder) -> Labels:
+    """What its folder says; nothing where there is no such file, or it is damaged: it is not worth a run."""
+    try:
+        return Labels.model_validate_json(read_text(folder.path / FILE, linked=False))
+    except (OSError, ValueError):
+        return Labels()
+
+
+def label(store: Store, folder: RunFolder, tags: Sequence[str], note: str | None) -> None:
+    """Write tags and note; raises `LabError` where the folder cannot be written."""
+    _write(store, folder, labels_of(folder).model_copy(update={"tags": tidy_tags(tags), "note": note}))
+
+
+def trash(store: Store, folder: RunFolder) -> None:
+    """Hide the run; its files stay until `remove`."""
+    _write(store, folder, labels_of(folder).model_copy(update={"trashed": time.time()}))
+
+
+def restore(store: Store, folder: RunFolder) -> None:
+    """Take it out of the trash."""
+    _write(store, folder, labels_of(folder).model_copy(update={"trashed": None}))
+
+
+def remove(store: Store, folder: RunFolder) -> None:
+    """Delete a run in the trash for good. An empty folder stays, so that no later run gets its name."""
+    if labels_of(folder).trashed is None:
+        raise LabError(f"{folder.run} is not in the trash. Put it there first.")
+    try:
+        (folder.path / "manifest.json").unlink(missing_ok=True)  # from now on it is no run, whatever happens next
+        for path in folder.path.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+    except OSError as error:
+        raise LabError(f"{error.filename or folder.path} cannot be deleted: {error.strerror or error}.") from None
+    store.delete_run(folder.run)
+
+
+def put_into_index(store: Store, folder: RunFolder) -> None:
+    """Tell the index what the folder says."""
+    found = labels_of(folder)
+    store.label_run(folder.run, found.tags, found.note)
+    store.set_run_trashed(folder.run, found.trashed)
+
+
+def tidy_tags(tags: Sequence[str]) -> tuple[str, ...]:
+    """Without blanks around them, each once, in order."""
+    whole = (" ".join(tag.split())[:LONGEST_TAG] for tag in tags)
+    return tuple(dict.fromkeys(tag for tag in whole if tag))[:MOST_TAGS]
+
+
+def disk_use(folder: Path) -> int:
+    """Bytes of all files below; what vanishes meanwhile counts nothing."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            if not path.is_symlink() and path.is_file():
+                total += path.stat().st_size
+        except OSError:
+            continue
+    return total
+
+
+def _write(store: Store, folder: RunFolder, labels: Labels) -> None:
+    kept = labels.model_copy(update={"note": labels.note[:LONGEST_NOTE]}) if labels.note else labels
+    try:
+        write_private(folder.path / FILE, kept.model_dump_json(indent=1))
+    except OSError as error:
+        raise LabError(f"The labels of {folder.run} cannot be written: {error.strerror or error}.") from None
+    put_into_index(store, folder)
