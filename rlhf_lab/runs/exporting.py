@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from rlhf_lab.core.config import STAGE_NAMES
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.runs import host
 from rlhf_lab.runs.folder import RunFolder
@@ -78,7 +79,9 @@ def offers(folder: RunFolder) -> list[Offer]:
     reason = _no_model(folder)
     stage, started = folder.manifest.stage, folder.manifest.start_runs
     sits = f", with the adapter of {started[-1]} in it, so that it belongs on the original base" if started else ""
-    only_reward = "" if stage == "reward" else f"{folder.run} is a run of {stage}; only a reward run has a score."
+    only_reward = (
+        "" if stage == "reward" else f"{folder.run} is a {STAGE_NAMES[stage]} run; only a reward run has a score."
+    )
     only_text = f"{folder.run} is a reward model, which writes no text: export it as a reward model."
     return [
         Offer("adapter", "Adapter", f"LoRA for PEFT{sits}. Small.", reason),

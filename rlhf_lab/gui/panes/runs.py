@@ -17,6 +17,7 @@ from rlhf_lab.gui.models.runs_table import COLUMNS, RunsTable
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.go_on import GoOnButton
 from rlhf_lab.gui.widgets.plain_text import PlainLabel
+from rlhf_lab.gui.widgets.run_export import RunExportButton
 
 WIDTHS = {"Run": 96, "Status": 120, "Steps": 112, "Duration": 96, "Key figures": 296, "Started": 136}
 
@@ -49,6 +50,7 @@ class RunsPane(QWidget):
             if name in WIDTHS:
                 self.table.setColumnWidth(column, WIDTHS[name])
         self.open, self.resume, self.stop = QPushButton("Open"), GoOnButton(lab), QPushButton("Stop and save")
+        self.export = RunExportButton(lab)
         self.open.setToolTip("Show its curves and samples in the pane of its stage (Enter)")
         self.stop.setToolTip("Save the last whole step and end the run; it can be resumed")
         theme().keep_icon(self.stop, "stop")
@@ -92,6 +94,7 @@ class RunsPane(QWidget):
         waits, follows = run in self._lab.queued(), run in self._lab.live()
         self.open.setEnabled(run is not None)
         self.resume.show_run(run)
+        self.export.show_run(run)
         self.resume.setEnabled(self.resume.possible)
         self.stop.setEnabled(waits or (follows and run is not None and not self._lab.state(run).stopping))
         self.stop.setText("Cancel" if waits else "Stop and save")
@@ -112,7 +115,7 @@ class RunsPane(QWidget):
         head = QHBoxLayout()
         head.setSpacing(8)
         head.addWidget(PlainLabel("Runs", role="title"), 1)
-        for button in (self.open, self.resume, self.stop):
+        for button in (self.open, self.resume, self.export, self.stop):
             head.addWidget(button)
         shown = QWidget()
         column = QVBoxLayout(shown)

@@ -18,7 +18,7 @@ _MOST_PIXELS = 16_000
 
 
 def write_png(drawing: Path, place: Path) -> None:
-    """Draw an SVG file into a PNG file that is not there yet; call it in the thread of the application, if there is one."""
+    """Draw an SVG file into a PNG file that is not there yet; any thread will do where there is an application already."""
     application = QGuiApplication.instance()
     if application is None:  # text needs one, but no display
         os.environ["QT_QPA_PLATFORM"] = "offscreen"
