@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from rlhf_lab.core.config import Stage
-from rlhf_lab.core.events import AnyEvent, Health, Metrics, Phase, Resumed, Started, Warned
+from rlhf_lab.core.events import AnyEvent, Health, Metrics, Paused, Phase, Resumed, Started, Warned
 from rlhf_lab.core.events import Progress as Steps
 from rlhf_lab.core.metrics import METRICS
 
@@ -96,6 +96,8 @@ class Terminal:
                 for event in events:
                     if isinstance(event, Warned):
                         self.say(f"{run}: {event.text}")
+                    elif isinstance(event, Paused) and event.reason:
+                        self.say(f"{run} waits: {event.reason}")
                     elif isinstance(event, Health):
                         self.say(f"{run}: {verdict_in_words(event)}")
                     view.take(event)

@@ -69,6 +69,12 @@ class Control(Protocol):
         Waits here when the person goes step by step.
         """
 
+    def held(self, why: str) -> bool:
+        """Say that the work cannot go on until a person has done something, and wait a moment.
+
+        False where nobody can be waited for, or the run is asked to stop: then it has to fail.
+        """
+
 
 class NoControl:
     """A control that asks for nothing: for tests and for work without a person."""
@@ -79,3 +85,7 @@ class NoControl:
     def changes(self) -> dict[str, float]:
         """Nothing was changed."""
         return {}
+
+    def held(self, why: str) -> bool:
+        """There is nobody to wait for."""
+        return False

@@ -122,10 +122,14 @@ class Changed(Event):
 
 
 class Paused(Event):
-    """The run waits (``paused``) or goes on (not ``paused``), as a person asked."""
+    """The run waits (``paused``) or goes on (not ``paused``), as a person asked.
+
+    ``reason``: what it waits for instead, such as room on the disk; whoever follows the run says this one, no log has it.
+    """
 
     kind: Literal["paused"] = "paused"
     paused: bool
+    reason: str = ""
 
 
 class Warned(Event):

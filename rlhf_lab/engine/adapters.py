@@ -76,7 +76,6 @@ def read_lab(folder: Path) -> dict[str, Any]:
 
 def write(folder: Path, adapter: Adapter, *, targets: list[str], base: str, fan_in_fan_out: bool) -> None:
     """Write an adapter folder whole or not at all; an older one at the same place is replaced."""
-    fresh = disk.fresh_beside(folder)
     config = LoraConfig(
         task_type="CAUSAL_LM",
         r=adapter.r,
@@ -87,17 +86,17 @@ def write(folder: Path, adapter: Adapter, *, targets: list[str], base: str, fan_
         base_model_name_or_path=base,
         inference_mode=True,
     )
-    config.save_pretrained(str(fresh))
     tensors = {}
     for name, (a, b) in adapter.layers.items():
         tensors[f"{_PREFIX}{name}.lora_A.weight"] = a.contiguous()
         tensors[f"{_PREFIX}{name}.lora_B.weight"] = b.contiguous()
-    save_file(tensors, fresh / "adapter_model.safetensors", metadata={"format": "pt"})
-    if adapter.head is not None:
-        weight, bias = adapter.head
-        save_file({"weight": weight.contiguous(), "bias": bias.contiguous()}, fresh / "head.safetensors")
-    (fresh / "lab.json").write_text(json.dumps(adapter.lab, indent=1, allow_nan=False), encoding="utf-8")
-    disk.replace(fresh, folder)
+    with disk.filling(folder) as fresh:
+        config.save_pretrained(str(fresh))
+        save_file(tensors, fresh / "adapter_model.safetensors", metadata={"format": "pt"})
+        if adapter.head is not None:
+            weight, bias = adapter.head
+            save_file({"weight": weight.contiguous(), "bias": bias.contiguous()}, fresh / "head.safetensors")
+        (fresh / "lab.json").write_text(json.dumps(adapter.lab, indent=1, allow_nan=False), encoding="utf-8")
 
 
 def base_hash(model: Path, merged: Iterable[Adapter]) -> str:

@@ -185,5 +185,5 @@ def _report(
 def _save(parts: Parts, backbone: Backbone, drawn: Drawn) -> Checkpointed:
     state = {"base_hash": backbone.base_hash, "answers": drawn.answers}
     tensors = {"scores": torch.tensor(drawn.scores, dtype=torch.float64)}
-    path = checkpoint.save(parts.folder / "checkpoints", drawn.batches, tensors, state)
+    path = checkpoint.save(parts.folder / "checkpoints", drawn.batches, tensors, state, parts.control)
     return Checkpointed(step=drawn.batches, path=relative_path(path, parts.folder))

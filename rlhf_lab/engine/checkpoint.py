@@ -15,29 +15,33 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from rlhf_lab.core.errors import LabError
-from rlhf_lab.engine import disk
+from rlhf_lab.core.control import Control, NoControl
+from rlhf_lab.engine import disk, room
 
 KEEP = 2
 _NAME = re.compile(r"step-(\d+)")
 
 
-def save(folder: Path, step: int, tensors: dict[str, Tensor], state: dict[str, Any]) -> Path:
-    """Write ``folder/step-<step>`` and drop all but the newest two. ``state`` is JSON."""
+def save(
+    folder: Path, step: int, tensors: dict[str, Tensor], state: dict[str, Any], control: Control | None = None
+) -> Path:
+    """Write ``folder/step-<step>`` and drop all but the newest two. ``state`` is JSON.
+
+    Where there is no room, ``control`` decides whether to wait; raises `LabError` where it does not.
+    """
     place = folder / f"step-{step}"
-    try:
+
+    def write() -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        fresh = disk.fresh_beside(place)
-        save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, fresh / "tensors.safetensors")
-        (fresh / "state.json").write_text(json.dumps(state), encoding="utf-8")
-        files = {file.name: _fingerprint(file) for file in sorted(fresh.iterdir())}
-        manifest = {"step": step, "files": files}
-        (fresh / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-        disk.replace(fresh, place)
-    except OSError as error:
-        raise LabError(
-            f"Step {step} could not be saved in {folder}: {error.strerror}. Make room, then resume."
-        ) from None
+        with disk.filling(place) as fresh:
+            kept = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+            save_file(kept, fresh / "tensors.safetensors")
+            (fresh / "state.json").write_text(json.dumps(state), encoding="utf-8")
+            files = {file.name: _fingerprint(file) for file in sorted(fresh.iterdir())}
+            manifest = {"step": step, "files": files}
+            (fresh / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+
+    room.save(write, f"Step {step}", folder, room.bytes_of(tensors), control or NoControl())
     for old, path in _found(folder)[KEEP:]:
         if old < step:
             shutil.rmtree(path, ignore_errors=True)

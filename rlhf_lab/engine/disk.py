@@ -2,7 +2,21 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+
+@contextmanager
+def filling(folder: Path) -> Iterator[Path]:
+    """A folder to fill, which then takes the place of ``folder``; nothing of it is left where that fails."""
+    fresh = fresh_beside(folder)
+    try:
+        yield fresh
+        replace(fresh, folder)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
 
 
 def fresh_beside(folder: Path) -> Path:

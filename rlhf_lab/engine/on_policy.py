@@ -10,7 +10,7 @@ from rlhf_lab.core.config import PpoConfig, RlooConfig, steps_in_words
 from rlhf_lab.core.control import StopRequested
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import AnyEvent, Finished, Phase, Progress, Warned
-from rlhf_lab.engine import machine
+from rlhf_lab.engine import machine, room
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.beginning import begin
 from rlhf_lab.engine.evaluate import heldout_prompts
@@ -79,5 +79,5 @@ def train(
     # 5. Keep what was learned in whole updates.
     run.undo_part_of_update()
     yield from run.save()
-    backbone.save_adapter("policy", parts.folder / "adapter", {"stage": config.stage, "step": run.step})
+    room.save_adapter(backbone, "policy", parts, {"stage": config.stage, "step": run.step})
     yield end

@@ -106,7 +106,8 @@ class Run:
     def save(self) -> Iterator[AnyEvent]:
         if self.saved == self.state():
             return
-        path = checkpoint.save(self.parts.folder / "checkpoints", self.step, self.whole, self.state())
+        folder = self.parts.folder / "checkpoints"
+        path = checkpoint.save(folder, self.step, self.whole, self.state(), self.parts.control)
         self.saved = self.state()
         yield Checkpointed(step=self.step, path=relative_path(path, self.parts.folder))
 

@@ -19,7 +19,7 @@ from rlhf_lab.core.events import (
     Progress,
     relative_path,
 )
-from rlhf_lab.engine import checkpoint, machine
+from rlhf_lab.engine import checkpoint, machine, room
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.beginning import begin
 from rlhf_lab.engine.finite import NotFinite
@@ -127,7 +127,9 @@ class Training:
         if self._saved == (self.step, self._state()):
             return
         folder = self._parts.folder
-        path = checkpoint.save(folder / "checkpoints", self.step, self._optimiser.tensors(), self._state())
+        path = checkpoint.save(
+            folder / "checkpoints", self.step, self._optimiser.tensors(), self._state(), self._parts.control
+        )
         self._saved = (self.step, self._state())
         yield Checkpointed(step=self.step, path=relative_path(path, folder))
 
@@ -147,4 +149,4 @@ class Training:
 
     def _write_adapter(self, lab: dict[str, Any]) -> None:
         extra = {**lab, "stage": self._config.stage, "step": self.step}
-        self._backbone.save_adapter(self._adapter, self._parts.folder / "adapter", extra)
+        room.save_adapter(self._backbone, self._adapter, self._parts, extra)

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import QApplication, QDialog, QDialogButtonBox, QVBoxLayo
 from rlhf_lab import __version__
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.gui.failures import Failures, Telling
+from rlhf_lab.gui.ground import Ground
 from rlhf_lab.gui.guided import put_bundled
 from rlhf_lab.gui.keeper import Keeper
 from rlhf_lab.gui.lab import Lab
@@ -154,6 +155,7 @@ class Session(QObject):
         self.lab.default_threads = settings.threads
         self.keeper = Keeper(self.lab, self)
         self.window = MainWindow(self.lab, settings)
+        self._ground = Ground(project.store.path, self.window.messages, self)
         self._failures = Failures(self)
         self._telling = Telling(self._failures, self.window)
         self.keeper.problem.connect(self.window.show_problem)
@@ -174,6 +176,7 @@ class Session(QObject):
     def leave(self) -> None:
         """The same, but the project stays this process's own."""
         self._idle.stop()
+        self._ground.close()
         self._failures.close()
         self.window.diagnostics.close()
         self.trainers.close()

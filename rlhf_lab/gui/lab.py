@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QCoreApplication, QEvent, QObject, Signal, Slot
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, QTimer, Signal, Slot
 
 from rlhf_lab.core.config import RunConfig, total_steps
 from rlhf_lab.core.control import Command, GoOn, Pause, Set, Step
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 Begin = Callable[["RunFolder", str], "RunSource"]
 """Makes the source of a run and begins it: "start", "resume" or "attach". Called in the trainer thread."""
+
+
+_AGAIN_MS = 2000
 
 
 class Lab(QObject):
@@ -84,8 +87,8 @@ class Lab(QObject):
             raise LabError(f"{self.state(run).title} is running or waiting already.")
         folder, row = go_on_with(self.project, run, changes), self.project.run_row(run)
         total = total_steps(folder.config)
-        self._states[run] = RunState(run=run, stage=folder.config.stage, step=row.step, total=total)
         self.project.store.set_run_state(run, "queued", "")
+        self._states[run] = RunState(run=run, stage=folder.config.stage, step=row.step, total=total)
         self._enqueue(folder, "resume")
 
     def stop(self, run: str) -> None:
@@ -97,12 +100,13 @@ class Lab(QObject):
         elif run in self._freezing:
             state.stopping = True
             self._freezing.remove(run)
-        elif self._queue.cancel(run):
-            if self._hows.pop(run) == "start":
+        elif run in self._queue.waiting():
+            if self._hows[run] == "start":
                 self.project.cancel(run)
             else:
                 self.project.store.set_run_state(run, "stopped", "Taken out of the queue before it was resumed.")
-            self._states.pop(run)
+            self._queue.cancel(run)
+            del self._hows[run], self._states[run]
             self.runs_changed.emit()
         self.run_changed.emit(run)
 
@@ -139,9 +143,16 @@ class Lab(QObject):
         """Runs that wait for their turn, the next one first."""
         return self._queue.waiting() + self._freezing
 
+    @Slot()
     def find_runs(self) -> None:
-        """At start: follow the runs that live, queue those that never began, tell of those that died."""
-        found = self.project.recover()
+        """At start: follow the runs that live, queue those that never began, tell of those that died.
+
+        Those of which the locked database cannot be told yet are looked after a little later.
+        """
+        if self._held:
+            return
+        known = {*self._trainers, *self.queued()}
+        found = self.project.recover(but=known)
         for folder in found.live:
             past = self.project.store.events(
                 folder.run, ("started", "resumed", "progress", "paused", "warned", "health")
@@ -153,7 +164,11 @@ class Lab(QObject):
             self._freeze(folder)
         self.runs_changed.emit()
         for folder in found.interrupted:
+            self._states.pop(folder.run, None)
             self.run_changed.emit(folder.run)
+        if found.undone is not None:
+            self.message.emit(f"Some runs could not be looked after. {found.undone} It is tried again by itself.")
+            QTimer.singleShot(_AGAIN_MS, self, self.find_runs)
 
     def in_background(self, work: Work) -> Background:
         """Do the work in a thread of its own; connect to what is returned before the next turn of the loop."""
@@ -250,11 +265,17 @@ class Lab(QObject):
         for event in events:
             # One that no log holds: the run could not begin. The others are recorded already.
             if isinstance(event, Finished) and not event.attempt:
-                self.project.store.set_run_state(run, event.outcome, event.message)
+                self._note_end(run, event)
         self.events_arrived.emit(run, events)
         self.run_changed.emit(run)
         if any(isinstance(event, Finished) for event in events):
             self.runs_changed.emit()
+
+    def _note_end(self, run: str, end: Finished) -> None:
+        try:
+            self.project.store.set_run_state(run, end.outcome, end.message)
+        except LabError as error:  # the next start finds out by itself
+            self.message.emit(str(error))
 
     @Slot(str)
     def _trainer_ended(self, run: str) -> None:

@@ -5,13 +5,12 @@ from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from rlhf_lab.core.config import POLICY_STAGES, Stage
-from rlhf_lab.core.errors import LabError
 from rlhf_lab.gui.closing import CloseDialog
 from rlhf_lab.gui.diagnostics import Diagnostics
 from rlhf_lab.gui.guided import GuideBanner, GuidedWalk
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.panes.data import DataPane
-from rlhf_lab.gui.run_state import RunState
+from rlhf_lab.gui.run_news import RunNews
 from rlhf_lab.gui.settings import Settings, SettingsDialog
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.message_bar import MessageBar
@@ -53,6 +52,7 @@ class MainWindow(QMainWindow):
         self.walk = GuidedWalk(lab, self)
         self.guide = GuideBanner(self.walk)
         self._panes: dict[str, QWidget] = {}
+        self._news = RunNews(lab, self.messages, self.show_run, self)
         self._lay_out()
         self.rail.chosen.connect(self.show_pane)
         self.rail.settings_asked.connect(self._show_settings)
@@ -123,28 +123,10 @@ class MainWindow(QMainWindow):
         if fields:
             self.pane(name).fill_in(fields)
 
-    @Slot(str)
-    def _run_changed(self, run: str) -> None:
-        state = self._lab.state(run)
+    @Slot()
+    def _run_changed(self) -> None:
         if self._closing and not self._lab.live():
             QTimer.singleShot(0, self, self.close)
-        if state.outcome in ("failed", "interrupted") and run not in self._lab.live():
-            self._tell_failure(state)
-
-    def _tell_failure(self, state: RunState) -> None:
-        run, verb = state.run, "failed" if state.outcome == "failed" else "was interrupted"
-        self.messages.show_message(
-            f"{state.title} {verb}. {state.message}",
-            "problem",
-            ("Show", lambda: self.show_run(run)),
-            ("Resume", lambda: self._resume(run)),
-        )
-
-    def _resume(self, run: str) -> None:
-        try:
-            self._lab.resume(run)
-        except LabError as error:
-            self.show_problem(str(error))
 
     @Slot()
     def _show_settings(self) -> None:

@@ -27,6 +27,8 @@ class RunState:
     total: int = 0
     phase: str = ""
     message: str = ""
+    held: str = ""
+    """What it waits for, where a person has to do something before it can go on."""
     values: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     health: dict[str, Health] = field(default_factory=dict)
@@ -63,7 +65,7 @@ class RunState:
     def _take(self, event: AnyEvent) -> None:
         match event:
             case Started() | Resumed():
-                self.outcome, self.message, self.phase = "running", "", ""
+                self.outcome, self.message, self.phase, self.held = "running", "", "", ""
                 self.step, self._last = event.step, None
                 self.health = {code: said for code, said in self.health.items() if said.step <= event.step}
                 self.total = event.total_steps or self.total
@@ -75,6 +77,7 @@ class RunState:
                 self.values.update(event.values)
             case Paused():
                 self.outcome = "paused" if event.paused else "running"
+                self.held = event.reason
                 self._last = None
             case Warned():
                 self.warnings.append(event.text)
@@ -84,11 +87,11 @@ class RunState:
                 self.health.pop(event.code, None)
             case Finished():
                 self.outcome, self.message = event.outcome, event.message
-                self.phase, self.stopping = "", False
+                self.phase, self.held, self.stopping = "", "", False
 
     def _advance(self, event: Progress) -> None:
         if self._last is not None and event.done > self._last[0]:
-            seconds = (event.time - self._last[1]) / (event.done - self._last[0])
+            seconds = max(0.0, event.time - self._last[1]) / (event.done - self._last[0])  # the clock may be set back
             known = self.step_seconds
             self.step_seconds = seconds if known is None else known + _NEWEST_SHARE * (seconds - known)
         self._last = (event.done, event.time)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_BUSY_MS = 300
+"""What cannot be recorded within this is kept and recorded later: the curves in the window need not wait for it."""
+
 
 class TrainerThread(QThread):
     """Starts (or attaches to) a run, records and passes on its events until its one `Finished`.
@@ -77,7 +80,7 @@ class TrainerThread(QThread):
         from rlhf_lab.store import Store
 
         try:
-            with Store.open(self._database) as store:
+            with Store.open(self._database, busy_ms=_BUSY_MS) as store:
                 source = self._begin()
                 with self._lock:
                     self._source = source

@@ -5,6 +5,7 @@ module name and imported by nothing.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shlex
@@ -18,18 +19,17 @@ from typing import TYPE_CHECKING
 from rlhf_lab.core.control import Control, StopRequested
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import Event, Finished, Metrics, Phase, Progress, Resumed, Samples, Started
+from rlhf_lab.core.room import cannot_write
 from rlhf_lab.runs import host
 from rlhf_lab.runs.approval import approved
 from rlhf_lab.runs.control_file import FileControl
 from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.log import EventLog, said_so_far
-from rlhf_lab.runs.outcome import DISK_FULL, to_the_end
+from rlhf_lab.runs.outcome import to_the_end
 from rlhf_lab.runs.watched import watched
 
 if TYPE_CHECKING:
     from rlhf_lab.engine.parts import Parts
-
-_SPACE_LOOK_S = 0.5
 
 Work = Callable[[RunFolder, Control, bool], Iterable[Event]]
 """What is done for a run: its folder, control, and whether to resume, to events."""
@@ -80,7 +80,8 @@ def main(arguments: Sequence[str], work: Work = stage_of, prepare: Callable[[], 
 def train(folder: RunFolder, attempt: int, *, resume: bool, work: Work) -> int:
     """One attempt, from its first event to its `Finished`."""
     with EventLog(folder.events_path, attempt) as log:
-        folder.write_process(os.getpid(), attempt)
+        with contextlib.suppress(OSError):  # no room: whoever started this process has noted it already
+            folder.write_process(os.getpid(), attempt)
         voice = Voice(log, folder, attempt)
 
         def end(signum: int, frame: FrameType | None) -> None:
@@ -97,7 +98,7 @@ def train(folder: RunFolder, attempt: int, *, resume: bool, work: Work) -> int:
 
 
 class Voice:
-    """Writes events into the log; while the disk is full it waits, with the heart beating."""
+    """Writes events into the log; while there is no room for one it waits, with the heart beating."""
 
     def __init__(self, log: EventLog, folder: RunFolder, attempt: int) -> None:
         self._log = log
@@ -112,10 +113,11 @@ class Voice:
                 self._log.append(event)
                 break
             except OSError as error:
-                if error.errno not in DISK_FULL or (self.control.stop_requested and not isinstance(event, Finished)):
+                words = cannot_write(error, self._log.path.parent, 0)
+                if words is None or (self.control.stop_requested and not isinstance(event, Finished)):
                     raise
-                self.control.beat(f"waiting: the disk of {self._log.path} is full, free some space")
-                self.control.wait(_SPACE_LOOK_S)
+                self.control.held(words)
+        self.control.released()
         self.begun = self.begun or isinstance(event, Started | Resumed | Finished)
         if isinstance(event, Phase):
             self.control.beat(event.name)

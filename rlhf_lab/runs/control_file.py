@@ -1,5 +1,6 @@
 """Control by file: commands are lines of ``control.jsonl``; the running stage polls, its heart beats."""
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -7,13 +8,18 @@ from collections.abc import Callable
 from pydantic import ValidationError
 
 from rlhf_lab.core.control import COMMAND, Command, GoOn, Pause, Set, Step, Stop, StopRequested
+from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import Event, Paused
 from rlhf_lab.core.small_files import NO_LINK
 from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.log import read_lines
 
+HELD = "waiting: "
+"""How the heartbeat begins while the run waits for a person to do something; the reason follows."""
+
 _LOOK_EVERY_S = 0.1
-_HEART_BYTES = 200
+_HELD_LOOK_S = 0.5
+_HEART_BYTES = 600
 
 
 def send_command(folder: RunFolder, command: Command) -> None:
@@ -37,6 +43,7 @@ class FileControl:
         self._stop = False  # a plain flag: a signal handler may not take locks
         self._one_step = False
         self._changes: dict[str, float] = {}
+        self._doing, self._held = "", False
         self._heart = os.open(
             folder.heartbeat_path, os.O_RDWR | os.O_CREAT | NO_LINK, 0o600
         )  # for both: a pipe would wait for the other
@@ -44,9 +51,8 @@ class FileControl:
 
     def beat(self, doing: str) -> None:
         """Say what is being done now; for whoever looks at a step that takes long."""
-        # Always the same bytes of the same file: that works on a full disk, too.
-        os.lseek(self._heart, 0, os.SEEK_SET)
-        os.write(self._heart, doing.encode()[:_HEART_BYTES].ljust(_HEART_BYTES))
+        self._doing, self._held = doing, False
+        self._show(doing)
 
     def stop(self) -> None:
         """Ask for the stop from inside: a signal handler's way."""
@@ -56,6 +62,18 @@ class FileControl:
     def stop_requested(self) -> bool:
         """Whether the next `tick` raises."""
         return self._stop
+
+    def held(self, why: str) -> bool:
+        """See `rlhf_lab.core.control.Control.held`."""
+        self._held = True
+        self._show(HELD + why)
+        self.wait(_HELD_LOOK_S)
+        return not self._stop
+
+    def released(self) -> None:
+        """It is held no longer."""
+        if self._held:
+            self.beat(self._doing)
 
     def wait(self, seconds: float) -> None:
         """Wait, a tenth of a second or so at once, while the heart goes on beating."""
@@ -68,6 +86,7 @@ class FileControl:
 
     def tick(self) -> None:
         """See `rlhf_lab.core.control.Control.tick`."""
+        self.released()
         if time.monotonic() >= self._next_look:
             self._look()
         if self._paused and not self._stop:
@@ -85,8 +104,17 @@ class FileControl:
         changes, self._changes = self._changes, {}
         return changes
 
+    def _show(self, words: str) -> None:
+        # Always the same bytes of the same file: that works on a full disk, too, wherever it is not a copy on write.
+        with contextlib.suppress(OSError):
+            os.lseek(self._heart, 0, os.SEEK_SET)
+            os.write(self._heart, words.encode()[:_HEART_BYTES].ljust(_HEART_BYTES))
+
     def _look(self) -> None:
-        os.utime(self._folder.heartbeat_path)
+        try:
+            os.utime(self._folder.heartbeat_path)
+        except FileNotFoundError:  # to go on would make the folder anew, without what was in it
+            raise LabError(self._folder.gone()) from None
         for line, offset in read_lines(self._folder.control_path, self._offset):
             self._offset = offset
             try:

@@ -17,6 +17,7 @@ from rlhf_lab.core.small_files import read_json, read_text
 
 _BEING_STARTED_S = 10.0
 _CLOCK_CHANGES_S = 60.0
+_SAME_START_S = 1.0
 _MOST_PID = 2**31
 _ATTEMPT = re.compile(r"attempt-([0-9]{1,9})")
 
@@ -50,22 +51,32 @@ class Manifest(BaseModel):
 
 
 class Process(NamedTuple):
-    """Who trains: pid and start time together name a process for good, ``folder`` (an inode) the run that it is for."""
+    """Who trains: pid and start time together name a process for good, ``folder`` (an inode) the run that it is for.
+
+    ``since_boot``: seconds from the machine's start to its own, by which it is known when the clock was set.
+    """
 
     pid: int
     create_time: float
     attempt: int
     folder: int | None = None
+    since_boot: float | None = None
 
     def alive(self) -> bool:
         """Whether it still runs; a zombie is dead, and so is another process with its pid."""
         try:
             found = psutil.Process(self.pid)
-            # The start time is reckoned from the boot time, which moves when the clock is set.
-            same = abs(found.create_time() - self.create_time) < _CLOCK_CHANGES_S
+            # The start time is reckoned from the boot time, and both move when the clock is set.
+            same = abs(found.create_time() - self.create_time) < _CLOCK_CHANGES_S or (
+                self.since_boot is not None and abs(_since_boot(found) - self.since_boot) < _SAME_START_S
+            )
             return same and found.status() != psutil.STATUS_ZOMBIE
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             return False
+
+
+def _since_boot(process: psutil.Process) -> float:
+    return float(process.create_time() - psutil.boot_time())
 
 
 class RunFolder:
@@ -139,7 +150,7 @@ class RunFolder:
             raise LabError(f"{self.run} is already running (process {process.pid}).")
         if last and (noted is None or noted.attempt < last):
             age = time.time() - (self.path / f"attempt-{last}").stat().st_mtime
-            if age < _BEING_STARTED_S:
+            if abs(age) < _BEING_STARTED_S:  # far in the future: the clock was set back
                 raise LabError(f"{self.run} is just being started by another window or command.")
         try:
             os.close(os.open(self.path / f"attempt-{last + 1}", os.O_CREAT | os.O_EXCL, 0o600))
@@ -154,16 +165,22 @@ class RunFolder:
 
     def write_process(self, pid: int, attempt: int) -> None:
         """Note who trains; raises `psutil.NoSuchProcess` when it is gone already."""
-        found = Process(pid, psutil.Process(pid).create_time(), attempt, self.path.stat().st_ino)
+        process = psutil.Process(pid)
+        found = Process(pid, process.create_time(), attempt, self.path.stat().st_ino, _since_boot(process))
         write_private(self.path / "process.json", json.dumps(found._asdict()))
 
     def _noted_process(self) -> Process | None:
         try:
             found = Process(**read_json(self.path / "process.json", linked=False))
             sane = 0 < int(found.pid) < _MOST_PID and float(found.create_time) >= 0 and int(found.attempt) >= 0
+            sane = sane and (found.since_boot is None or isinstance(found.since_boot, float))
         except (OSError, ValueError, TypeError, OverflowError):
             return None
         return found if sane and isinstance(found.pid, int) and isinstance(found.attempt, int) else None
+
+    def gone(self) -> str:
+        """What to tell where the folder has vanished under a run."""
+        return f"Its folder {self.path} was moved or deleted while it trained. Put it back, then resume."
 
     def _anywhere(self, model: str) -> str:
         """ "./models/…" for a path inside the project; any other name as it is."""
@@ -182,6 +199,10 @@ class RunFolder:
 def write_private(path: Path, content: str | bytes) -> None:
     """Replace a small file as a whole, readable by its owner alone."""
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123
-        file.write(content.encode() if isinstance(content, str) else content)
-    new.replace(path)
+    try:
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123
+            file.write(content.encode() if isinstance(content, str) else content)
+        new.replace(path)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise

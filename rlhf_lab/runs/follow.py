@@ -8,7 +8,8 @@ from enum import Enum
 
 from rlhf_lab.core.control import Stop
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.core.events import AnyEvent, Finished, Metrics, Outcome, Phase
+from rlhf_lab.core.events import AnyEvent, Finished, Metrics, Outcome, Paused, Phase, Warned
+from rlhf_lab.runs.control_file import HELD
 from rlhf_lab.runs.recorder import Recorder
 from rlhf_lab.runs.source import RunSource
 
@@ -16,6 +17,12 @@ _log = logging.getLogger(__name__)
 
 _AWAY_S = 5.0
 _LOADING_GRACE_S = 0.5  # a child that loads hears a signal at once, a message only when it has loaded
+_HELD_GRACE_S = 1.0  # one that cannot write its end has nothing to wait for
+_QUIET_S = 5.0
+_UNRECORDED_S = 5.0
+_LEFT_UNRECORDED_S = 30.0
+
+_KEPT = "The run goes on; its own log keeps what the database cannot take now, which gets it later."
 
 Batch = list[tuple[AnyEvent, int]]
 
@@ -69,6 +76,10 @@ class Follower:
         self._stop_wanted = False
         self._stopping = _Stopping.NO
         self._deadline = self._last_deadline = 0.0
+        self._held = ""
+        self._quiet = 0
+        self._recorded_at = now()
+        self._not_recorded_said = False
         if recorder is not None:
             source.seek(recorder.offset(source.run))
 
@@ -94,8 +105,40 @@ class Follower:
             self._sign_of_life()
         if self._stop_wanted and self.finished is None:
             batch += self._press()
-        self._record(batch)
-        return self._pass_on(batch)
+        unsaid = self._record(batch)
+        events = self._pass_on(batch)
+        return [*events, *unsaid, *self._standing(bool(events))] if self.finished is None else [*unsaid, *events]
+
+    @property
+    def unrecorded(self) -> bool:
+        """Whether the database has yet to take something that was said."""
+        return bool(self._unrecorded)
+
+    def record_rest(self) -> None:
+        """Try again to record what the database could not take."""
+        self._record([])
+
+    def _standing(self, said: bool) -> list[AnyEvent]:
+        """What no log has: that the run is held and by what, or gives no sign of life."""
+        doing = self.source.doing()
+        held = doing.removeprefix(HELD) if doing.startswith(HELD) else ""
+        if held != self._held:
+            self._held = held
+            return [self._unlogged(Paused(step=self._step, paused=bool(held), reason=held))]
+        silence = self._now() - self._last_sign
+        if self._working and not said and silence > max(_QUIET_S, 5 * self._longest_silence):
+            if int(silence) > self._quiet:
+                self._quiet = int(silence)
+                most = max(self._longest_silence, 0.1)
+                name = f"no sign of life for {silence:.0f} s, at most {most:.1f} s so far ({doing or 'starting'})"
+                return [self._unlogged(Phase(step=self._step, name=name))]
+        elif self._quiet:
+            self._quiet = 0
+            return [self._unlogged(Phase(step=self._step, name=doing))]
+        return []
+
+    def _unlogged(self, event: AnyEvent) -> AnyEvent:
+        return event.model_copy(update={"attempt": self.source.attempt, "time": time.time()})
 
     def _pass_on(self, batch: Batch) -> list[AnyEvent]:
         events = []
@@ -115,7 +158,8 @@ class Follower:
     def _dead(self) -> Batch:
         if self._stopping is _Stopping.NO:
             return self._end("failed", self.source.exit_words())
-        return self._end("stopped", "It ended before it could save. Resume goes on from the last save.")
+        why = f"{self._held} " if self._held else ""
+        return self._end("stopped", f"{why}It ended before it could save. Resume goes on from the last save.")
 
     def _watch(self) -> Batch:
         """Nothing was said: is the heart beating?"""
@@ -150,8 +194,10 @@ class Follower:
         if self._stopping is _Stopping.NO:
             self._stopping = _Stopping.ASKED
             grace = max(self._limits.stop, 3 * self._longest_silence)
+            if self._held:
+                grace = min(grace, _HELD_GRACE_S)
             self._deadline = now + (grace if self._begun else _LOADING_GRACE_S)
-            self._last_deadline = now + grace + self._limits.terminate
+            self._last_deadline = now + grace + (grace if self._held else self._limits.terminate)
             try:
                 self.source.send(Stop)
             except OSError:  # a full disk: the signal needs no space
@@ -162,9 +208,8 @@ class Follower:
             self.source.ask_to_end()
         elif now >= self._deadline:
             self.source.kill()
-            return self._end(
-                "stopped", "It did not answer, so its process was ended. Resume goes on from the last save."
-            )
+            why = f"{self._held} Its last steps could not be saved" if self._held else "It did not answer"
+            return self._end("stopped", f"{why}, so its process was ended. Resume goes on from the last save.")
         return []
 
     def _end(self, outcome: Outcome, message: str) -> Batch:
@@ -179,16 +224,25 @@ class Follower:
             batch.append((end, 0))  # it was read before this follower came
         return batch
 
-    def _record(self, batch: Batch) -> None:
-        """Into the database; what it cannot take now (locked, full) is kept for the next time."""
+    def _record(self, batch: Batch) -> list[AnyEvent]:
+        """Into the database; what it cannot take now (locked, full) is kept for the next time, and said when that lasts."""
         if self._recorder is None:
-            return
+            return []
         self._unrecorded += [(event, offset) for event, offset in batch if offset]
         try:
             self._recorder.record(self.source.run, self._unrecorded)
-        except LabError:
-            return
-        self._unrecorded = []
+        except LabError as error:
+            if self._not_recorded_said or self._now() - self._recorded_at < _UNRECORDED_S:
+                return []
+            self._not_recorded_said = True
+            _log.warning("%s is not recorded: %s", self.source.run, error)
+            return [self._unlogged(Warned(step=self._step, code="not_recorded", text=f"{_said_once(error)} {_KEPT}"))]
+        self._unrecorded, self._recorded_at, self._not_recorded_said = [], self._now(), False
+        return []
+
+
+def _said_once(error: LabError) -> str:
+    return str(error).removesuffix(" Try again in a moment.")
 
 
 def follow(
@@ -220,6 +274,13 @@ def follow(
             on_events(events)
         if follower.finished is None:
             wait(limits.look)
+    waited = 0.0
+    while (
+        follower.unrecorded and waited < _LEFT_UNRECORDED_S and not should_leave()
+    ):  # else the next start reads the log
+        wait(limits.look)
+        waited += limits.look
+        follower.record_rest()
     source.close()
     end = follower.finished
     level = logging.ERROR if end.outcome == "failed" else logging.INFO

@@ -50,7 +50,7 @@ def can_change(config: RunConfig) -> tuple[str, ...]:
     """The settings that a run which has begun can change."""
     total = total_field(config.stage)
     live = tuple(name for name in LIVE_SETTINGS if name in type(config).model_fields)
-    return (*live, *([total] if total else []), "model")
+    return (*live, *([total] if total else []), "micro_batch_size", "model")
 
 
 def standing_on(project: Project, run: str) -> list[str]:

@@ -12,6 +12,12 @@ WINDOWS = sys.platform == "win32"
 PYTHON = (sys.executable, "-P", "-m")
 """Starts a module of ours: without -P, a file in the current folder that is called like a library would be run."""
 
+LESS_MEMORY = (
+    "Resume with a lower micro_batch_size (it changes memory and speed, never the result), or start a run with fewer "
+    "max_prompt_tokens or max_new_tokens or a smaller base model."
+)
+_IF_MEMORY = f"If nobody ended it, the system ran out of memory: {LESS_MEMORY[0].lower()}{LESS_MEMORY[1:]}"
+
 _HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN")
 
 
@@ -97,9 +103,9 @@ def lock(file: IO[bytes]) -> bool:
 def end_in_words(status: int | None) -> str:
     """Why a process ended, from its exit status."""
     if status is None:
-        return "The trainer process ended without saying why."
+        return f"The trainer process ended without saying why. {_IF_MEMORY}"
     if status == -9:
-        return "The trainer process was killed (signal 9). If nobody did that, the system ran out of memory."
+        return f"The trainer process was killed (signal 9). {_IF_MEMORY}"
     if status < 0:
-        return f"The trainer process died of signal {-status}."
-    return f"The trainer process ended with status {status}."
+        return f"The trainer process died of signal {-status}. Resume goes on from the last save. {_IF_MEMORY}"
+    return f"The trainer process ended with status {status}. The run's child.log may say why."

@@ -31,6 +31,10 @@ class InlineControl:
         changes, self._changes = self._changes, {}
         return changes
 
+    def held(self, why: str) -> bool:
+        """See `rlhf_lab.core.control.Control.held`: nobody sees why it would wait."""
+        return False
+
     def _obey(self, command: Command) -> None:
         match command:
             case Pause():

@@ -1,16 +1,18 @@
 """Every attempt ends with exactly one `Finished`, whatever the work did; errors become words."""
 
-import errno
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 from rlhf_lab.core.control import StopRequested
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import Event, Finished
 from rlhf_lab.core.redact import without_secrets
+from rlhf_lab.core.room import cannot_write
+from rlhf_lab.runs.host import LESS_MEMORY
 
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_GPU_LOST = ("CUDA error", "CUDA driver error", "NVML", "HIP error", "MPS backend error")
 
 
 def to_the_end(make_events: Callable[[], Iterable[Event]]) -> Iterator[Event]:
@@ -38,11 +40,14 @@ def error_in_words(error: Exception, log: str = "The run's child.log") -> str:
     if isinstance(error, LabError):
         return str(error)
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate" in str(error):
+        return f"Not enough memory. {LESS_MEMORY}"
+    if any(sign in str(error) for sign in _GPU_LOST):
+        first = without_secrets(str(error).strip().splitlines()[0][:200])
         return (
-            "Not enough memory. Lower micro_batch_size (it changes memory and speed, never the result), "
-            "max_prompt_tokens or max_new_tokens, or choose a smaller base model; then resume."
+            f"The GPU stopped working ({first}). Resume goes on from the last save; if it happens again, "
+            'restart the machine or choose device = "cpu".'
         )
-    if isinstance(error, OSError) and error.errno in DISK_FULL:
-        return f"The disk is full ({error.filename or 'while saving'}). Free some space and resume."
+    if isinstance(error, OSError) and (words := cannot_write(error, Path(error.filename or "."), 0)):
+        return f"{words} Then resume."
     first_line = without_secrets((str(error).strip() or "no message").splitlines()[0][:300])
     return f"{type(error).__name__}: {first_line}. {log} has the details."

@@ -2,8 +2,9 @@
 
 import hashlib
 import os
+import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import Finished
 from rlhf_lab.core.records import AnyRecord, Pair, Ranking, Rated, dump_record, load_record
 from rlhf_lab.core.resources import resource
+from rlhf_lab.core.room import cannot_write
 from rlhf_lab.core.settings import PairSettings, ScoreSettings
 from rlhf_lab.data.pairing import pairs_of
 from rlhf_lab.runs.ask import ModelSpec
@@ -31,6 +33,9 @@ BUNDLED = {
 """Display name and file of each data set that comes with the lab."""
 
 
+_INTERRUPTED = "Its process ended while nobody watched. Resume goes on from its last save."
+
+
 @dataclass
 class Recovered:
     """What a newly opened project finds: runs that live, died meanwhile, or were never started."""
@@ -38,6 +43,8 @@ class Recovered:
     live: list[RunFolder] = field(default_factory=list)
     interrupted: list[RunFolder] = field(default_factory=list)
     waiting: list[RunFolder] = field(default_factory=list)
+    undone: LabError | None = None
+    """Why some could not be looked after: the database is locked or full."""
 
 
 def default_folder() -> Path:
@@ -112,11 +119,19 @@ class Project:
         reasons = self.check(config)
         if reasons:
             raise LabError(" ".join(reasons))
-        folder = self._new_folder(config.stage)
-        folder.write_config(config)
-        self.store.add_run(
-            folder.run, config.stage, f"runs/{folder.run}", config.model_dump_json(), created=time.time()
-        )
+        try:
+            folder = self._new_folder(config.stage)
+        except OSError as error:
+            raise LabError(_cannot_make("A new run", error, self.runs_folder)) from None
+        try:
+            folder.write_config(config)
+            where, settings = f"runs/{folder.run}", config.model_dump_json()
+            self.store.add_run(folder.run, config.stage, where, settings, created=time.time())
+        except (OSError, LabError) as error:
+            shutil.rmtree(folder.path, ignore_errors=True)
+            if isinstance(error, LabError):
+                raise
+            raise LabError(_cannot_make("A new run", error, self.runs_folder)) from None
         return folder
 
     def freeze(self, folder: RunFolder) -> None:
@@ -135,7 +150,7 @@ class Project:
                 write_private(folder.reward_function, plan.reward_function.content)
             folder.write_manifest(self._snapshot(folder, config, plan))
         except OSError as error:
-            reason = f"The data of {folder.run} cannot be copied to {folder.path}: {error.strerror or error}."
+            reason = _cannot_make(f"The copy of its data ({config.dataset})", error, folder.path)
             self.store.set_run_state(folder.run, "failed", reason)
             raise LabError(reason) from None
         except LabError as error:
@@ -177,32 +192,40 @@ class Project:
         end_attempt(folder.events_path, 0, Finished(outcome="stopped", message="Cancelled before it started."))
         Recorder(self.store).catch_up(folder)
 
-    def recover(self) -> Recovered:
-        """Look after the runs that were unfinished when the project was last seen.
+    def recover(self, *, but: Collection[str] = ()) -> Recovered:
+        """Look after the runs, ``but`` these, that were unfinished when the project was last seen.
 
         Records what they said meanwhile; a dead one without an end becomes "interrupted". Attach to
         the live ones and queue the waiting ones again.
         """
         found, recorder = Recovered(), Recorder(self.store)
         for row in self.store.runs():
-            if row.outcome == "done":
+            if row.outcome == "done" or row.run in but:
                 continue
-            folder = RunFolder(self.runs_folder / row.run)
-            process = folder.process()
-            if process is not None and process.alive():
-                found.live.append(folder)
-                continue
-            recorder.catch_up(folder)
-            if self.run_row(row.run).outcome not in ("queued", "running"):
-                continue
-            if folder.attempt() == 0:
-                found.waiting.append(folder)
-            else:
-                found.interrupted.append(folder)
-                self.store.set_run_state(
-                    row.run, "interrupted", "Its process ended while nobody watched. Resume goes on from its last save."
-                )
+            try:
+                self._look_after(row, recorder, found)
+            except LabError as error:
+                found.undone = error
         return found
+
+    def _look_after(self, row: RunRow, recorder: Recorder, found: Recovered) -> None:
+        folder = RunFolder(self.runs_folder / row.run)
+        if not folder.path.is_dir():
+            if row.outcome in ("queued", "running"):
+                self.store.set_run_state(row.run, "failed", folder.gone())
+            return
+        process = folder.process()
+        if process is not None and process.alive():
+            found.live.append(folder)
+            return
+        recorder.catch_up(folder)
+        if self.run_row(row.run).outcome not in ("queued", "running"):
+            return
+        if folder.attempt() == 0:
+            found.waiting.append(folder)
+            return
+        self.store.set_run_state(row.run, "interrupted", _INTERRUPTED)
+        found.interrupted.append(folder)
 
     def reindex(self) -> int:
         """Build the index of runs again from their folders; how many there are."""
@@ -248,6 +271,12 @@ class Project:
             reward_model=plan.reward_model,
             reward_start_runs=plan.reward_start_runs,
         )
+
+
+def _cannot_make(what: str, error: OSError, place: Path) -> str:
+    return f"{what} cannot be made. " + (
+        cannot_write(error, place, 0) or f"{place} cannot be used: {error.strerror or error}."
+    )
 
 
 def _absolute_paths(config: RunConfig) -> dict[str, str]:

@@ -1,7 +1,9 @@
 """Where a run's events come from: `RunSource`, and the child process behind it in the usual case."""
 
 import contextlib
+import errno
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -11,6 +13,7 @@ import psutil
 from rlhf_lab.core.control import Command
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import AnyEvent, Finished
+from rlhf_lab.core.room import cannot_write
 from rlhf_lab.core.small_files import NO_LINK, read_bytes
 from rlhf_lab.runs import host
 from rlhf_lab.runs.control_file import send_command
@@ -21,6 +24,7 @@ from rlhf_lab.runs.warm import Standby
 ENTRY = (*host.PYTHON, "rlhf_lab.runs.child")
 
 _HEART_BYTES = 4096
+_LEAST_FREE = 4 << 20
 _children: dict[int, subprocess.Popen[bytes]] = {}
 """Children of this process, by pid: only here is their exit status had, even after a detach."""
 
@@ -79,14 +83,23 @@ class ProcessRun:
 
     def start(self, resume: bool = False) -> None:
         """Begin a new attempt; raises `LabError` when the run lives already."""
-        self.attempt = self.folder.claim_attempt()
+        self._make_sure_of_room()
+        try:
+            self.attempt = self.folder.claim_attempt()
+        except OSError as error:
+            raise LabError(self._no_start(error)) from None
         arguments = [str(self.folder.path), "--attempt", str(self.attempt), *(["--resume"] if resume else [])]
         child = self._standby.adopt(arguments) if self._standby is not None else None
         if child is None:
             child = self._spawn(arguments)
         _children[child.pid] = child
-        with contextlib.suppress(psutil.NoSuchProcess):  # dead already: `alive` will say so
-            self.folder.write_process(child.pid, self.attempt)
+        try:
+            with contextlib.suppress(psutil.NoSuchProcess):  # dead already: `alive` will say so
+                self.folder.write_process(child.pid, self.attempt)
+        except OSError as error:  # nobody could find it again
+            child.kill()
+            _children.pop(child.pid).wait()
+            raise LabError(self._no_start(error)) from None
         self._process = self.folder.process()
 
     def attach(self) -> None:
@@ -146,6 +159,8 @@ class ProcessRun:
 
     def exit_words(self) -> str:
         """See `RunSource`."""
+        if not self.folder.path.is_dir():
+            return self.folder.gone()
         child = _children.get(self._process.pid) if self._process is not None else None
         return host.end_in_words(child.poll() if child is not None else None)
 
@@ -163,6 +178,19 @@ class ProcessRun:
         except subprocess.TimeoutExpired:  # its last word is said: what still runs is a leftover
             self.kill()
             child.wait()
+
+    def _make_sure_of_room(self) -> None:
+        """A trainer that cannot even write its heartbeat could not say that it waits for room."""
+        try:
+            free = shutil.disk_usage(self.folder.path).free
+        except OSError as error:
+            raise LabError(self._no_start(error)) from None
+        if free < _LEAST_FREE:
+            raise LabError(self._no_start(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
+
+    def _no_start(self, error: OSError) -> str:
+        why = cannot_write(error, self.folder.path, _LEAST_FREE) or f"{error.strerror or error}: {self.folder.path}."
+        return f"{self.run} cannot be started. {why}"
 
     def _spawn(self, arguments: list[str]) -> subprocess.Popen[bytes]:
         log = os.open(self.folder.child_log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | NO_LINK, 0o600)

@@ -26,6 +26,10 @@ class WatchedControl:
         """See `rlhf_lab.core.control.Control.changes`."""
         return self._control.changes()
 
+    def held(self, why: str) -> bool:
+        """See `rlhf_lab.core.control.Control.held`."""
+        return self._control.held(why)
+
 
 def watched(
     make: Callable[[Control], Iterable[Event]], control: Control, config: RunConfig, history: Sequence[AnyEvent] = ()

@@ -1,5 +1,6 @@
 """What SQLite says about locks, space and damage, in words."""
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,9 +8,18 @@ from pathlib import Path
 
 from rlhf_lab.core.errors import LabError
 
+_ENOUGH_MB = 100
+
 
 class DamagedError(LabError):
     """The database's file is not sound, or no database at all: a backup can take its place."""
+
+
+def _free(path: Path) -> str:
+    try:
+        return f" ({shutil.disk_usage(path.parent).free >> 20:,} MB are free)"
+    except OSError:
+        return ""
 
 
 @contextmanager
@@ -24,7 +34,13 @@ def in_words(path: Path) -> Iterator[None]:
                 f"The project's database {path} is in use by another process. Try again in a moment."
             ) from error
         if name.startswith("SQLITE_FULL"):
-            raise LabError(f"No space is left on the disk for {path}. Free some space and try again.") from error
+            raise LabError(
+                f"No space is left on the disk for {path}{_free(path)}. Free at least {_ENOUGH_MB} MB and try again."
+            ) from error
+        if name.startswith("SQLITE_READONLY_DBMOVED") or not path.exists():
+            raise LabError(
+                f"{path} was moved or deleted while it was open. Close the lab, put the folder back, and open it again."
+            ) from error
         if name.startswith("SQLITE_READONLY"):
             raise LabError(
                 f"{path} cannot be written. Change its permissions or choose another project folder."

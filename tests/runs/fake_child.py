@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 
 from rlhf_lab.core.control import Control, StopRequested
@@ -40,6 +41,11 @@ def one_step(behaviour: str, step: int, control: Control, resume: bool) -> Itera
         case "until stopped":
             while True:
                 control.tick()
+        case "talk on":
+            while True:
+                control.tick()
+                yield Metrics(step=step, values={"train/loss": 1.0})
+                threading.Event().wait(0.01)  # a step takes its time
         case "hang":
             wait_for_ever()
         case "hang and ignore signals":

@@ -70,6 +70,12 @@ class MessageBar(QWidget):
             old.leave()
         self._column.addWidget(Message(text, surface, actions))
 
+    def take_back(self, text: str) -> None:
+        """Take a message away that holds no longer."""
+        for old in self.messages():
+            if old.text == text:
+                old.leave()
+
     def messages(self) -> list[Message]:
         """What is shown, oldest first."""
         found = (self._column.itemAt(i).widget() for i in range(self._column.count()))

@@ -171,9 +171,10 @@ class RunHeader(QWidget):
         self.standing.setText(" · ".join(part for part in (self._variant, standing_in_words(state)) if part))
         self.standing.setToolTip(plain_tip(self.standing.text()))
         self._keep_title(state)
-        self.message.setText(state.message)
-        self.message.setVisible(bool(state.message) and state.outcome != "done")
-        self.message.set_role("bad" if state.outcome == "failed" else "muted")
+        message = f"It waits. {state.held}" if state.held else state.message
+        self.message.setText(message)
+        self.message.setVisible(bool(message) and state.outcome != "done")
+        self.message.set_role("bad" if state.outcome == "failed" else "warn" if state.held else "muted")
         self.warning.setText(state.warnings[-1] if state.warnings else "")
         self.warning.setVisible(bool(state.warnings))
         fields = self._live_fields[state.stage]
@@ -182,7 +183,7 @@ class RunHeader(QWidget):
             live.setVisible(field in fields)
             live.show_value(state.values.get({"kl_coef": "objective/kl_coef"}.get(field, "optim/learning_rate")))
         self.pause.setVisible(follows)
-        self.pause.setEnabled(state.outcome in ("running", "paused") and not state.stopping)
+        self.pause.setEnabled(state.outcome in ("running", "paused") and not state.stopping and not state.held)
         if self.pause.property("goes_on") != state.paused:
             self.pause.setProperty("goes_on", state.paused)
             self.pause.setText("Go on" if state.paused else "Pause")

@@ -146,11 +146,12 @@ class RunStrip(QFrame):
         self.share.setText(f"{100 * state.step // state.total}%" if state.total else "")
         seconds = state.seconds_left()
         self.left.setText(f"{in_words(seconds)} left" if seconds is not None and not state.stopping else "")
-        self.doing.set_role("muted")
+        self.doing.set_role("warn" if state.held else "muted")
+        self.doing.setToolTip(plain_tip(state.held))
         if state.stopping:
             self.doing.setText("Stopping… the last whole step is being saved")
         elif state.paused:
-            self.doing.setText("Paused")
+            self.doing.setText(f"Waiting. {state.held}" if state.held else "Paused")
         else:
             self.doing.setText(state.phase[:1].upper() + state.phase[1:] + "…" if state.phase else "")
         names = [name for name in HEADLINES[state.stage] if name in state.values]
@@ -164,7 +165,7 @@ class RunStrip(QFrame):
         if self.pause.property("shows") != icon:
             self.pause.setProperty("shows", icon)
             theme().keep_icon(self.pause, icon)
-        self.pause.setEnabled(not state.stopping)
+        self.pause.setEnabled(not state.stopping and not state.held)
         self.stop.setEnabled(not state.stopping)
 
     def _paint_ended(self, state: RunState) -> None:

@@ -1,0 +1,80 @@
+"""What a person has to hear of runs wherever in the window they are: that one failed, waits, or found something damaged."""
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QObject, Slot
+
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.events import AnyEvent, Warned
+from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.run_state import RunState
+from rlhf_lab.gui.widgets.message_bar import MessageBar
+
+TOLD = frozenset({"checkpoint_damaged", "not_recorded"})
+"""Warnings that are no matter of the run's pane alone."""
+
+
+class RunNews(QObject):
+    """Puts it into the message area, with a way on."""
+
+    def __init__(
+        self, lab: Lab, messages: MessageBar, show_run: Callable[[str], object], parent: QObject | None = None
+    ):
+        super().__init__(parent)
+        self._lab, self._messages, self._show_run = lab, messages, show_run
+        self._held: dict[str, str] = {}
+        lab.run_changed.connect(self._run_changed)
+        lab.events_arrived.connect(self._listen)
+
+    @Slot(str)
+    def _run_changed(self, run: str) -> None:
+        state = self._lab.state(run)
+        if state.held != self._held.get(run, ""):
+            self._tell_held(state)
+        if state.outcome in ("failed", "interrupted") and run not in self._lab.live():
+            self._tell_failure(state)
+
+    @Slot(str, list)
+    def _listen(self, run: str, events: list[AnyEvent]) -> None:
+        for event in events:
+            if isinstance(event, Warned) and event.code in TOLD:
+                self._messages.show_message(f"{self._lab.state(run).title}: {event.text}", "problem")
+
+    def _tell_held(self, state: RunState) -> None:
+        """What it waits for; the words before these are out of date."""
+        if before := self._held.pop(state.run, ""):
+            self._messages.take_back(_waits(state, before))
+        if state.held:
+            self._held[state.run] = state.held
+            show = ("Show", lambda: self._show_run(state.run))
+            self._messages.show_message(_waits(state, state.held), "problem", show)
+        elif state.live:
+            self._messages.show_message(f"{state.title} goes on.")
+
+    def _tell_failure(self, state: RunState) -> None:
+        run, verb = state.run, "failed" if state.outcome == "failed" else "was interrupted"
+        actions = [("Show", lambda: self._show_run(run)), ("Resume", lambda: self._resume(run, {}))]
+        if (less := self._smaller_micro_batch(state)) is not None:
+            changes = {"micro_batch_size": less}
+            actions.append((f"Resume with micro_batch_size = {less}", lambda: self._resume(run, changes)))
+        self._messages.show_message(f"{state.title} {verb}. {state.message}", "problem", *actions)
+
+    def _smaller_micro_batch(self, state: RunState) -> int | None:
+        """What to try next where it ran out of memory."""
+        if "micro_batch_size" not in state.message:
+            return None
+        try:
+            size = self._lab.project.run(state.run).config.micro_batch_size
+        except LabError:
+            return None
+        return size // 2 if size > 1 else None
+
+    def _resume(self, run: str, changes: dict[str, object]) -> None:
+        try:
+            self._lab.resume(run, changes)
+        except LabError as error:
+            self._messages.show_message(str(error), "problem")
+
+
+def _waits(state: RunState, why: str) -> str:
+    return f"{state.title} waits. {why}"
