@@ -66,7 +66,9 @@ class PpoConfig(OnPolicyRun):
     value_coef: float = setting(0.1, "Value coefficient", "Weight of the value loss.", ge=0, le=100)
     value_learning_rate: float = setting(3e-4, "Critic learning rate", "Of the value adapter and head.", gt=0, le=1)
     value_warm_start: bool = setting(
-        True, "Warm-start the critic", "From the reward adapter, where both share the base; else a zero head."
+        True,
+        "Warm-start the critic",
+        "From the reward adapter, where it was trained on the same base and no lower layers; else a zero head.",
     )
 
 
@@ -146,7 +148,9 @@ STAGE_NAMES: dict[Stage, str] = {
 POLICY_STAGES: tuple[Stage, ...] = ("ppo", "rloo", "dpo", "best_of_n")
 """What the Policy pane offers; all but the last leave an adapter."""
 UNUSED: dict[Stage, frozenset[str]] = {
-    "best_of_n": frozenset({"learning_rate", "warmup_steps", "max_grad_norm", "lora_r", "lora_alpha", "eval_every"})
+    "best_of_n": frozenset(
+        {"learning_rate", "warmup_steps", "max_grad_norm", "lora_r", "lora_alpha", "lora_layers", "eval_every"}
+    )
 }
 """What a stage has and does not use, since it trains nothing: neither a form nor a printed config asks for it."""
 

@@ -1,5 +1,6 @@
 """Settings that several stages share. Each field is declared once: type, range, default, label, help."""
 
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -9,6 +10,10 @@ def setting(default: Any, label: str, help: str, *, basic: bool = False, unit: s
     """A config field: ``label`` and ``help`` are for people, ``basic`` fields come first in the form."""
     extra: dict[str, Any] = {"basic": basic, "unit": unit}
     return Field(default, title=label, description=help, json_schema_extra=extra, **limits)
+
+
+FAST: Mapping[str, Any] = {"lora_layers": 0.33, "dtype": "auto"}
+"""What makes a run on a larger model fast and lean, at the price of adapting less of it, on a rounded base."""
 
 
 class BaseRun(BaseModel):
@@ -56,6 +61,14 @@ class BaseRun(BaseModel):
     )
     lora_r: int = setting(16, "LoRA rank", "Width of the trained adapter.", ge=1, le=1024)
     lora_alpha: int = setting(32, "LoRA alpha", "The adapter's output is scaled by alpha / rank.", ge=1, le=8192)
+    lora_layers: float = setting(
+        1.0,
+        "Layers trained",
+        "Share of the model's layers, from the top, that the adapter sits on. 0.33, the top third: what lies below is "
+        "computed once a batch for all roles and epochs, so a run is faster and leaner, but can change less.",
+        gt=0,
+        le=1,
+    )
     dtype: Literal["fp32", "bf16", "auto"] = setting(
         "fp32",
         "Base precision",

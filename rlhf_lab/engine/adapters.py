@@ -74,14 +74,20 @@ def read_lab(folder: Path) -> dict[str, Any]:
     return _read_json(folder / "lab.json", folder)
 
 
-def write(folder: Path, adapter: Adapter, *, targets: list[str], base: str, fan_in_fan_out: bool) -> None:
-    """Write an adapter folder whole or not at all; an older one at the same place is replaced."""
+def write(
+    folder: Path, adapter: Adapter, *, targets: list[str], blocks: list[int] | None, base: str, fan_in_fan_out: bool
+) -> None:
+    """Write an adapter folder whole or not at all; an older one at the same place is replaced.
+
+    ``targets`` are the adapted layers as PEFT names them; in all blocks, or in these ``blocks`` alone.
+    """
     config = LoraConfig(
         task_type="CAUSAL_LM",
         r=adapter.r,
         lora_alpha=int(adapter.alpha) if adapter.alpha == int(adapter.alpha) else adapter.alpha,
         use_rslora=adapter.rslora,
         target_modules=targets,
+        layers_to_transform=blocks,
         fan_in_fan_out=fan_in_fan_out,
         base_model_name_or_path=base,
         inference_mode=True,

@@ -7,6 +7,7 @@ two branches behind one prompt. IPO (Azar et al. 2023) pulls the difference of m
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -39,7 +40,7 @@ def train(config: DpoConfig, parts: Parts) -> Iterator[Event]:
     machine.use_threads(config.threads)
     backbone = Backbone.load(parts.model, start_adapters=parts.start_adapters, dtype=config.dtype, device=config.device)
     backbone.check_length(config.max_prompt_tokens + config.max_new_tokens)
-    backbone.add_adapter(ADAPTER, r=config.lora_r, alpha=config.lora_alpha, seed=config.seed)
+    backbone.add_adapter(ADAPTER, r=config.lora_r, alpha=config.lora_alpha, seed=config.seed, layers=config.lora_layers)
     encoder = Encoder(backbone.tokenizer, config.max_prompt_tokens, config.max_new_tokens)
     training = Training(config, parts, backbone, ADAPTER)
     tick = parts.control.tick
@@ -103,32 +104,57 @@ def preference_loss(policy: Tensor, reference: Tensor, lengths: Tensor, wrong: T
     return (1 - wrong) * as_labelled(difference) + wrong * as_labelled(-difference)
 
 
-def answer_logprobs(backbone: Backbone, batch: Compared, rows: Sequence[int], adapter: str | None) -> Tensor:
-    """log π of chosen and rejected, summed over their tokens: [n, 2], both from one forward."""
+@dataclass(frozen=True)
+class LaidOut:
+    """Pairs as the model reads them; the same for every role."""
+
+    told: tuple[Tensor, ...]
+    """ids, who sees whom and positions of branches, where the model can branch; else ids and mask"""
+    trunk: Tensor | None
+    """[b, T, D], what the frozen trunk makes of them"""
+    places: tuple[Tensor, Tensor]
+    """row and column [m] of each answer token's foreteller"""
+    targets: Tensor
+    """[m], the answer tokens"""
+    owners: Tensor
+    """[m], 2·pair for those of chosen, 2·pair + 1 for those of rejected"""
+
+
+def lay_out(backbone: Backbone, batch: Compared, rows: Sequence[int]) -> LaidOut:
+    """The pairs ``rows``, both answers of each behind one prompt where the model can branch, else in rows of their own."""
     prompts = [len(batch.prompts[i]) for i in rows]
     chosen, rejected = [batch.chosen[i] for i in rows], [batch.rejected[i] for i in rows]
+    told: tuple[Tensor, ...]
     if backbone.can_branch(max(batch.lengths()[i] for i in rows)):
         ids, sees, positions, _ = branches(batch, rows, backbone.pad_id)
-        hidden = backbone.hidden_of_branches(ids, sees, positions, adapter)
-        first, second = hidden, hidden
+        told, trunk = (ids, sees, positions), backbone.trunk_of_branches(ids, sees, positions)
         begins = [prompt + len(answer) for prompt, answer in zip(prompts, chosen, strict=True)]
+        second = 0
     else:
         both = [batch.prompts[i] + batch.chosen[i] for i in rows] + [batch.prompts[i] + batch.rejected[i] for i in rows]
-        hidden = backbone.hidden(*pad(both, backbone.pad_id), adapter)
-        first, second = hidden[: len(rows)], hidden[len(rows) :]
+        ids, mask = pad(both, backbone.pad_id)
+        told, trunk = (ids, mask), backbone.trunk(ids, mask)
         begins = prompts
-    states, targets, owners = [], [], []
+        second = len(rows)
+    row_of, column_of, targets, owners = [], [], [], []
     for i, prompt in enumerate(prompts):
         # An answer's first token is foretold at the prompt's end, wherever the answer stands.
-        for side, (row, begin, answer) in enumerate(
-            ((first[i], prompt, chosen[i]), (second[i], begins[i], rejected[i]))
-        ):
-            states += [row[prompt - 1 : prompt], row[begin : begin + len(answer) - 1]]
+        for side, row, begin, answer in ((0, i, prompt, chosen[i]), (1, second + i, begins[i], rejected[i])):
+            row_of += [row] * len(answer)
+            column_of += [prompt - 1, *range(begin, begin + len(answer) - 1)]
             targets += answer
             owners += [2 * i + side] * len(answer)
-    device = backbone.device
-    logprobs = token_logprobs(backbone, torch.cat(states), torch.tensor(targets, device=device), temperature=1.0)
-    sums = logprobs.new_zeros(2 * len(rows)).index_add(0, torch.tensor(owners, device=device), logprobs)
+    tensors = (torch.tensor(of, device=backbone.device) for of in (row_of, column_of, targets, owners))
+    at_row, at_column, target, owner = tensors
+    return LaidOut(told, trunk, (at_row, at_column), target, owner)
+
+
+def answer_logprobs(backbone: Backbone, laid: LaidOut, adapter: str | None) -> Tensor:
+    """log π of chosen and rejected, summed over their tokens: [n, 2], both from one forward."""
+    forward = backbone.hidden if len(laid.told) == 2 else backbone.hidden_of_branches
+    hidden = forward(*laid.told, adapter, laid.trunk)
+    logprobs = token_logprobs(backbone, hidden[laid.places], laid.targets, temperature=1.0)
+    sums = logprobs.new_zeros(int(laid.owners[-1]) + 1).index_add(0, laid.owners, logprobs)
     return sums.view(-1, 2)
 
 
@@ -143,9 +169,10 @@ class Seen:
     def look(self, backbone: Backbone, rows: Sequence[int]) -> Tensor:
         """The losses of the pairs ``rows``, differentiable where gradients are on: [n]."""
         batch, config = self._batch, self._config
+        laid = lay_out(backbone, batch, rows)
         with torch.no_grad():
-            reference = answer_logprobs(backbone, batch, rows, None)
-        policy = answer_logprobs(backbone, batch, rows, ADAPTER)
+            reference = answer_logprobs(backbone, laid, None)
+        policy = answer_logprobs(backbone, laid, ADAPTER)
         self._logprobs[rows] = policy.detach().cpu()
         self._rewards[rows] = config.beta * (policy.detach() - reference).cpu()
         lengths = torch.tensor([[len(batch.chosen[i]), len(batch.rejected[i])] for i in rows]).to(policy)

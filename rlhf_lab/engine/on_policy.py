@@ -28,17 +28,19 @@ def train(
     algorithm: Algorithm,
     rewards: Sequence[RewardSource] | None = None,
     *,
-    prepare: Callable[[Backbone], None] = lambda backbone: None,
+    prepare: Callable[[Backbone], Sequence[Warned]] = lambda backbone: (),
 ) -> Iterator[AnyEvent]:
-    """The whole run. ``prepare`` adds what the algorithm trains beside the policy."""
+    """The whole run. ``prepare`` adds what the algorithm trains beside the policy, and gives what to say of it."""
     # 1. One base, its adapters, and where the scores come from.
     yield Phase(name="loading the model")
     machine.use_threads(config.threads)
     backbone = Backbone.load(parts.model, start_adapters=parts.start_adapters, dtype=config.dtype, device=config.device)
     backbone.check_length(config.max_prompt_tokens + config.max_new_tokens)
     rewards = load_rewards(backbone, config, parts) if rewards is None else rewards
-    backbone.add_adapter("policy", r=config.lora_r, alpha=config.lora_alpha, seed=config.seed)
-    prepare(backbone)
+    backbone.add_adapter(
+        "policy", r=config.lora_r, alpha=config.lora_alpha, seed=config.seed, layers=config.lora_layers
+    )
+    notes = prepare(backbone)
     # 2. Questions.
     pool, kept_out = unique_prompts(parts.records)
     if not pool:
@@ -47,6 +49,7 @@ def train(
     # 3. Where the run stands.
     run = Run(config, algorithm, parts, backbone, Trainable(backbone, config), rewards, pool, heldout)
     yield from begin(parts, backbone, config.updates, run.go_back_to)
+    yield from notes
     if not heldout:
         yield Warned(
             step=run.step, code="no_heldout", text="The data set has no held-out prompts: nothing is evaluated."

@@ -11,13 +11,19 @@ import torch
 from torch import nn
 
 from rlhf_lab.core.config import PpoConfig
-from rlhf_lab.core.events import AnyEvent
+from rlhf_lab.core.events import AnyEvent, Warned
 from rlhf_lab.engine import adapters, on_policy
 from rlhf_lab.engine.backbone import Backbone
+from rlhf_lab.engine.blocks import block_of
 from rlhf_lab.engine.on_policy_run import Algorithm
 from rlhf_lab.engine.parts import Parts
 from rlhf_lab.engine.ppo_update import targets_of
 from rlhf_lab.engine.rewards import RewardSource, score_scale
+
+_COLD = (
+    "The reward model was trained on lower layers than this run trains, so the critic cannot start from it and begins "
+    "anew. Train the reward model with the same lora_layers to change that."
+)
 
 
 def train(config: PpoConfig, parts: Parts, rewards: Sequence[RewardSource] | None = None) -> Iterator[AnyEvent]:
@@ -30,11 +36,16 @@ def train(config: PpoConfig, parts: Parts, rewards: Sequence[RewardSource] | Non
     )
 
 
-def add_critic(backbone: Backbone, config: PpoConfig, parts: Parts) -> None:
-    """The value adapter: the reward adapter's weights, on the scale of its scores, or fresh with a zero head."""
+def add_critic(backbone: Backbone, config: PpoConfig, parts: Parts) -> Sequence[Warned]:
+    """The value adapter: the reward adapter's weights, on the scale of its scores, or fresh with a zero head.
+
+    One that reaches below the layers that the run trains would be another critic than was asked for, and a slow one.
+    """
     folder = parts.reward_adapter
     lab = adapters.read_lab(folder) if folder and config.value_warm_start else {}
-    if folder and lab.get("base_hash") == backbone.base_hash:
+    shared = lab.get("base_hash") == backbone.base_hash
+    too_low = folder is not None and shared and min(map(block_of, adapters.read(folder).layers)) < backbone.trunk_depth
+    if folder and shared and not too_low:
         backbone.load_adapter("value", folder, trainable=True, head=True)
         mean, std = score_scale(lab)
         head, unit = backbone.parameters_of("value"), config.reward_model_weight / std
@@ -42,5 +53,13 @@ def add_critic(backbone: Backbone, config: PpoConfig, parts: Parts) -> None:
             head["head.weight"].mul_(unit)
             head["head.bias"].sub_(mean).mul_(unit)
     else:
-        backbone.add_adapter("value", r=config.lora_r, alpha=config.lora_alpha, seed=config.seed + 1, head=True)
+        backbone.add_adapter(
+            "value",
+            r=config.lora_r,
+            alpha=config.lora_alpha,
+            seed=config.seed + 1,
+            head=True,
+            layers=config.lora_layers,
+        )
         nn.init.zeros_(backbone.parameters_of("value")["head.weight"])
+    return [Warned(code="cold_critic", text=_COLD)] if too_low else []

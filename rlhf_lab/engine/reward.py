@@ -42,7 +42,13 @@ def train(config: RewardConfig, parts: Parts) -> Iterator[Event]:
     backbone = Backbone.load(parts.model, start_adapters=parts.start_adapters, dtype=config.dtype, device=config.device)
     backbone.check_length(config.max_prompt_tokens + config.max_new_tokens)
     backbone.add_adapter(
-        ADAPTER, r=config.lora_r, alpha=config.lora_alpha, seed=config.seed, head=True, heads=config.heads
+        ADAPTER,
+        r=config.lora_r,
+        alpha=config.lora_alpha,
+        seed=config.seed,
+        layers=config.lora_layers,
+        head=True,
+        heads=config.heads,
     )
     encoder = Encoder(backbone.tokenizer, config.max_prompt_tokens, config.max_new_tokens)
     training = Training(config, parts, backbone, ADAPTER)

@@ -6,11 +6,12 @@ ever meet the vocabulary (n = answer tokens of the micro-batch, in row order).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from rlhf_lab.engine import maths
 from rlhf_lab.engine.backbone import Backbone
@@ -21,12 +22,32 @@ LOGITS_AT_ONCE = 2**22
 """Logits held at one time (16 MB in fp32), whatever the vocabulary and the micro-batch."""
 
 
+class Trunks:
+    """What a backbone's trunk made of some rows, each [T, D] at its true length; frozen, so it holds for all epochs."""
+
+    def __init__(self) -> None:
+        self._of: dict[Backbone, dict[int, Tensor]] = {}
+
+    def of(self, backbone: Backbone, rows: Sequence[int], ids: Tensor, mask: Tensor) -> Tensor | None:
+        """For ``rows``, laid out as ids and mask [b, T], right-padded: [b, T, D]; None where there is no trunk."""
+        if not backbone.trunk_depth:
+            return None
+        known = self._of.setdefault(backbone, {})
+        if any(row not in known for row in rows):
+            found = backbone.trunk(ids, mask)
+            assert found is not None
+            for row, states, length in zip(rows, found, mask.sum(1).tolist(), strict=True):
+                known[row] = states[:length].clone()
+        return pad_sequence([known[row] for row in rows], batch_first=True)
+
+
 @dataclass(frozen=True)
 class Episodes:
     """Prompts, and the ids that were sampled for them; never re-tokenised."""
 
     asked: Asked
     answer_ids: Sequence[list[int]]
+    trunks: Trunks = field(default_factory=Trunks, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.asked)
@@ -61,6 +82,8 @@ class Packed:
     """[b], the place of the last valid token"""
     targets: Tensor
     """[n], the answer tokens in row order"""
+    trunk: Tensor | None
+    """[b, T, D], what the frozen trunk makes of ids"""
 
 
 def pack(backbone: Backbone, episodes: Episodes, rows: Sequence[int]) -> Packed:
@@ -74,6 +97,7 @@ def pack(backbone: Backbone, episodes: Episodes, rows: Sequence[int]) -> Packed:
     before = (places >= starts - 1) & (places < ends - 1)
     device = backbone.device
     return Packed(
+        trunk=episodes.trunks.of(backbone, rows, ids, mask),
         ids=ids.to(device),
         mask=mask.to(device),
         before=before.to(device),
@@ -84,7 +108,7 @@ def pack(backbone: Backbone, episodes: Episodes, rows: Sequence[int]) -> Packed:
 
 def states_before(backbone: Backbone, batch: Packed, adapter: str | None) -> Tensor:
     """Hidden states that predict the answer tokens: [n, D]."""
-    return backbone.hidden(batch.ids, batch.mask, adapter)[batch.before]
+    return backbone.hidden(batch.ids, batch.mask, adapter, batch.trunk)[batch.before]
 
 
 def token_logprobs(backbone: Backbone, states: Tensor, targets: Tensor, temperature: float) -> Tensor:
@@ -145,7 +169,7 @@ def score_by_head(
     for rows in groups:
         tick()
         batch = pack(backbone, episodes, rows)
-        hidden = backbone.hidden(batch.ids, batch.mask, adapter)
+        hidden = backbone.hidden(batch.ids, batch.mask, adapter, batch.trunk)
         ends = hidden[torch.arange(len(rows), device=hidden.device), batch.last]
         found.append(backbone.heads(adapter, ends).float())
     order = torch.tensor([row for rows in groups for row in rows], device=backbone.device)
@@ -212,7 +236,7 @@ class _TokenLogprobs(torch.autograd.Function):
 
 
 def _places_at_once(backbone: Backbone) -> int:
-    return max(1, LOGITS_AT_ONCE // len(backbone.tokenizer))
+    return max(1, LOGITS_AT_ONCE // backbone.vocabulary)
 
 
 def _chunks(places: int, at_once: int) -> list[slice]:

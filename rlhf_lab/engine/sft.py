@@ -43,7 +43,7 @@ def train(config: SftConfig, parts: Parts) -> Iterator[Event]:
     machine.use_threads(config.threads)
     backbone = Backbone.load(parts.model, start_adapters=parts.start_adapters, dtype=config.dtype, device=config.device)
     backbone.check_length(config.max_prompt_tokens + config.max_new_tokens)
-    backbone.add_adapter(ADAPTER, r=config.lora_r, alpha=config.lora_alpha, seed=config.seed)
+    backbone.add_adapter(ADAPTER, r=config.lora_r, alpha=config.lora_alpha, seed=config.seed, layers=config.lora_layers)
     encoder = Encoder(backbone.tokenizer, config.max_prompt_tokens, config.max_new_tokens)
     training = Training(config, parts, backbone, ADAPTER)
     tick = parts.control.tick
@@ -108,7 +108,7 @@ def answer_loss(
         leaf = states.detach().requires_grad_(learn)
         loss = torch.zeros((), device=backbone.device)
         hits = torch.zeros((), dtype=torch.long, device=backbone.device)
-        for part in _parts(len(targets), max(1, _LOGITS_AT_ONCE // len(backbone.tokenizer))):
+        for part in _parts(len(targets), max(1, _LOGITS_AT_ONCE // backbone.vocabulary)):
             logits = backbone.logits(leaf[part])
             summed = functional.cross_entropy(logits, targets[part], reduction="sum") / total
             loss += summed.detach()

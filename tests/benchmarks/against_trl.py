@@ -28,7 +28,7 @@ from transformers.utils.logging import set_verbosity_error
 
 from rlhf_lab.engine import adapters, maths
 from rlhf_lab.engine.backbone import Backbone
-from rlhf_lab.engine.dpo import answer_logprobs, preference_loss
+from rlhf_lab.engine.dpo import answer_logprobs, lay_out, preference_loss
 from rlhf_lab.engine.pairs import Compared
 from rlhf_lab.engine.ppo_state import Trainable
 from rlhf_lab.engine.ppo_update import Targets, describe, learn, targets_of
@@ -124,7 +124,8 @@ def offline(backbone: Backbone, pairs: Compared, found: dict[str, Any], rows: li
             reward["centring"],
         ),
     ]
-    policy, start = (answer_logprobs(backbone, pairs, everyone, adapter) for adapter in ("policy", None))
+    laid = lay_out(backbone, pairs, everyone)
+    policy, start = (answer_logprobs(backbone, laid, adapter) for adapter in ("policy", None))
     lengths = torch.tensor([[len(c), len(r)] for c, r in zip(pairs.chosen, pairs.rejected, strict=True)])
 
     def direct(wrong: float = 0.0, **changes: Any) -> float:

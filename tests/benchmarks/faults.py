@@ -50,8 +50,8 @@ def wrong_reference() -> Iterator[None]:
     def score(original: Any, backbone: Backbone, episodes: Episodes, adapter: str | None, **options: Any) -> Any:
         return original(bare if adapter is None else backbone, episodes, adapter, **options)
 
-    def pairs(original: Any, backbone: Backbone, batch: Any, rows: Any, adapter: str | None) -> Any:
-        return original(bare if adapter is None else backbone, batch, rows, adapter)
+    def pairs(original: Any, backbone: Backbone, laid: Any, adapter: str | None) -> Any:
+        return original(bare if adapter is None else backbone, laid, adapter)
 
     with (
         _wrapped(rollout, "score_tokens", score),

@@ -83,7 +83,7 @@ def test_log_probabilities_are_those_of_each_answer_alone(load: Callable[..., Ba
     batch = encode(Encoder(backbone.tokenizer, 64, 12), pairs(5))
     assert backbone.can_branch(max(batch.lengths())) is (width == 256)
     with torch.no_grad():
-        found = dpo.answer_logprobs(backbone, batch, [0, 2, 4], "policy")
+        found = dpo.answer_logprobs(backbone, dpo.lay_out(backbone, batch, [0, 2, 4]), "policy")
         for row, i in zip(found, (0, 2, 4), strict=True):
             for side, answer in enumerate((batch.chosen[i], batch.rejected[i])):
                 ids = torch.tensor([batch.prompts[i] + answer])
@@ -144,7 +144,8 @@ def test_implicit_rewards_recover_the_odds_of_the_labels(
     backbone.load_adapter("policy", tmp_path / "odds" / "adapter")
     batch = encode(Encoder(backbone.tokenizer, 64, 12), [Pair(**one)])
     with torch.no_grad():
-        ours, reference = (dpo.answer_logprobs(backbone, batch, [0], role) for role in ("policy", None))
+        laid = dpo.lay_out(backbone, batch, [0])
+        ours, reference = (dpo.answer_logprobs(backbone, laid, role) for role in ("policy", None))
     chosen, rejected = (0.5 * (ours - reference))[0].tolist()
     assert chosen - rejected == pytest.approx(math.log(3), abs=0.02)
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from rlhf_lab.core.config import DpoConfig
 from rlhf_lab.engine import adapters, dpo, maths, reward_loss, rollout, sampler, scoring
+from rlhf_lab.engine.adapter_set import AdapterSet
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.optimiser import Optimiser
 from rlhf_lab.engine.oracles import arithmetic, bandit, direct, forward, update, whole_runs
@@ -99,23 +100,23 @@ def count_ties_as_wins(patch: Patch) -> None:
 
 
 def leave_dropout_on(patch: Patch) -> None:
-    real = Backbone._inject
+    real = AdapterSet.add
 
-    def training(self: Backbone, *given: Any, **options: Any) -> None:
+    def training(self: AdapterSet, *given: Any, **options: Any) -> None:
         real(self, *given, **options)
-        self.model.train()
+        self._model.train()
 
-    patch.setattr(Backbone, "_inject", training)
+    patch.setattr(AdapterSet, "add", training)
 
 
 def use_another_reference(patch: Patch) -> None:
-    real = Backbone._select
-    patch.setattr(Backbone, "_select", lambda self, adapter: real(self, adapter or next(iter(self._scales), None)))
+    real = AdapterSet.select
+    patch.setattr(AdapterSet, "select", lambda self, name: real(self, name or next(iter(self._scales), None)))
 
 
 def count_positions_from_the_edge(patch: Patch) -> None:
     real = Backbone.hidden
-    patch.setattr(Backbone, "hidden", lambda self, ids, mask, adapter: real(self, ids, torch.ones_like(mask), adapter))
+    patch.setattr(Backbone, "hidden", lambda self, ids, mask, *told: real(self, ids, torch.ones_like(mask), *told))
 
 
 def read_one_token_early(patch: Patch) -> None:
@@ -159,14 +160,14 @@ def sample_hotter(patch: Patch) -> None:
 
 
 def adapters_in_bf16(patch: Patch) -> None:
-    real = Backbone._inject
+    real = AdapterSet.add
 
-    def lower(self: Backbone, name: str, *given: Any, **options: Any) -> None:
+    def lower(self: AdapterSet, name: str, *given: Any, **options: Any) -> None:
         real(self, name, *given, **options)
         for layer in self._layers[name].values():
-            layer.lora_A[name].to(self.dtype)
+            layer.lora_A[name].to(layer.get_base_layer().weight.dtype)
 
-    patch.setattr(Backbone, "_inject", lower)
+    patch.setattr(AdapterSet, "add", lower)
 
 
 def sample_and_score_at_other_temperatures(patch: Patch) -> None:

@@ -3,14 +3,14 @@ from itertools import groupby
 import pytest
 
 from rlhf_lab.core.config import STAGES
-from rlhf_lab.gui.models.form import SECTIONS, check_answers, presets, questions, shown, stepped
+from rlhf_lab.gui.models.form import FAST_NAME, SECTIONS, check_answers, presets, questions, shown, stepped
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_setting_is_asked_once_basic_ones_first_then_section_by_section(stage) -> None:
     asked = questions(stage)
 
-    unused = {"learning_rate", "warmup_steps", "max_grad_norm", "lora_r", "lora_alpha", "eval_every"}
+    unused = {"learning_rate", "warmup_steps", "max_grad_norm", "lora_r", "lora_alpha", "lora_layers", "eval_every"}
     wanted = set(STAGES[stage].model_fields) - {"stage"} - (unused if stage == "best_of_n" else set())
     assert sorted(q.name for q in asked) == sorted(wanted)
     assert [q.basic for q in asked] == sorted((q.basic for q in asked), reverse=True)
@@ -50,6 +50,15 @@ def test_what_a_person_would_type_for_the_defaults_gives_the_defaults(stage) -> 
 def test_presets_are_valid(stage) -> None:
     for values in presets(stage).values():
         assert check_answers(stage, values)[1] == {}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_fast_preset_trains_the_top_of_the_defaults(stage) -> None:
+    found = presets(stage)
+    if stage == "best_of_n":
+        assert FAST_NAME not in found
+    else:
+        assert found[FAST_NAME] == found["Defaults"] | {"lora_layers": 0.33, "dtype": "auto"}
 
 
 def test_numbers_are_read_as_people_write_them() -> None:

@@ -11,7 +11,7 @@ from rlhf_lab.core.config import DpoConfig
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.batches import pad
 from rlhf_lab.engine.best_of_n import best_weights, kl_bound, win_rate
-from rlhf_lab.engine.dpo import answer_logprobs, preference_loss
+from rlhf_lab.engine.dpo import answer_logprobs, lay_out, preference_loss
 from rlhf_lab.engine.oracles.bench import Bench, episodes, largest, with_roles
 from rlhf_lab.engine.oracles.forward import ROUNDING
 from rlhf_lab.engine.oracles.oracle import Oracle
@@ -61,7 +61,7 @@ def answers_of_pairs(bench: Bench) -> Iterator[Oracle]:
         weight=nothing + 1,
     )
     with torch.no_grad():
-        ours = answer_logprobs(backbone, batch, range(len(chosen)), "policy")
+        ours = answer_logprobs(backbone, lay_out(backbone, batch, range(len(chosen))), "policy")
         gap = 0.0
         for i, prompt in enumerate(batch.prompts):
             for side, answer in enumerate((chosen[i], rejected[i])):

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from rlhf_lab.core.config import STAGES, UNUSED, RunConfig, Stage, is_basic
 from rlhf_lab.core.resources import resource
-from rlhf_lab.core.settings import BaseRun
+from rlhf_lab.core.settings import FAST, BaseRun
 from rlhf_lab.gui.models.algorithms import GRPO
 from rlhf_lab.runs.plan import STARTS
 
@@ -43,11 +43,13 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "KL control": ("adaptive_kl", "target_kl", "kl_horizon", "kl_loss_coef", "early_stop_kl"),
     "Policy update": ("epochs", "minibatches", "clip_range", "advantage", "normalise_advantage", "gamma", "gae_lambda"),
     "Critic": ("value_learning_rate", "value_coef", "value_clip_range", "value_warm_start"),
-    "Optimiser and adapter": ("warmup_steps", "max_grad_norm", "lora_r", "lora_alpha"),
+    "Optimiser and adapter": ("warmup_steps", "max_grad_norm", "lora_r", "lora_alpha", "lora_layers"),
     "Looks and saves": ("eval_every", "eval_size", "checkpoint_every", "note"),
     "Machine": ("device", "dtype", "threads", "micro_batch_size", "packing"),
 }
 """Where the advanced fields of all stages stand, in the order in which a form shows them."""
+
+FAST_NAME = "Fast, for larger models"
 
 _HIDDEN = frozenset({"stage"})
 
@@ -122,9 +124,12 @@ def presets(stage: Stage) -> dict[str, dict[str, Any]]:
             "Bundled world, GRPO": world | GRPO,
             "Defaults": defaults,
             "GRPO": defaults | GRPO,
+            FAST_NAME: defaults | FAST,
+            f"GRPO, {FAST_NAME.lower()}": defaults | GRPO | FAST,
         }
     guided = stage in _recipes("guided")
-    return {"Bundled world (guided)" if guided else "Bundled world": world, "Defaults": defaults}
+    found = {"Bundled world (guided)" if guided else "Bundled world": world, "Defaults": defaults}
+    return found | {FAST_NAME: defaults | FAST} if FAST.keys() <= plain.keys() else found
 
 
 def _recipe(stage: Stage) -> dict[str, Any]:
