@@ -15,13 +15,14 @@ from torch.nn import functional
 
 
 class LoraLinear(Linear):
-    """PEFT's layer for `nn.Linear`, with another way to compute the usual case: fp32, one adapter."""
+    """PEFT's layer for `nn.Linear`, with another way to compute the usual case: one adapter, on an fp32 or bf16 base."""
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """[..., in] to [..., out]."""
         active = [name for name in self.active_adapters if name in self.lora_A]
         base = self.get_base_layer()
-        usual = len(active) == 1 and x.dtype == base.weight.dtype == torch.float32 and not args and not kwargs
+        known = x.dtype == base.weight.dtype and x.dtype in (torch.float32, torch.bfloat16)
+        usual = len(active) == 1 and known and not args and not kwargs
         if self.disable_adapters or not usual:
             return super().forward(x, *args, **kwargs)
         a, b = self.lora_A[active[0]].weight, self.lora_B[active[0]].weight
@@ -30,14 +31,21 @@ class LoraLinear(Linear):
 
 
 class _Lora(torch.autograd.Function):
-    """x·Wᵀ + bias + s·(x·Aᵀ)·Bᵀ with W and bias frozen."""
+    """x·Wᵀ + bias + s·(x·Aᵀ)·Bᵀ with W and bias frozen.
+
+    On a bf16 base all of the low-rank part is fp32, rounded once with the sum; x is kept as it came, not as a copy in
+    fp32, which is what PEFT's way leaves for the backward pass.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor, scale: float) -> Tensor:
         rows = x.reshape(-1, x.shape[-1])
-        low = rows @ a.T
+        low = rows.float() @ a.T
         out = functional.linear(rows, weight, bias)
-        out.addmm_(low, b.T, alpha=scale)
+        if out.dtype == torch.float32:
+            out.addmm_(low, b.T, alpha=scale)
+        else:
+            out = (low @ b.T).mul_(scale).add_(out).to(out.dtype)
         ctx.save_for_backward(rows, weight, a, b, low)
         ctx.scale, ctx.shape = scale, x.shape
         return out.view(*x.shape[:-1], -1)
@@ -47,10 +55,13 @@ class _Lora(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         rows, weight, a, b, low = ctx.saved_tensors
         gradient = gradient.reshape(-1, gradient.shape[-1])
-        back = (b.T @ gradient.T).mul_(ctx.scale)  # [r, n]
+        exact = gradient.float()  # itself on an fp32 base
+        back = (b.T @ exact.T).mul_(ctx.scale)  # [r, n]
         into = None
         if ctx.needs_input_grad[0]:
-            into = (gradient @ weight).addmm_(back.T, a).view(ctx.shape)
-        for_a = back @ rows if ctx.needs_input_grad[3] else None
-        for_b = (low.T @ gradient).mul_(ctx.scale).T if ctx.needs_input_grad[4] else None
+            into = gradient @ weight
+            into = into.addmm_(back.T, a) if into.dtype == a.dtype else (back.T @ a).add_(into)
+            into = into.to(gradient.dtype).view(ctx.shape)
+        for_a = back @ rows.float() if ctx.needs_input_grad[3] else None
+        for_b = (low.T @ exact).mul_(ctx.scale).T if ctx.needs_input_grad[4] else None
         return into, None, None, for_a, for_b, None

@@ -49,7 +49,34 @@ def test_a_frozen_input_gets_no_gradient_and_the_adapter_still_does() -> None:
 
 
 def test_on_a_bf16_base_the_adapter_stays_fp32() -> None:
-    x = torch.randn(3, 12).bfloat16()
-    expected, found = (layer(kind, dtype=torch.bfloat16)(x) for kind in (Linear, LoraLinear))
-    assert found.dtype == torch.bfloat16
-    assert torch.equal(found, expected)
+    """Values bit for bit; gradients as near to PEFT's as its one more rounding lets them be."""
+    x = torch.randn(30, 12, generator=torch.Generator().manual_seed(2)).bfloat16()
+    found = []
+    for kind in (Linear, LoraLinear):
+        made, into = layer(kind, dtype=torch.bfloat16), x.clone().requires_grad_()
+        for name in ("a", "b"):  # PEFT's autocast of adapters is switched off in the lab
+            made.lora_A[name].float()
+            made.lora_B[name].float()
+        made.set_adapter(["a"])
+        out = made(into)
+        out.float().square().mean().backward()
+        found.append((out.detach(), into.grad, made.lora_A["a"].weight.grad, made.lora_B["a"].weight.grad))
+    expected, ours = found
+    assert ours[0].dtype == ours[1].dtype == torch.bfloat16
+    assert ours[2].dtype == ours[3].dtype == torch.float32
+    assert torch.equal(ours[0], expected[0])
+    torch.testing.assert_close(ours[1], expected[1], atol=2e-2, rtol=2e-2)
+    for mine, theirs in zip(ours[2:], expected[2:], strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-4, rtol=1e-4)
+
+
+def test_a_bf16_base_keeps_its_input_in_bf16_for_the_backward_pass() -> None:
+    made = layer(LoraLinear, dtype=torch.bfloat16)
+    for name in ("a", "b"):
+        made.lora_A[name].float()
+        made.lora_B[name].float()
+    made.set_adapter(["a"])
+    kept: list[torch.Tensor] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        made(torch.ones(7, 12, dtype=torch.bfloat16).requires_grad_())
+    assert {t.dtype for t in kept if t.shape == (7, 12)} == {torch.bfloat16}
