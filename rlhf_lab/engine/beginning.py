@@ -35,9 +35,15 @@ def begin(
         counts = backbone.parameter_counts
         yield Started(device=device, versions=versions, parameters=counts, total_steps=total_steps)
     else:
-        if found[2]["base_hash"] != backbone.base_hash:
+        if found[2].get("base_hash") != backbone.base_hash:
             raise LabError("The model's files were changed since this run began, so it cannot go on. Start a new run.")
-        go_back_to(*found)
+        try:
+            go_back_to(*found)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise LabError(
+                f"checkpoints/step-{found[0]} is whole, but of no run with these settings ({str(error)[:200]}). "
+                "Delete that folder to go on from the save before it, or start a new run."
+            ) from error
         step = found[0] if said_up_to is None else said_up_to
         yield Resumed(step=step, device=device, versions=versions, total_steps=total_steps)
     for why in damaged:

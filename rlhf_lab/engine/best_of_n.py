@@ -55,7 +55,10 @@ class Drawn:
 
     def go_back_to(self, step: int, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         """Take over what a checkpoint holds."""
-        self.batches, self.answers, self.scores = step, state["answers"], tensors["scores"].tolist()
+        self.batches, self.scores = step, [float(score) for score in tensors["scores"].tolist()]
+        self.answers = [[int(token) for token in answer] for answer in state["answers"]]
+        if len(self.answers) != len(self.scores):
+            raise ValueError(f"{len(self.answers)} answers have {len(self.scores)} scores")
 
 
 def train(config: BestOfNConfig, parts: Parts, rewards: Sequence[RewardSource] | None = None) -> Iterator[AnyEvent]:

@@ -4,22 +4,28 @@
 other two). A folder appears under its name only when all of it is on the disk; the last two are kept.
 """
 
+import errno
 import hashlib
 import json
 import re
 import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from rlhf_lab.core.control import Control, NoControl
+from rlhf_lab.core.small_files import read_json, read_text
 from rlhf_lab.engine import disk, room
 
 KEEP = 2
-_NAME = re.compile(r"step-(\d+)")
+TENSORS, STATE, MANIFEST = "tensors.safetensors", "state.json", "manifest.json"
+_NAME = re.compile(r"step-([0-9]{1,15})")
+_MOST_STATE = 2**28
 
 
 def save(
@@ -33,36 +39,41 @@ def save(
 
     def write() -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        disk.settle(folder)
         with disk.filling(place) as fresh:
             kept = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-            save_file(kept, fresh / "tensors.safetensors")
-            (fresh / "state.json").write_text(json.dumps(state), encoding="utf-8")
+            save_file(kept, fresh / TENSORS)
+            (fresh / STATE).write_text(json.dumps(state), encoding="utf-8")
             files = {file.name: _fingerprint(file) for file in sorted(fresh.iterdir())}
             manifest = {"step": step, "files": files}
-            (fresh / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+            (fresh / MANIFEST).write_text(_written(manifest), encoding="utf-8")
 
     room.save(write, f"Step {step}", folder, room.bytes_of(tensors), control or NoControl())
-    for old, path in _found(folder)[KEEP:]:
-        if old < step:
-            shutil.rmtree(path, ignore_errors=True)
+    # Newer ones are damaged, or this would not be written: they do not count.
+    for _, path in [found for found in _found(folder) if found[0] <= step][KEEP:]:
+        shutil.rmtree(path, ignore_errors=True)
     return place
 
 
 def newest(
     folder: Path, on_damaged: Callable[[Path, str], None] | None = None
 ) -> tuple[int, dict[str, Tensor], dict[str, Any]] | None:
-    """Step, tensors and state of the newest checkpoint whose hashes are right; ``None`` when there is none.
+    """Step, tensors and state of the newest checkpoint that is as it was written; ``None`` when there is none.
 
     ``on_damaged(path, why)`` hears of each newer one that had to be passed over.
     """
+    disk.settle(folder)
     for step, path in _found(folder):
-        problem = _problem(path, step)
-        if problem is None:
-            state = json.loads((path / "state.json").read_text(encoding="utf-8"))
-            return step, load_file(path / "tensors.safetensors"), state
-        if on_damaged is not None:
-            on_damaged(path, problem)
+        try:
+            return step, *_read(path, step)
+        except _DamagedError as error:
+            if on_damaged is not None:
+                on_damaged(path, str(error))
     return None
+
+
+class _DamagedError(Exception):
+    """Why a checkpoint is not used."""
 
 
 def _found(folder: Path) -> list[tuple[int, Path]]:
@@ -72,18 +83,33 @@ def _found(folder: Path) -> list[tuple[int, Path]]:
     return sorted(((int(match[1]), path) for match, path in named if match), reverse=True)
 
 
-def _problem(path: Path, step: int) -> str | None:
+def _read(path: Path, step: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and state; raises `_DamagedError` where one byte, of the manifest too, is not as it was written."""
     try:
-        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-        files = manifest["files"]
-        if manifest["step"] != step or set(files) != {"tensors.safetensors", "state.json"}:
-            return "its manifest does not belong to it"
-        wrong = [name for name, expected in files.items() if _fingerprint(path / name) != expected]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return f"its files cannot be read ({error})"
-    return f"{wrong[0]} was changed or cut short" if wrong else None
+        if path.is_symlink():
+            raise _DamagedError("it is a link to another folder")
+        text = read_text(path / MANIFEST, linked=False)
+        manifest = json.loads(text)
+        if manifest["step"] != step or set(manifest["files"]) != {TENSORS, STATE} or text != _written(manifest):
+            raise _DamagedError("its manifest does not belong to it, or was changed")
+        for name, expected in manifest["files"].items():
+            if _fingerprint(path / name) != expected:
+                raise _DamagedError(f"{name} was changed or cut short")
+        state = read_json(path / STATE, _MOST_STATE, linked=False)
+        if not isinstance(state, dict):
+            raise _DamagedError(f"{STATE} holds no state")
+        return load_file(path / TENSORS), state
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise _DamagedError(f"its files cannot be read ({reason})") from None
+
+
+def _written(manifest: dict[str, Any]) -> str:
+    return json.dumps(manifest, indent=1)
 
 
 def _fingerprint(file: Path) -> dict[str, Any]:
+    if not stat.S_ISREG(file.lstat().st_mode):  # opening a pipe would wait for ever, a link lead anywhere
+        raise OSError(errno.EINVAL, f"{file.name} is no regular file")
     with file.open("rb") as opened:
         return {"sha256": hashlib.file_digest(opened, "sha256").hexdigest(), "bytes": file.stat().st_size}

@@ -1,10 +1,14 @@
 """Folders that appear whole or not at all, and stay through a power cut."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_LEFT = re.compile(r"\.(\w.*)\.(new|old)")
+"""What a writer that was killed leaves."""
 
 
 @contextmanager
@@ -22,7 +26,8 @@ def filling(folder: Path) -> Iterator[Path]:
 def fresh_beside(folder: Path) -> Path:
     """An empty hidden folder on the same disk, to be filled and then given to `replace`."""
     fresh = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
+    _put_back(folder.with_name(f".{folder.name}.old"), folder)
+    _remove(fresh)
     fresh.mkdir(parents=True)
     return fresh
 
@@ -34,12 +39,45 @@ def replace(fresh: Path, folder: Path) -> None:
             os.fsync(opened.fileno())
     _sync(fresh)
     old = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
+    _remove(old)
+    if os.path.lexists(folder):
         folder.rename(old)
-    fresh.rename(folder)
+    try:
+        fresh.rename(folder)
+    except OSError:
+        with suppress(OSError):
+            _put_back(old, folder)
+        raise
     _sync(folder.parent)
-    shutil.rmtree(old, ignore_errors=True)
+    _remove(old)
+
+
+def settle(parent: Path) -> None:
+    """Clear up after writers that were killed: what was moved away and never replaced comes back, the rest goes.
+
+    For a folder in which nobody writes now.
+    """
+    for path in list(parent.iterdir()) if parent.is_dir() else ():
+        if left := _LEFT.fullmatch(path.name):
+            with suppress(OSError):  # nothing can be written here: what is good stays where it is
+                if left[2] == "old":
+                    _put_back(path, path.with_name(left[1]))
+                _remove(path)
+
+
+def _put_back(old: Path, folder: Path) -> None:
+    """Undo the first half of a `replace` whose second half never came."""
+    if old.is_dir() and not old.is_symlink() and not os.path.lexists(folder):
+        old.rename(folder)
+
+
+def _remove(path: Path) -> None:
+    """Whatever it is, as far as that can be done; a link goes, not what it leads to."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
 
 
 def _sync(folder: Path) -> None:

@@ -55,14 +55,23 @@ class Optimiser:
 
     @torch.no_grad()
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Put back what `tensors` gave, exactly."""
+        """Put back what `tensors` gave, exactly; raises `KeyError` or `ValueError` where these are of something else."""
         self._adam.state.clear()
         for name, parameter in self._parameters.items():
-            parameter.copy_(tensors[f"weight/{name}"])
+            parameter.copy_(_fitting(tensors, f"weight/{name}", parameter.shape))
             if f"step/{name}" in tensors:
+                shapes = (torch.Size(), parameter.shape, parameter.shape)
                 self._adam.state[parameter] = {
-                    moment: tensors[f"{moment}/{name}"].to(parameter.device, copy=True) for moment in _MOMENTS
+                    moment: _fitting(tensors, f"{moment}/{name}", shape).to(parameter.device, copy=True)
+                    for moment, shape in zip(_MOMENTS, shapes, strict=True)
                 }
+
+
+def _fitting(tensors: dict[str, Tensor], name: str, shape: torch.Size) -> Tensor:
+    found = tensors[name]
+    if found.shape != shape or found.dtype != torch.float32:
+        raise ValueError(f"{name} has another shape or precision")
+    return found
 
 
 def rate_at(step: int, total: int, warmup: int) -> float:

@@ -143,8 +143,7 @@ class Training:
     def _restore(self, step: int, tensors: dict[str, Any], state: dict[str, Any]) -> None:
         self._optimiser.restore(tensors)
         self.step = step
-        self._learning_rate = state["learning_rate"]
-        self._evaluated = state["evaluated"]
+        self._learning_rate, self._evaluated = float(state["learning_rate"]), int(state["evaluated"])
         self._saved = (step, state)
 
     def _write_adapter(self, lab: dict[str, Any]) -> None:

@@ -10,29 +10,26 @@ of it before the next database begins.
 
 import argparse
 import json
-import os
 import random
-import select
-import signal
-import sqlite3
 import sys
 import tempfile
-import time
-from collections.abc import Callable
-from itertools import takewhile
+from collections.abc import Callable, Iterator
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
 from rlhf_lab.core.judgement import Judgement
 from rlhf_lab.core.records import Completion, Message, Pair, Prompt
 from rlhf_lab.store import Judged, Store
+from tests.benchmarks.killing import Tally, killed_after, sound
 from tests.store.ranking_oracle import Oracle
 
 NAME, RECORDS, PEOPLE = "d", 12, ("Ada", "Ben")
 ROUNDS_ON_ONE = 25
 """Kills that one database has to bear before the next one begins."""
 
-_STARTS_WITHIN_S = 60
+LONGEST_S = 0.06
+"""That a writer lives."""
 
 
 def make(path: Path) -> list[int]:
@@ -68,47 +65,23 @@ def act(on: Store | Oracle, done: dict[str, Any]) -> None:
         on.redo(done["who"])
 
 
-def write(path: Path, ids: list[int], seed: int, pipe: int) -> None:
+def write(path: Path, ids: list[int], seed: int, tell: Callable[[bytes], object]) -> None:
     """What the writer does until it is killed."""
     rng = random.Random(seed)
     with Store.open(path) as store:
         while True:
             todo = action(rng, ids)
-            os.write(pipe, json.dumps(todo).encode() + b"\n")
+            tell(json.dumps(todo).encode())
             act(store, todo)
-            os.write(pipe, b"done\n")
+            tell(b"done")
 
 
 def kill_one(
     path: Path, ids: list[int], seed: int, after_s: float
 ) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
     """Start a writer, kill it so long after its first action; what it acknowledged, and what it had begun."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.close(reading)
-            write(path, ids, seed, writing)
-        finally:
-            os._exit(1)
-    os.close(writing)
-    told, end, killed = b"", time.monotonic() + _STARTS_WITHIN_S, False
-    while True:
-        # The pipe is emptied all along: a full one would stop the writer at the same place each time.
-        wait = max(0.0, end - time.monotonic())
-        if not killed and wait == 0:
-            os.kill(child, signal.SIGKILL)
-            killed = True
-        if killed or select.select([reading], [], [], wait)[0]:
-            if not (part := os.read(reading, 65536)):
-                break
-            if b"done" not in told and b"done" in told + part:
-                end = time.monotonic() + after_s
-            told += part
-    os.close(reading)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status), "the writer ended by itself"
-    lines = told.split(b"\n")[:-1]
+    lines, killed = killed_after(lambda tell: write(path, ids, seed, tell), after_s)
+    assert killed, "the writer ended by itself"
     begun = [json.loads(line) for line in lines if line != b"done"]
     acknowledged = lines.count(b"done")
     return begun[:acknowledged], begun[acknowledged] if len(begun) > acknowledged else None
@@ -116,9 +89,6 @@ def kill_one(
 
 def state(path: Path, steps: int) -> tuple[Any, ...]:
     """What the database says of verdicts: those that count, and each person's history, so many steps back and forth."""
-    with sqlite3.connect(path) as db:
-        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",), "the database is damaged"
-    db.close()
     with Store.open(path) as store:
         return _told(store, steps)
 
@@ -138,50 +108,62 @@ def _all(step: Callable[[str], Judged | None], who: str, most: int) -> list[Judg
     return list(takewhile(lambda found: found is not None, (step(who) for _ in range(most))))
 
 
+def kills(folder: Path, rng: random.Random, turn: int = 5) -> Iterator[Tally]:
+    """One writer after the other is killed; a tally after so many, and after a fault, which is the last."""
+    tally = Tally()
+    for database in count():
+        path, oracle = folder / f"ranked-{database}.sqlite", Oracle()
+        ids = make(path)
+        for kill in range(ROUNDS_ON_ONE):
+            done, under_way = kill_one(path, ids, rng.getrandbits(32), rng.random() * LONGEST_S)
+            tally.kills += 1
+            tally.note("acknowledged actions", len(done))
+            for one in done:
+                act(oracle, one)
+            last = kill == ROUNDS_ON_ONE - 1
+            tally.runs += last
+            if not sound(path):
+                tally.fault("corrupt", f"ranking: kill {tally.kills}: the database is damaged")
+            elif stage := compared(path, oracle, under_way, 1_000_000 if last else 2):
+                tally.note(stage)
+            else:
+                tally.fault("lost", f"ranking: kill {tally.kills}: the database and the acknowledged actions differ")
+            if tally.faults:
+                break
+            if tally.kills % turn == 0:
+                yield tally
+        for file in folder.glob(f"{path.name}*"):
+            file.unlink()
+        if tally.faults:
+            while True:
+                yield tally
+
+
+def compared(path: Path, oracle: Oracle, under_way: dict[str, Any] | None, steps: int) -> str:
+    """Where the kill came, with what was stored taken into the oracle; "" where database and oracle differ."""
+    found = state(path, steps)
+    if found == _told(oracle, steps):
+        return "between two actions" if under_way is None else "in an action that was not stored"
+    if under_way is not None:
+        act(oracle, under_way)
+        if found == _told(oracle, steps):
+            return "in an action that was stored but not acknowledged"
+    return ""
+
+
 def main() -> None:
     """Print one JSON object; exit with 1 where anything was lost."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--kills", type=int, default=1000)
     options.add_argument("--seed", type=int, default=0)
-    options.add_argument("--longest-ms", type=float, default=60)
     wanted = options.parse_args()
-    rng, began = random.Random(wanted.seed), time.time()
-    acknowledged = lost = between = under_way_stored = under_way_not = 0
-    oracle, ids, path = Oracle(), list[int](), Path()
     with tempfile.TemporaryDirectory() as folder:
-        for kill in range(wanted.kills):
-            if kill % ROUNDS_ON_ONE == 0:
-                path, oracle = Path(folder) / f"{kill}.sqlite", Oracle()
-                ids = make(path)
-            done, under_way = kill_one(path, ids, rng.getrandbits(32), rng.random() * wanted.longest_ms / 1000)
-            acknowledged += len(done)
-            for one in done:
-                act(oracle, one)
-            steps = 2 if (kill + 1) % ROUNDS_ON_ONE else 1_000_000
-            found = state(path, steps)
-            between += under_way is None
-            if found == _told(oracle, steps):
-                under_way_not += under_way is not None
-                continue
-            if under_way is not None:
-                act(oracle, under_way)
-            if under_way is None or found != _told(oracle, steps):
-                lost += 1
-                sys.stderr.write(f"kill {kill}: the database and the acknowledged actions differ\n")
+        for tally in kills(Path(folder), random.Random(wanted.seed)):
+            if tally.kills >= wanted.kills or tally.faults:
                 break
-            under_way_stored += 1
-    figures = {
-        "kills": wanted.kills if not lost else kill + 1,
-        "actions acknowledged": acknowledged,
-        "kills after which anything acknowledged was lost": lost,
-        "killed between two actions": between,
-        "killed in an action that was not stored": under_way_not,
-        "killed in an action that was stored but not acknowledged": under_way_stored,
-        "seconds": round(time.time() - began, 1),
-    }
-    json.dump(figures, sys.stdout, indent=2)
+    json.dump({**vars(tally), "faults": tally.faults}, sys.stdout, indent=2)
     sys.stdout.write("\n")
-    sys.exit(bool(lost))
+    sys.exit(bool(tally.faults))
 
 
 if __name__ == "__main__":
