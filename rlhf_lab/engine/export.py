@@ -23,6 +23,7 @@ from rlhf_lab.core.errors import LabError
 from rlhf_lab.engine import adapters, chat
 from rlhf_lab.engine.adapters import Adapter
 from rlhf_lab.engine.backbone import Backbone
+from rlhf_lab.engine.model_files import root_of
 
 Precision = Literal["fp32", "bf16"]
 
@@ -168,10 +169,11 @@ def one_head(adapter: Adapter, head: int | None) -> tuple[Tensor, dict[str, Any]
 
 def copy_licences(model: Path, place: Path) -> list[str]:
     """The licence files that came with the base, since what is made of it stands under them too."""
-    found = []
+    found, root = [], root_of(model)
     for pattern in _LICENCES:
         for file in sorted(model.glob(pattern)):
-            if file.is_file() and not file.is_symlink() and file.stat().st_size <= _MOST_LICENCE:
+            real = file.resolve()
+            if real.is_relative_to(root) and real.is_file() and real.stat().st_size <= _MOST_LICENCE:
                 shutil.copyfile(file, place / file.name)
                 found.append(file.name)
     return found

@@ -21,7 +21,7 @@ _LONGEST_TOKEN = 4096
 
 def check_files(folder: Path) -> None:
     """Raise `LabError` for links that lead elsewhere, for what is no file, and for what is too large to be read."""
-    root = _root(folder)
+    root = root_of(folder)
     for file in _read_files(folder):
         real = Path(os.path.realpath(file))
         if not real.is_relative_to(root):
@@ -92,7 +92,7 @@ def _read_files(folder: Path) -> Iterator[Path]:
         raise LabError(f"The folder {folder} cannot be read: {error.strerror}.") from None
 
 
-def _root(folder: Path) -> Path:
+def root_of(folder: Path) -> Path:
     """The folder; in the hub's cache, where files are links into a folder beside it, that of the whole model."""
     real = Path(os.path.realpath(folder))
     return real.parents[1] if real.parent.name == "snapshots" and real.parents[1].name.startswith("models--") else real

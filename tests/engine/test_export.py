@@ -276,3 +276,18 @@ def test_the_room_that_a_model_needs_is_known_beforehand(world: World) -> None:
     written = (world.root / "merged/model.safetensors").stat().st_size
     assert written - 10_000 < export.model_bytes(world.root / "tiny", "fp32") <= written
     assert export.model_bytes(world.root / "tiny", "bf16") * 2 == export.model_bytes(world.root / "tiny", "fp32")
+
+
+def test_licences_come_along_also_from_the_cache_of_the_hub_but_no_other_files(tmp_path: Path) -> None:
+    cache = tmp_path / "models--a--base"
+    model, blobs = cache / "snapshots" / "abc", cache / "blobs"
+    for folder in (model, blobs, tmp_path / "out"):
+        folder.mkdir(parents=True)
+    (blobs / "1").write_text("Do what you like.")
+    (tmp_path / "diary").write_text("Dear me")
+    (model / "LICENSE").symlink_to(blobs / "1")
+    (model / "NOTICE.txt").symlink_to(tmp_path / "diary")
+    assert export.copy_licences(model, tmp_path / "out") == ["LICENSE"]
+    assert [(file.name, file.read_text()) for file in (tmp_path / "out").iterdir()] == [
+        ("LICENSE", "Do what you like.")
+    ]
