@@ -205,8 +205,8 @@ def _take_live(session: Session, runs: dict[Stage, str], to: Path) -> None:
 def _ask_both(session: Session) -> None:
     """Let both models answer the example that the Compare pane offers first."""
     pane = session.window.pane("compare")
-    pane.ask.click()
-    _until(pane.ask.isEnabled)
+    pane.card.ask.click()
+    _until(pane.card.ask.isEnabled)
 
 
 def _shoot(session: Session, path: Path) -> None:

@@ -11,33 +11,10 @@ from rlhf_lab.core.events import Progress, Started
 from rlhf_lab.core.records import Message, Prompt, PromptOnly
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.panes.compare import ComparePane
-from rlhf_lab.runs.ask import Answer, Done, Failed, Generate, ModelSpec, Reply, Token
+from rlhf_lab.runs.ask import Answer, Done, Failed, Reply, Token
 from rlhf_lab.runs.inference import Inference
 from rlhf_lab.runs.project import Project
-
-
-class FakeInference:
-    """Notes what it is asked; `say` replies."""
-
-    def __init__(self, models_folder: Path, say: Callable[[Reply], object]):
-        self.say = say
-        self.asked: list[Generate] = []
-        self.cancelled: list[int] = []
-        self.unloaded = self.closed = 0
-
-    def generate(self, model: ModelSpec, prompts: list[Prompt], **wishes: object) -> int:
-        self.asked.append(Generate(id=len(self.asked) + 1, model=model, prompts=tuple(prompts), **wishes))
-        return len(self.asked)
-
-    def cancel(self, request: int) -> None:
-        self.cancelled.append(request)
-        self.say(Done(id=request, cancelled=True))
-
-    def unload(self) -> None:
-        self.unloaded += 1
-
-    def close(self) -> None:
-        self.closed += 1
+from tests.gui.asked import FakeInference
 
 
 @pytest.fixture
@@ -65,22 +42,22 @@ def pane(qtbot: QtBot, lab: Lab, project: Project, inference: list[FakeInference
 
 
 def ask(qtbot: QtBot, pane: ComparePane, text: str) -> None:
-    pane.prompt.setFocus()
-    pane.prompt.selectAll()
-    qtbot.keyClicks(pane.prompt, text)
-    qtbot.keyClick(pane.prompt, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+    pane.card.prompt.setFocus()
+    pane.card.prompt.selectAll()
+    qtbot.keyClicks(pane.card.prompt, text)
+    qtbot.keyClick(pane.card.prompt, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
 
 
 def test_both_models_are_asked_alike_and_their_answers_come_as_they_are_written(qtbot, pane, inference) -> None:
-    pane.temperature.setText("0.5")
-    pane.seed.setText("7")
-    pane.system.setText("Be brief.")
+    pane.card.temperature.setText("0.5")
+    pane.card.seed.setText("7")
+    pane.card.system.setText("Be brief.")
     ask(qtbot, pane, "Hello?")
 
     first, second = inference[0].asked
     assert first.prompts == second.prompts == (Prompt(messages=(Message(role="user", content="Hello?"),)),)
     assert (first.temperature, first.seed, first.system, first.mode) == (0.5, 7, "Be brief.", "chat")
-    assert not pane.ask.isEnabled()
+    assert not pane.card.ask.isEnabled()
 
     inference[0].say(Token(id=1, index=0, text="<b>Hi"))
     qtbot.waitUntil(lambda: pane.views[0].answer.toPlainText() == "<b>Hi")
@@ -91,21 +68,21 @@ def test_both_models_are_asked_alike_and_their_answers_come_as_they_are_written(
 
     inference[0].say(Failed(id=2, message="There is not enough memory."))
     qtbot.waitUntil(lambda: pane.views[1].status.text() == "There is not enough memory.")
-    assert pane.ask.isEnabled()
+    assert pane.card.ask.isEnabled()
 
 
 def test_an_example_stands_ready_and_is_asked_in_the_form_of_the_mode(qtbot, pane, inference) -> None:
-    assert pane.prompt.toPlainText() == "What is tea?"
+    assert pane.card.prompt.toPlainText() == "What is tea?"
 
-    pane.raw.setFocus()
-    qtbot.keyClick(pane.raw, Qt.Key.Key_Space)
-    assert pane.prompt.toPlainText() == "Question: What is tea?\nAnswer:"
+    pane.card.raw.setFocus()
+    qtbot.keyClick(pane.card.raw, Qt.Key.Key_Space)
+    assert pane.card.prompt.toPlainText() == "Question: What is tea?\nAnswer:"
 
-    qtbot.mouseClick(pane.ask, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(pane.card.ask, Qt.MouseButton.LeftButton)
     asked = inference[0].asked[0]
     assert (asked.mode, asked.stop, asked.judge, asked.system) == ("raw", "\n", True, None)
-    qtbot.mouseClick(pane.stop, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(pane.ask.isEnabled)
+    qtbot.mouseClick(pane.card.stop, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(pane.card.ask.isEnabled)
     assert inference[0].cancelled == [1, 2]
 
 
@@ -113,17 +90,17 @@ def test_a_model_and_a_mode_that_do_not_fit_are_named(qtbot, pane) -> None:
     assert "continues text" in pane.views[0].warning.text()  # a base, asked as an assistant
     assert pane.views[0].warning.isVisible()
 
-    pane.raw.click()
+    pane.card.raw.click()
 
     assert pane.views[0].warning.isHidden()
 
 
 @pytest.mark.parametrize(("field", "text"), [("temperature", "hot"), ("seed", "-1"), ("length", "0")])
 def test_a_wrong_setting_is_said_and_nothing_is_asked(qtbot, pane, inference, field, text) -> None:
-    getattr(pane, field).setText(text)
+    getattr(pane.card, field).setText(text)
     ask(qtbot, pane, "Hello?")
 
-    assert pane.problem.isVisible()
+    assert pane.card.problem.isVisible()
     assert inference[0].asked == []
 
 
@@ -147,13 +124,27 @@ def test_the_real_base_model_answers_a_question_in_raw_form(qtbot, lab, project)
     qtbot.addWidget(pane, before_close_func=lambda widget: lab.let_go())
     with qtbot.waitExposed(pane):
         pane.show()
-    pane.raw.click()
-    pane.length.setText("8")
-    pane.temperature.setText("0")
+    pane.card.raw.click()
+    pane.card.length.setText("8")
+    pane.card.temperature.setText("0")
     ask(qtbot, pane, "Question: What is the capital of France? Answer:")
 
-    qtbot.waitUntil(pane.ask.isEnabled, timeout=120_000)
+    qtbot.waitUntil(pane.card.ask.isEnabled, timeout=120_000)
 
-    assert [view.status.text() for view in pane.views] == ["", ""]
+    assert [view.status.text() for view in pane.shown] == ["", ""]
     assert pane.views[0].answer.toPlainText() == pane.views[1].answer.toPlainText() != ""
     assert "tokens" in pane.views[0].numbers.text()
+
+
+def test_up_to_four_models_answer_beside_each_other(qtbot, pane, inference) -> None:
+    assert [view.isVisible() for view in pane.views] == [True, True, False, False]
+
+    pane.count.setFocus()
+    qtbot.keyClick(pane.count, Qt.Key.Key_End)
+    assert all(view.isVisible() for view in pane.views)
+    assert pane.card.ask.text() == "Ask all 4"
+
+    ask(qtbot, pane, "Hello?")
+    assert len(inference[0].asked) == 4
+    qtbot.keyClick(pane.count, Qt.Key.Key_Home)
+    assert [view.isVisible() for view in pane.views] == [True, True, False, False]

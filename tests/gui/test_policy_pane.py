@@ -11,7 +11,7 @@ from rlhf_lab.core.control import Step
 from rlhf_lab.core.events import Finished, Metrics, Paused, Progress, Started
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.algorithms import ALGORITHMS, GRPO, algorithm_of
-from rlhf_lab.gui.models.contenders import contenders, opening_pair
+from rlhf_lab.gui.models.contenders import contenders, opening
 from rlhf_lab.gui.models.form import presets
 from rlhf_lab.gui.models.offers import run_options
 from rlhf_lab.gui.panes.policy import PolicyPane
@@ -142,7 +142,7 @@ def test_a_policy_of_any_stage_can_be_compared_and_started_from(stored, project)
         project.run(run).adapter.mkdir()
         (project.run(run).adapter / "adapter_config.json").write_text("{}")
 
-    left, right = opening_pair(contenders(project))
+    left, right = opening(contenders(project), 2)
 
     assert (left.run, right.run) == (tuned, dpo)
     assert [option.answer for option in run_options(project, "start_from")] == [None, dpo, tuned]

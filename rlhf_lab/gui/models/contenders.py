@@ -47,13 +47,17 @@ def contenders(project: Project) -> list[Contender]:
     return [Contender(model) for model in bases] + [Contender("", row.run, row.stage) for row in runs]
 
 
-def opening_pair(known: list[Contender]) -> tuple[Contender, Contender]:
-    """What to compare first: where the newest policy came from, and that policy; else the base and the newest run."""
+def opening(known: list[Contender], count: int) -> list[Contender]:
+    """What to compare first: where the newest policy came from, and that policy; else the base and the newest run.
+
+    Behind these stand other models, the newest first; where there are too few, some stand there twice.
+    """
     tuned = next((c for c in known if c.stage == "sft"), None)
     policy = next((c for c in known if c.stage in POLICY_STAGES), None)
-    right = policy or tuned or known[0]
-    left = tuned if policy and tuned else known[0]
-    return left, right
+    first = [tuned if policy and tuned else known[0], policy or tuned or known[0]]
+    runs, bases = [c for c in known if c.run is not None], [c for c in known if c.run is None]
+    more = [c for c in bases[:1] + runs + bases[1:] if c not in first]
+    return (first + more + known * count)[:count]
 
 
 def mismatch(contender: Contender, mode: Mode) -> str:

@@ -1,39 +1,25 @@
-"""The Compare pane: two models, one prompt, side by side, as chat or as raw completion."""
+"""The Compare pane: two to four models side by side, blind votes between them, and where the votes leave them."""
 
-from typing import Any
-
-from PySide6.QtCore import Qt, Slot
-from PySide6.QtGui import QKeySequence, QShortcut, QShowEvent
-from PySide6.QtWidgets import (
-    QButtonGroup,
-    QCheckBox,
-    QComboBox,
-    QFrame,
-    QHBoxLayout,
-    QLineEdit,
-    QPlainTextEdit,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtCore import Slot
+from PySide6.QtGui import QHideEvent, QShowEvent
+from PySide6.QtWidgets import QButtonGroup, QComboBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.core.records import Message, Prompt
 from rlhf_lab.gui.asker import Asker, MakeInference
+from rlhf_lab.gui.blind_vote import BlindVote
 from rlhf_lab.gui.lab import Lab
-from rlhf_lab.gui.models.contenders import Contender, Example, Mode, contenders, examples, opening_pair
-from rlhf_lab.gui.models.offers import finished_runs, run_title
-from rlhf_lab.gui.theme import theme
+from rlhf_lab.gui.models.contenders import Contender, contenders, opening
 from rlhf_lab.gui.widgets.answer_view import AnswerView
-from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line, plain_tip
+from rlhf_lab.gui.widgets.question_card import QuestionCard, Wish
+from rlhf_lab.gui.widgets.standings_page import StandingsPage
 from rlhf_lab.runs.inference import Inference
 
-RAW_END = "\n"
-"""Where a raw answer ends when only one line is wanted."""
+FEWEST, MOST = 2, 4
+"""Models beside each other."""
 
 
 class ComparePane(QWidget):
-    """Both models get the same prompt, temperature and seed."""
+    """All models get the same prompt, temperature and seed."""
 
     def __init__(self, lab: Lab, make_inference: MakeInference = Inference):
         super().__init__()
@@ -41,135 +27,96 @@ class ComparePane(QWidget):
         self.setAccessibleName("Compare")
         self.asker = Asker(lab.project.models_folder, self, make_inference)
         self._sides: dict[int, AnswerView] = {}
-        self._example: Example | None = None
-        self.views = [AnswerView("A"), AnswerView("B")]
-        self.chat, self.raw = QPushButton("Chat"), QPushButton("Raw completion")
-        self.chat.setToolTip("The prompt in the model's chat template: how one talks to an assistant")
-        self.raw.setToolTip("The model continues the text as it stands: what a base model does")
-        self._modes = QButtonGroup(self)
-        for button in (self.chat, self.raw):
-            button.setCheckable(True)
-            self._modes.addButton(button)
-        self.chat.setChecked(True)
-        self.system = QLineEdit()
-        self.system.setAccessibleName("System prompt")
-        self.system.setPlaceholderText("System prompt (optional)")
-        self.one_line = QCheckBox("Stop at the end of the line")
-        self.one_line.setChecked(True)
-        self.prompt = QPlainTextEdit()
-        self.prompt.setAccessibleName("Prompt")
-        self.prompt.setTabChangesFocus(True)
-        self.prompt.setPlaceholderText("Ask both models something (Ctrl+Enter), or choose an example.")
-        self.prompt.setFixedHeight(4 * self.prompt.fontMetrics().lineSpacing() + 20)
-        self.example = QComboBox()
-        self.example.setAccessibleName("Example prompts")
-        self.example.setMinimumContentsLength(18)
-        self.example.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.reward = QComboBox()
-        self.reward.setAccessibleName("Reward model that scores the answers")
-        self.temperature = self._number("1", "0 always takes the likeliest token; 1 samples as trained.", "Temperature")
-        self.seed = self._number("0", "The same seed and model: the same answer.", "Seed")
-        self.length = self._number("96", "Answers are cut after so many tokens.", "Longest answer")
-        self.ask = QPushButton("Ask both")
-        self.ask.setProperty("look", "primary")
-        theme().keep_icon(self.ask, "send")
-        self.stop = QPushButton("Stop")
-        theme().keep_icon(self.stop, "stop")
-        self.stop.setEnabled(False)
-        self.problem = PlainLabel(role="warn", wrap=True)
+        self.card = QuestionCard()
+        self.views = [AnswerView(letter) for letter in "ABCD"[:MOST]]
+        self.standings = StandingsPage(lab)
+        self.blind = BlindVote(lab, self.card, self.views[:2], self.asker)
+        self.pages = {name: QPushButton(name) for name in ("Side by side", "Blind vote", "Standings")}
+        self.pages["Side by side"].setToolTip("The same prompt to models that you know by name")
+        self.pages["Blind vote"].setToolTip("Two models drawn by lot answer; you vote first and see the names after")
+        self.pages["Standings"].setToolTip("Who is preferred to whom, and whether the votes are enough to say so")
+        self._page = QButtonGroup(self)
+        self.count = QComboBox()
+        self.count.setAccessibleName("How many models")
+        for count in range(FEWEST, MOST + 1):
+            self.count.addItem(f"{count} models", count)
         self._lay_out()
         self._connect()
+        self.pages["Side by side"].setChecked(True)
+        self._show_page()
         self._take_mode()
         self.refresh()
 
     @property
-    def mode(self) -> Mode:
-        """How the models are asked."""
-        return "chat" if self.chat.isChecked() else "raw"
+    def shown(self) -> list[AnswerView]:
+        """The views that have a model to ask by name."""
+        return self.views[: self.count.currentData()]
 
     @Slot()
     def refresh(self) -> None:
         """Look which models, reward models and example prompts there are."""
         known = contenders(self._lab.project)
-        for view, first in zip(self.views, opening_pair(known), strict=True):
+        for view, first in zip(self.views, opening(known, MOST), strict=True):
             view.offer(known, first)
-        chosen = self.reward.currentData()
-        self.reward.clear()
-        self.reward.addItem("No score", None)
-        for row in finished_runs(self._lab.project, ("reward",)):
-            self.reward.addItem(run_title(row.run), row.run)
-        at = self.reward.findData(chosen)
-        self.reward.setCurrentIndex(at if chosen is not None and at >= 0 else min(1, self.reward.count() - 1))
-        if self.example.count() <= 1:
-            self._fill_examples()
+        self.card.offer_rewards(self._lab.project)
+        if self.card.example.count() <= 1:
+            self._offer_prompts()
+        self.blind.take_models(self._chosen())
 
     def showEvent(self, event: QShowEvent) -> None:
         """A pane that comes into view shows the project as it is now."""
         super().showEvent(event)
         self.refresh()
+        if self.pages["Standings"].isChecked():
+            self.standings.open()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Another pane may judge meanwhile: what can be taken back from here is not certain any more."""
+        super().hideEvent(event)
+        self.blind.forget_vote()
 
     @Slot()
-    def ask_both(self) -> None:
-        """Send the prompt to both models."""
-        wishes, problem = self._wishes()
-        self.problem.setText(problem)
-        self.problem.setVisible(bool(problem))
-        if problem or self._sides:
+    def ask(self) -> None:
+        """Send the prompt to all models that are shown; in a blind comparison to two of them."""
+        if self._sides:
             return
-        prompt = self._prompt()
-        for place, view in enumerate(self.views):
+        if self.pages["Blind vote"].isChecked():
+            self.blind.ask()
+            return
+        wish = self.card.wish()
+        if wish is None:
+            return
+        for place, view in enumerate(self.shown):
             contender = view.contender()
             assert contender is not None
             try:
-                request = self.asker.ask(contender.spec(self._lab.project), prompt, **wishes, **self._more(contender))
+                request = self._ask(contender, wish)
             except LabError as error:
                 view.end(str(error))
                 continue
             self._sides[request] = view
-            view.begin("Loading the model…" if place == 0 else "Waiting for model A…")
-        self._show_busy()
+            view.begin("Loading the model…" if place == 0 else f"Waiting for model {'ABCD'[place - 1]}…")
+        self.card.show_busy(bool(self._sides))
 
     @Slot()
-    def stop_both(self) -> None:
-        """End both answers early."""
+    def stop(self) -> None:
+        """End all answers early."""
         self.asker.cancel(list(self._sides))
+        self.blind.stop()
 
-    def _wishes(self) -> tuple[dict[str, Any], str]:
-        """What both are asked alike, or what is wrong with it."""
-        if not self.prompt.toPlainText().strip():
-            return {}, "Write a prompt first, or choose an example."
-        try:
-            temperature, seed, length = float(self.temperature.text()), int(self.seed.text()), int(self.length.text())
-        except ValueError:
-            return {}, "Temperature must be a number, seed and longest answer must be whole numbers."
-        if not 0 <= temperature <= 5 or not 0 <= seed < 2**31 or not 1 <= length <= 4096:
-            return {}, "Temperature goes from 0 to 5, the seed from 0 up, the longest answer from 1 to 4,096 tokens."
-        chat = self.mode == "chat"
-        system = self.system.text().strip()
-        return {
-            "mode": self.mode,
-            "system": system if chat and system else None,
-            "stop": RAW_END if not chat and self.one_line.isChecked() else None,
-            "temperature": temperature,
-            "seed": seed,
-            "max_new_tokens": length,
-            "judge": "world" in self._prompt().tags,
-        }, ""
+    def _ask(self, contender: Contender, wish: Wish) -> int:
+        project, chat = self._lab.project, wish.mode == "chat"
+        return self.asker.ask(
+            contender.spec(project),
+            wish.prompt,
+            **wish.more,
+            kl=contender.run is not None and chat,
+            reward=project.model_spec(wish.reward) if wish.reward is not None else None,
+        )
 
-    def _more(self, contender: Contender) -> dict[str, Any]:
-        """What only makes sense for a model with an adapter, and for a scored answer."""
-        run = self.reward.currentData()
-        return {
-            "kl": contender.run is not None and self.mode == "chat",
-            "reward": self._lab.project.model_spec(run) if run is not None and self.mode == "chat" else None,
-        }
-
-    def _prompt(self) -> Prompt:
-        """The text as it stands; what is known of an example holds while it is unchanged."""
-        text, example = self.prompt.toPlainText(), self._example
-        unchanged = example is not None and text in (example.chat, example.raw)
-        tags = example.record.prompt.tags if unchanged and example is not None else {}
-        return Prompt(messages=(Message(role="user", content=text),), tags=tags)
+    def _chosen(self) -> list[Contender]:
+        """The different models that are shown."""
+        return list(dict.fromkeys(c for view in self.shown if (c := view.contender()) is not None))
 
     @Slot(int, str)
     def _came(self, request: int, text: str) -> None:
@@ -183,117 +130,93 @@ class ComparePane(QWidget):
 
     @Slot(int, str)
     def _ended(self, request: int, problem: str) -> None:
-        if request in self._sides:
-            self._sides.pop(request).end(problem)
+        if request not in self._sides:
+            return
+        self._sides.pop(request).end(problem)
         for view in self._sides.values():
             view.show_status("Loading the model…")
-        self._show_busy()
-
-    def _show_busy(self) -> None:
-        busy = bool(self._sides)
-        self.ask.setEnabled(not busy)
-        self.stop.setEnabled(busy)
+        self.card.show_busy(bool(self._sides))
 
     @Slot()
     def _take_mode(self) -> None:
-        chat = self.mode == "chat"
-        self.system.setVisible(chat)
-        self.one_line.setVisible(not chat)
-        self.reward.setEnabled(chat)
-        self.reward.setToolTip(
-            plain_tip("Scores both answers." if chat else "Reward models score answers in chat form only.")
-        )
         for view in self.views:
-            view.set_mode(self.mode)
-        example = self._example
-        if example is not None and self.prompt.toPlainText() in (example.chat, example.raw):
-            self.prompt.setPlainText(example.chat if chat else example.raw)
+            view.set_mode(self.card.mode)
 
-    def _fill_examples(self) -> None:
-        self.example.clear()
-        self.example.addItem("Examples", None)
-        for example in examples(self._lab.project):
-            self.example.addItem(one_line(example.chat, 60), example)
-            self.example.setItemData(self.example.count() - 1, plain_tip(example.chat), Qt.ItemDataRole.ToolTipRole)
-        self.example.setEnabled(self.example.count() > 1)
-        if self._example is None and not self.prompt.toPlainText():
-            self._take_example(min(1, self.example.count() - 1))
+    @Slot()
+    def _show_count(self) -> None:
+        blind = self.pages["Blind vote"].isChecked()
+        for place, view in enumerate(self.views):
+            view.setVisible(place < (FEWEST if blind else self.count.currentData()))
+        self.card.show_models(FEWEST if blind else self.count.currentData())
+        self.blind.take_models(self._chosen())
 
-    @Slot(int)
-    def _take_example(self, index: int) -> None:
-        example = self.example.itemData(index)
-        if example is not None:
-            self._example = example
-            self.example.setCurrentIndex(0)  # a list to take from, not a setting
-            self.prompt.setPlainText(example.chat if self.mode == "chat" else example.raw)
+    @Slot()
+    def _models_changed(self) -> None:
+        self.blind.take_models(self._chosen())
+
+    @Slot()
+    def _show_page(self) -> None:
+        self.stop()
+        blind, standings = self.pages["Blind vote"].isChecked(), self.pages["Standings"].isChecked()
+        self.count.setVisible(not blind and not standings)
+        for widget in (self.card, self._beside):
+            widget.setVisible(not standings)
+        self.standings.setVisible(standings)
+        self.card.set_blind(blind)
+        self.blind.show(blind)
+        self._show_count()
+        if blind or standings:
+            self.standings.open()
+
+    @Slot()
+    def _offer_prompts(self) -> None:
+        self.card.offer_prompts(self._lab.project)
 
     @Slot(str)
     def _run_changed(self, run: str) -> None:
-        if self._lab.state(run).outcome == "starting" and not self._sides:
+        if self._lab.state(run).outcome == "starting" and not self._sides and not self.blind.busy:
             self.asker.free_memory()
 
-    def _number(self, text: str, tip: str, name: str) -> QLineEdit:
-        edit = QLineEdit(text)
-        edit.setAccessibleName(name)
-        edit.setToolTip(plain_tip(tip))
-        edit.setFixedWidth(edit.fontMetrics().horizontalAdvance("000000") + 20)
-        return edit
-
     def _connect(self) -> None:
-        self.ask.clicked.connect(self.ask_both)
-        self.stop.clicked.connect(self.stop_both)
-        self.chat.toggled.connect(self._take_mode)
-        self.example.activated.connect(self._take_example)
-        for keys in ("Ctrl+Return", "Ctrl+Enter"):
-            QShortcut(QKeySequence(keys), self, self.ask_both, context=Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        self.card.asked.connect(self.ask)
+        self.card.stop_asked.connect(self.stop)
+        self.card.mode_changed.connect(self._take_mode)
+        self.count.currentIndexChanged.connect(self._show_count)
+        self._page.buttonClicked.connect(self._show_page)
+        for view in self.views:
+            view.model_changed.connect(self._models_changed)
         self.asker.came.connect(self._came)
         self.asker.answered.connect(self._answered)
         self.asker.ended.connect(self._ended)
+        self.standings.weighed.connect(self.blind.take_standings)
         self._lab.closing.connect(self.asker.close)
         self._lab.run_changed.connect(self._run_changed)
         self._lab.runs_changed.connect(self.refresh)
-        self._lab.datasets_changed.connect(self._fill_examples)
+        self._lab.datasets_changed.connect(self._offer_prompts)
 
     def _lay_out(self) -> None:
-        first = QHBoxLayout()
-        first.setSpacing(12)
-        for widget in (self.chat, self.raw):
-            first.addWidget(widget)
-        first.addWidget(self.system, 1)
-        first.addWidget(self.one_line, 1)
-        first.addWidget(self.example)
-        last = QHBoxLayout()
-        last.setSpacing(8)
-        for words, widget in (
-            ("Temperature", self.temperature),
-            ("Seed", self.seed),
-            ("Longest answer", self.length),
-            ("Scored by", self.reward),
-        ):
-            label = PlainLabel(words, role="muted")
-            label.setBuddy(widget)
-            last.addWidget(label)
-            last.addWidget(widget)
-            last.addSpacing(8)
-        last.addStretch(1)
-        last.addWidget(self.stop)
-        last.addWidget(self.ask)
-        card = QFrame()
-        card.setProperty("surface", "card")
-        column = QVBoxLayout(card)
-        column.setContentsMargins(12, 10, 12, 10)
-        column.setSpacing(8)
-        column.addLayout(first)
-        column.addWidget(self.prompt)
-        column.addWidget(self.problem)
-        column.addLayout(last)
-        self.problem.hide()
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        for button in self.pages.values():
+            button.setCheckable(True)
+            self._page.addButton(button)
+            row.addWidget(button)
+        row.addStretch(1)
+        row.addWidget(self.count)
+        self._beside = QWidget()
+        column = QVBoxLayout(self._beside)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(12)
         sides = QHBoxLayout()
         sides.setSpacing(12)
         for view in self.views:
             sides.addWidget(view, 1)
+        column.addLayout(sides, 1)
+        column.addWidget(self.blind.bar)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(12, 12, 12, 12)
         whole.setSpacing(12)
-        whole.addWidget(card)
-        whole.addLayout(sides, 1)
+        whole.addLayout(row)
+        whole.addWidget(self.card)
+        whole.addWidget(self._beside, 1)
+        whole.addWidget(self.standings, 1)

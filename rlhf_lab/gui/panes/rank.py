@@ -9,7 +9,7 @@ from rlhf_lab.gui.asker import MakeInference
 from rlhf_lab.gui.fresh import FreshAnswers
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models import rank_words
-from rlhf_lab.gui.models.contenders import contenders, opening_pair
+from rlhf_lab.gui.models.contenders import contenders, opening
 from rlhf_lab.gui.models.fresh import FreshPlan
 from rlhf_lab.gui.models.offers import finished_runs, run_title
 from rlhf_lab.gui.models.rank_words import FRESH, PICKED, Empty, Picked
@@ -249,7 +249,7 @@ class RankPane(QWidget):
     def _show_fresh(self) -> None:
         known = contenders(self._lab.project)
         rows = sorted(self._store.datasets(), key=lambda row: row.kind != "prompt")
-        self.fresh.offer([row.name for row in rows if row.records], known, list(dict.fromkeys(opening_pair(known))))
+        self.fresh.offer([row.name for row in rows if row.records], known, list(dict.fromkeys(opening(known, 2))))
         self.middle.setCurrentWidget(self.fresh)
         self.head.show_chosen(self.desk.dataset, FRESH.name)
         self.head.show_page("rank")

@@ -24,11 +24,14 @@ class AnswerView(QFrame):
         super().__init__()
         self.setProperty("surface", "card")
         self._mode: Mode = "chat"
-        self._text = ""
+        self._text = self._numbers = ""
+        self._hidden = False
         self.model = QComboBox()
         self.model.setAccessibleName(f"Model {name}")
         self.model.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.model.setMinimumContentsLength(12)
+        self.who = PlainLabel(role="muted")
+        self.who.hide()
         self.warning = PlainLabel(role="warn", wrap=True)
         self.status = PlainLabel(role="muted")
         self.answer = PlainView()
@@ -44,8 +47,10 @@ class AnswerView(QFrame):
         self._timer = QTimer(self, singleShot=True, interval=SHOWN_EVERY_MS)
         self._timer.timeout.connect(self._show_text)
         head = QHBoxLayout()
-        head.addWidget(PlainLabel(f"Model {name}", role="strong"))
+        self.letter = PlainLabel(f"Model {name}", role="strong")
+        head.addWidget(self.letter)
         head.addWidget(self.model, 1)
+        head.addWidget(self.who, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(12, 10, 12, 10)
         column.setSpacing(6)
@@ -75,6 +80,20 @@ class AnswerView(QFrame):
         """The chosen model."""
         return self.model.currentData()
 
+    def hide_model(self, hidden: bool) -> None:
+        """Whether nothing may tell which model writes, its numbers neither."""
+        self._hidden = hidden
+        self.model.setVisible(not hidden)
+        self.who.setVisible(hidden)
+        self.who.setText("named after the vote")
+        self.numbers.setText("" if hidden else self._numbers)
+        self._warn()
+
+    def reveal(self, title: str) -> None:
+        """Say which model wrote this, and the numbers of its answer."""
+        self.who.setText(one_line(title, 60))
+        self.numbers.setText(self._numbers)
+
     def set_mode(self, mode: Mode) -> None:
         """How it will be asked."""
         self._mode = mode
@@ -82,7 +101,7 @@ class AnswerView(QFrame):
 
     def begin(self, status: str) -> None:
         """A question is on its way."""
-        self._text = ""
+        self._text = self._numbers = ""
         self._show_text()
         self.numbers.setText("")
         self.show_status(status)
@@ -96,13 +115,23 @@ class AnswerView(QFrame):
 
     def set_answer(self, text: str, values: Mapping[str, float]) -> None:
         """The whole answer and its numbers."""
+        self.show_whole(text)
+        self.set_numbers(values)
+
+    def show_whole(self, text: str) -> None:
+        """All of the answer at once."""
         self._text = text
         self._show_text()
+
+    def set_numbers(self, values: Mapping[str, float]) -> None:
+        """What is known of the answer; while the model is hidden they would tell it, and wait for `reveal`."""
         parts = [f"{words} {number(values[key])}" for key, words in VALUES.items() if key in values]
         if "tokens" in values:
             cut = "" if values.get("ended", 1.0) else ", cut at the limit"
             parts.append(f"{values['tokens']:.0f} tokens{cut}")
-        self.numbers.setText(" · ".join(parts))
+        self._numbers = " · ".join(parts)
+        if not self._hidden:
+            self.numbers.setText(self._numbers)
 
     def end(self, problem: str) -> None:
         """Nothing more will come."""
@@ -130,6 +159,6 @@ class AnswerView(QFrame):
 
     def _warn(self) -> None:
         contender = self.contender()
-        words = mismatch(contender, self._mode) if contender is not None else ""
+        words = mismatch(contender, self._mode) if contender is not None and not self._hidden else ""
         self.warning.setText(words)
         self.warning.setVisible(bool(words))
