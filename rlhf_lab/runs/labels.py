@@ -34,9 +34,15 @@ def labels_of(folder: RunFolder) -> Labels:
         return Labels()
 
 
-def label(store: Store, folder: RunFolder, tags: Sequence[str], note: str | None) -> None:
-    """Write tags and note; raises `LabError` where the folder cannot be written."""
-    _write(store, folder, labels_of(folder).model_copy(update={"tags": tidy_tags(tags), "note": note}))
+def set_tags(store: Store, folder: RunFolder, tags: Sequence[str]) -> None:
+    """Give the run these tags alone; raises `LabError` where its folder cannot be written."""
+    _write(store, folder, labels_of(folder).model_copy(update={"tags": tidy_tags(tags)}))
+
+
+def set_note(store: Store, folder: RunFolder, note: str | None) -> None:
+    """Write another note; None brings back the one of the config."""
+    kept = note[:LONGEST_NOTE] if note is not None else None
+    _write(store, folder, labels_of(folder).model_copy(update={"note": kept}))
 
 
 def trash(store: Store, folder: RunFolder) -> None:
@@ -91,9 +97,8 @@ def disk_use(folder: Path) -> int:
 
 
 def _write(store: Store, folder: RunFolder, labels: Labels) -> None:
-    kept = labels.model_copy(update={"note": labels.note[:LONGEST_NOTE]}) if labels.note else labels
     try:
-        write_private(folder.path / FILE, kept.model_dump_json(indent=1))
+        write_private(folder.path / FILE, labels.model_dump_json(indent=1))
     except OSError as error:
         raise LabError(f"The labels of {folder.run} cannot be written: {error.strerror or error}.") from None
     put_into_index(store, folder)

@@ -54,9 +54,7 @@ class RunIndex:
             "coalesce(note, config ->> 'note', ''), trashed "
             f"FROM runs WHERE trashed IS {'NOT ' if trashed else ''}NULL ORDER BY created, id"
         )
-        return [
-            RunRow(*known, tags=tuple(json.loads(tags)), note=note, trashed=when) for *known, tags, note, when in rows
-        ]
+        return [_row(*row) for row in rows]
 
     def set_labels(self, run: str, tags: Sequence[str], note: str | None) -> None:
         key = self._id(run)
@@ -196,6 +194,26 @@ class RunIndex:
                 f"There is no run {run!r} in this project's index. `rlhf-lab reindex` reads the run folders anew."
             )
         return int(rows[0][0])
+
+
+def _row(
+    run: str,
+    stage: str,
+    outcome: str,
+    step: int,
+    total: int,
+    message: str,
+    created: float,
+    dir: str,
+    dataset: str,
+    tags: str,
+    note: str,
+    trashed: float | None,
+) -> RunRow:
+    """As the table has it; tags are JSON there."""
+    return RunRow(
+        run, stage, outcome, step, total, message, created, dir, dataset, tuple(json.loads(tags)), note, trashed
+    )
 
 
 def _metric_ids(db: sqlite3.Connection, events: list[Metrics]) -> dict[str, int]:

@@ -43,7 +43,7 @@ def test_runs_are_listed_with_their_figures_the_newest_first(qtbot, lab, fakes, 
     assert pane.model.rowCount() == 2
     assert (cell(pane, 0, "Run"), cell(pane, 0, "Status")) == ("SFT 2", "▶ running")
     assert (cell(pane, 1, "Run"), cell(pane, 1, "Status")) == ("SFT 1", "✕ failed")
-    assert cell(pane, 1, "Key figures") == "held-out loss 0.50"
+    assert cell(pane, 1, "Key figures") == "loss 0.50"
     assert cell(pane, 1, "Steps") == "2 of 2"
     assert cell(pane, 1, "Message") == "<i>The loss</i> was NaN."
     lab.stop(second)

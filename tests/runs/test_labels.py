@@ -8,7 +8,18 @@ import pytest
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.runs.folder import Manifest, RunFolder
-from rlhf_lab.runs.labels import FILE, Labels, disk_use, label, labels_of, remove, restore, tidy_tags, trash
+from rlhf_lab.runs.labels import (
+    FILE,
+    Labels,
+    disk_use,
+    labels_of,
+    remove,
+    restore,
+    set_note,
+    set_tags,
+    tidy_tags,
+    trash,
+)
 from rlhf_lab.runs.lineage import dependents, lineage
 from rlhf_lab.runs.project import Project
 
@@ -36,8 +47,8 @@ def project(tmp_path: Path) -> Iterator[Project]:
 
 def test_labels_survive_the_loss_of_the_index(project: Project) -> None:
     first, second = made(project, "sft-1", note="from the config"), made(project, "sft-2", 2.0)
-    label(project.store, first, ["good ", "good", "  a   baseline"], None)
-    label(project.store, second, [], "mine")
+    set_tags(project.store, first, ["good ", "good", "  a   baseline"])
+    set_note(project.store, second, "mine")
     trash(project.store, second)
 
     for _ in range(2):
@@ -56,7 +67,7 @@ def test_a_damaged_file_of_labels_is_no_matter(project: Project) -> None:
     (folder.path / FILE).write_text("{")
 
     assert labels_of(folder) == Labels()
-    label(project.store, folder, ["x"], None)
+    set_tags(project.store, folder, ["x"])
     assert labels_of(folder).tags == ("x",)
 
 

@@ -157,6 +157,10 @@ class DataPane(QWidget):
         self.list.setCurrentRow(self._place(name, otherwise))
         self._show_records()
 
+    def fill_in(self, fields: dict[str, str]) -> None:
+        """Another pane asks for this data set."""
+        self.select(fields["dataset"])
+
     def _place(self, name: str, otherwise: int) -> int:
         """Where a data set stands in the list; -1 in an empty one."""
         names = [self.list.item(row).data(_NAME) for row in range(self.list.count())]

@@ -1,58 +1,72 @@
-"""The Runs pane: every run of the project, what came of it, and the way back into it."""
+"""The Runs pane: every run of the project, what came of it, several held against each other, and the way back into one."""
 
-from PySide6.QtCore import QModelIndex, Qt, Slot
+from PySide6.QtCore import QItemSelectionModel, Qt, Slot
+from PySide6.QtGui import QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
     QHeaderView,
     QPushButton,
+    QSplitter,
     QStackedWidget,
     QTableView,
+    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
 
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.gui.background import Background
 from rlhf_lab.gui.lab import Lab
-from rlhf_lab.gui.models.runs_table import COLUMNS, RunsTable
+from rlhf_lab.gui.models.runs_table import COLUMNS, RunFilter, RunsTable
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.go_on import GoOnButton
+from rlhf_lab.gui.widgets.lineage_view import LineageView
 from rlhf_lab.gui.widgets.plain_text import PlainLabel
+from rlhf_lab.gui.widgets.run_differences import RunDifferences
 from rlhf_lab.gui.widgets.run_export import RunExportButton
+from rlhf_lab.gui.widgets.run_notes import RunNotes
+from rlhf_lab.gui.widgets.run_overlay import RunOverlay
+from rlhf_lab.gui.widgets.runs_filter import RunsFilter
+from rlhf_lab.gui.widgets.trash_buttons import TrashButtons
+from rlhf_lab.runs.folder import RunFolder
+from rlhf_lab.runs.labels import disk_use
+from rlhf_lab.store import RunRow, Store
 
-WIDTHS = {"Run": 96, "Status": 120, "Steps": 112, "Duration": 96, "Key figures": 296, "Started": 136}
+WIDTHS = {
+    "Run": 88,
+    "Status": 92,
+    "Steps": 84,
+    "Duration": 76,
+    "Key figures": 244,
+    "Data": 132,
+    "Tags": 88,
+    "Note": 100,
+    "Started": 122,
+    "Size": 62,
+}
+MOST_LINES = 20
+"""Selected runs whose lineage is drawn."""
 
 
 class RunsPane(QWidget):
-    """Enter or a double click opens a run in the pane of its stage."""
+    """Enter or a double click opens a run in the pane of its stage; Delete moves the selected ones to the trash."""
 
     def __init__(self, lab: Lab):
         super().__init__()
         self._lab = lab
-        self._chosen: str | None = None
+        self._chosen: list[str] = []
+        self._measuring: Background | None = None
         self.setAccessibleName("Runs")
         self.model = RunsTable(lab)
-        self.table = QTableView()
-        self.table.setAccessibleName("All runs")
-        self.table.setModel(self.model)
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.table.setTabKeyNavigation(False)
-        self.table.setShowGrid(False)
-        self.table.setAlternatingRowColors(True)
-        self.table.setWordWrap(False)
-        self.table.verticalHeader().hide()
-        self.table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        self.table.verticalHeader().setDefaultSectionSize(self.table.fontMetrics().lineSpacing() + 16)
-        self.table.horizontalHeader().setStretchLastSection(True)
-        self.table.horizontalHeader().setHighlightSections(False)
-        self.table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        for column, name in enumerate(COLUMNS):
-            if name in WIDTHS:
-                self.table.setColumnWidth(column, WIDTHS[name])
+        self.filter = RunsFilter()
+        self.table = _table(self.model)
         self.open, self.resume, self.stop = QPushButton("Open"), GoOnButton(lab), QPushButton("Stop and save")
-        self.export = RunExportButton(lab)
+        self.duplicate = QPushButton("Duplicate")
+        self.export, self.trash = RunExportButton(lab), TrashButtons(lab)
         self.open.setToolTip("Show its curves and samples in the pane of its stage (Enter)")
         self.stop.setToolTip("Save the last whole step and end the run; it can be resumed")
+        self.duplicate.setToolTip("Fill the form of its stage with its settings; change what you like, and start")
         theme().keep_icon(self.stop, "stop")
         self.empty = PlainLabel(
             "No runs yet. Begin on the SFT pane, or run the guided experiment from the Data pane: each run appears "
@@ -61,48 +75,133 @@ class RunsPane(QWidget):
             wrap=True,
         )
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.overlay, self.differences = RunOverlay(lab), RunDifferences(lab)
+        self.lineage, self.notes = LineageView(lab), RunNotes(lab)
+        self.tabs = QTabWidget()
+        self.tabs.tabBar().setDrawBase(False)
+        for title, view in (
+            ("Curves", self.overlay),
+            ("Settings", self.differences),
+            ("Lineage", self.lineage),
+            ("Tags and note", self.notes),
+        ):
+            self.tabs.addTab(view, title)
         self._stack = QStackedWidget()
         self._lay_out()
         self.table.activated.connect(self._open)
-        self.table.selectionModel().currentRowChanged.connect(self._choose)
+        self.table.selectionModel().selectionChanged.connect(self._choose)
         self.model.modelReset.connect(self._keep_choice)
+        self.filter.changed.connect(self._show_filtered)
+        self.tabs.currentChanged.connect(self._show_views)
         self.open.clicked.connect(self._open)
         self.stop.clicked.connect(self._stop)
-        lab.run_changed.connect(self._show_actions)
+        self.duplicate.clicked.connect(self._duplicate)
+        self.lineage.run_chosen.connect(self.select)
+        # Queued: what is kept on leaving a field may be kept in the middle of a new choice.
+        self.notes.saved.connect(self.model.refresh, Qt.ConnectionType.QueuedConnection)
+        self.trash.moved.connect(self._runs_moved)
+        for part in (self.notes, self.overlay):
+            part.failed.connect(lab.message)
+        lab.run_changed.connect(self._run_changed)
+        QShortcut(
+            QKeySequence.StandardKey.Delete, self.table, self.trash.press, context=Qt.ShortcutContext.WidgetShortcut
+        )
         self._keep_choice()
 
     def run(self) -> str | None:
-        """The run in the selected row."""
-        return self.model.run_at(self.table.currentIndex().row())
+        """The run in the current row, where it is selected."""
+        index = self.table.currentIndex()
+        return self.model.run_at(index.row()) if self.table.selectionModel().isSelected(index) else None
 
-    @Slot(QModelIndex)
-    def _choose(self, index: QModelIndex) -> None:
-        self._chosen = self.model.run_at(index.row()) or self._chosen
+    def selected(self) -> list[RunRow]:
+        """The selected runs, from the top."""
+        places = sorted(index.row() for index in self.table.selectionModel().selectedRows())
+        return [row for row in map(self.model.row, places) if row is not None]
+
+    @Slot(str)
+    def select(self, run: str) -> None:
+        """Select this run alone; a filter that hides it gives way."""
+        if self.model.row_of(run) < 0:
+            self.filter.clear()
+        if self.model.row_of(run) >= 0:
+            self.table.selectRow(self.model.row_of(run))
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """How much room the runs take may have changed since the last look."""
+        super().showEvent(event)
+        self._measure()
+
+    @Slot()
+    def _choose(self) -> None:
+        self._chosen = [row.run for row in self.selected()] or self._chosen
         self._show_actions()
+        self._show_views()
 
     @Slot()
     def _keep_choice(self) -> None:
-        self._stack.setCurrentIndex(1 if self.model.rowCount() else 0)
-        row = self.model.row_of(self._chosen) if self._chosen is not None else 0
-        if self.model.rowCount():
-            self.table.selectRow(max(row, 0))
+        trashed = self.filter.wanted().trashed
+        self._stack.setCurrentIndex(1 if self.model.total or trashed or self.filter.wanted() != RunFilter() else 0)
+        self.filter.show_found(self.model.rowCount(), self.model.total)
+        places = [place for place in map(self.model.row_of, self._chosen) if place >= 0]
+        selection = self.table.selectionModel()
+        if not places and self.model.rowCount():
+            self.table.selectRow(0)
+        elif places:
+            selection.setCurrentIndex(self.model.index(places[0], 0), QItemSelectionModel.SelectionFlag.NoUpdate)
+            flags = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
+            for place in places:
+                selection.select(self.model.index(place, 0), flags)
         self._show_actions()
+        self._show_views()
 
-    @Slot()
+    @Slot(str)
+    def _run_changed(self, run: str) -> None:
+        if run in self._chosen:
+            self._show_actions()
+
     def _show_actions(self) -> None:
-        run = self.run()
+        rows = self.selected()
+        run = rows[0].run if len(rows) == 1 and rows[0].trashed is None else None
         waits, follows = run in self._lab.queued(), run in self._lab.live()
         self.open.setEnabled(run is not None)
-        self.resume.show_run(run)
+        self.duplicate.setEnabled(run is not None)
         self.export.show_run(run)
+        self.resume.show_run(run)
         self.resume.setEnabled(self.resume.possible)
         self.stop.setEnabled(waits or (follows and run is not None and not self._lab.state(run).stopping))
         self.stop.setText("Cancel" if waits else "Stop and save")
+        self.trash.show_rows(rows)
+
+    @Slot()
+    def _show_views(self) -> None:
+        """The one that is seen; the others when they are."""
+        rows = self.selected()
+        runs = [row.run for row in rows]
+        try:
+            match self.tabs.currentWidget():
+                case self.overlay:
+                    self.overlay.show_runs(runs)
+                case self.differences:
+                    self.differences.show_runs(runs)
+                case self.lineage:
+                    self.lineage.show_runs(runs[:MOST_LINES])
+        except LabError as error:
+            self._lab.message.emit(str(error))
+        self.notes.show_rows(rows)
+
+    @Slot(object)
+    def _show_filtered(self, wanted: RunFilter) -> None:
+        self.model.set_filter(wanted)
+        self._measure()
+
+    @Slot()
+    def _runs_moved(self) -> None:
+        self._lab.runs_changed.emit()
 
     @Slot()
     def _open(self) -> None:
         run = self.run()
-        if run is not None:
+        if run is not None and self.open.isEnabled():
             self._lab.run_asked.emit(run)
 
     @Slot()
@@ -111,20 +210,79 @@ class RunsPane(QWidget):
         if run is not None:
             self._lab.stop(run)
 
+    @Slot()
+    def _duplicate(self) -> None:
+        run = self.run()
+        if run is None:
+            return
+        try:
+            config = RunFolder(self._lab.project.runs_folder / run).config
+        except LabError as error:
+            self._lab.message.emit(str(error))
+            return
+        pane = config.stage if config.stage in ("sft", "reward") else "policy"
+        self._lab.pane_asked.emit(pane, config.model_dump())
+
+    def _measure(self) -> None:
+        if self._measuring is not None or not self.isVisible():
+            return
+        folder, runs = self._lab.project.runs_folder, list(self.model.runs())
+
+        def work(_: Store, task: Background) -> dict[str, int]:
+            return {run: disk_use(folder / run) for run in runs if not task.cancelled()}
+
+        self._measuring = self._lab.in_background(work)
+        self._measuring.done.connect(self.model.show_sizes)
+        self._measuring.finished.connect(self._measured)
+
+    @Slot()
+    def _measured(self) -> None:
+        self._measuring = None
+
     def _lay_out(self) -> None:
         head = QHBoxLayout()
         head.setSpacing(8)
         head.addWidget(PlainLabel("Runs", role="title"), 1)
-        for button in (self.open, self.resume, self.export, self.stop):
+        for button in (self.open, self.resume, self.stop, self.duplicate, self.export, self.trash):
             head.addWidget(button)
+        split = QSplitter(Qt.Orientation.Vertical)
+        split.setChildrenCollapsible(False)
+        split.addWidget(self.table)
+        split.addWidget(self.tabs)
+        split.setSizes([300, 340])
+        split.setStretchFactor(0, 1)
+        split.setStretchFactor(1, 1)
         shown = QWidget()
         column = QVBoxLayout(shown)
         column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(12)
+        column.setSpacing(8)
         column.addLayout(head)
-        column.addWidget(self.table, 1)
+        column.addWidget(self.filter)
+        column.addWidget(split, 1)
         self._stack.addWidget(self.empty)
         self._stack.addWidget(shown)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(16, 12, 16, 12)
         whole.addWidget(self._stack)
+
+
+def _table(model: RunsTable) -> QTableView:
+    table = QTableView()
+    table.setAccessibleName("All runs")
+    table.setModel(model)
+    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+    table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+    table.setTabKeyNavigation(False)
+    table.setShowGrid(False)
+    table.setAlternatingRowColors(True)
+    table.setWordWrap(False)
+    table.verticalHeader().hide()
+    table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+    table.verticalHeader().setDefaultSectionSize(table.fontMetrics().lineSpacing() + 12)
+    table.horizontalHeader().setStretchLastSection(True)
+    table.horizontalHeader().setHighlightSections(False)
+    table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+    for column, name in enumerate(COLUMNS):
+        if name in WIDTHS:
+            table.setColumnWidth(column, WIDTHS[name])
+    return table

@@ -8,7 +8,6 @@ from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
 from rlhf_lab.core.config import Stage
-from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import AnyEvent
 from rlhf_lab.gui.background import Background
 from rlhf_lab.gui.lab import Lab
@@ -157,17 +156,15 @@ class TrainingPane(QWidget):
 
     @Slot()
     def _runs_changed(self) -> None:
-        if self._run is None:
-            runs = [row.run for row in self._lab.project.store.runs() if row.stage in self._views]
+        runs = [row.run for row in self._lab.project.store.runs() if row.stage in self._views]
+        if self._run not in runs:  # none is shown yet, or it was put into the trash
+            self._run = None
+            self._stack.setCurrentIndex(0)
             live = [run for run in runs if run in self._lab.live()]
             if runs:
                 self.show_run((live or runs)[-1])
-            return
-        try:
+        else:
             self.header.show_run(self._run)
-        except LabError:  # it is gone
-            self._run = None
-            self._stack.setCurrentIndex(0)
 
     @Slot()
     def _introduce(self) -> None:

@@ -1,7 +1,7 @@
 """A plot in its frame: title, what it means, and a legend whose entries show values and switch lines."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from PySide6.QtCore import QRect, QSize, Qt, Slot
 from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
@@ -17,6 +17,7 @@ from rlhf_lab.gui.plots.histogram_plot import HistogramPlot
 from rlhf_lab.gui.plots.step_plot import StepPlot
 from rlhf_lab.gui.plots.tradeoff_plot import PAIRS, TradeoffPlot
 from rlhf_lab.gui.theme import theme
+from rlhf_lab.gui.widgets.flow import Flow
 from rlhf_lab.gui.widgets.help_mark import HelpMark
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip, visible
 
@@ -37,16 +38,13 @@ class Entry:
     dashed: bool = False
 
 
-class Legend(QWidget):
+class Legend(Flow):
     """Entries with a swatch; a checked one is shown. Each can be reached by Tab and switched with Space."""
 
     def __init__(self, entries: Sequence[Entry], switch: Callable[[str, bool], None] | None):
-        super().__init__()
+        super().__init__(across=0)
         self._entries = {entry.key: entry for entry in entries}
         self._buttons: dict[str, QToolButton] = {}
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(0)
         for entry in entries:
             button = QToolButton()
             button.setProperty("look", "legend")
@@ -61,10 +59,11 @@ class Legend(QWidget):
                 button.toggled.connect(lambda on, key=entry.key: switch(key, on))
             else:
                 button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-            row.addWidget(button)
+            button.setParent(self)
+            button.show()
             self._buttons[entry.key] = button
-        row.addStretch(1)
         self.set_values({})
+        self.show_widgets(list(self._buttons.values()))
 
     def button(self, key: str) -> QToolButton:
         """The entry's button."""
@@ -77,6 +76,13 @@ class Legend(QWidget):
             text = visible(self._entries[key].text + (f"  {value}" if value else "")).replace("&", "&&")
             if button.text() != text:
                 button.setText(text)
+
+    def set_names(self, names: Mapping[str, tuple[str, str]]) -> None:
+        """Call entries something else: words and tooltip by key."""
+        for key, (text, tip) in names.items():
+            self._entries[key] = replace(self._entries[key], text=text, tip=tip)
+            self._buttons[key].setToolTip(plain_tip(tip))
+            self._buttons[key].setAccessibleName(visible(text))
 
     def set_there(self, keys: Iterable[str]) -> None:
         """Name only these."""
@@ -116,6 +122,10 @@ class Card(QFrame):
         column.addWidget(legend)
         column.addWidget(plot, 1)
 
+    def set_title(self, title: str) -> None:
+        """Show something else from now on."""
+        self._heading.setText(title)
+
     def set_aside(self, text: str) -> None:
         """A few words on the right of the title, such as the step under the crosshair."""
         self._aside.setText(text)
@@ -151,6 +161,12 @@ class CurveCard(StepCard):
         self.plot.values_changed.connect(self._show_values)
         theme().changed.connect(self._recolour)
         self._recolour()
+        if spec.optional:
+            self.legend.set_there(name for name in spec.metrics if name not in spec.optional)
+
+    def keep_view(self, history: RunHistory) -> None:
+        """The same with other points: what is in view stays in view."""
+        self.plot.replace_history(history)
 
     def take_changes(self, history: RunHistory | None, names: set[str]) -> None:
         """Redraw where it concerns these curves, or what is marked on them."""

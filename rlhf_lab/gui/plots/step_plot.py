@@ -50,6 +50,11 @@ class StepPlot(LabPlot):
         self._history, self._view, self._cursor = history, None, None
         self.ask_redraw(soon=True)
 
+    def replace_history(self, history: RunHistory) -> None:
+        """The same run, known better: what is in view stays in view."""
+        self._history = history
+        self.ask_redraw(soon=True)
+
     def set_view(self, view: tuple[float, float] | None) -> None:
         """Show these steps; None: all, also those to come."""
         self._view = view

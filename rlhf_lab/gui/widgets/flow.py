@@ -12,8 +12,9 @@ ACROSS, DOWN = 6, 4
 class Flow(QWidget):
     """Gives each widget its own size hint; only one that is wider than a whole row is squeezed."""
 
-    def __init__(self) -> None:
+    def __init__(self, across: int = ACROSS) -> None:
         super().__init__()
+        self._across = across
         self._widgets: list[QWidget] = []
         policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         policy.setHeightForWidth(True)
@@ -65,5 +66,5 @@ class Flow(QWidget):
                 left, top, height = 0, top + height + DOWN, 0
             if move:
                 widget.setGeometry(left, top, wanted.width(), wanted.height())
-            left, height = left + wanted.width() + ACROSS, max(height, wanted.height())
+            left, height = left + wanted.width() + self._across, max(height, wanted.height())
         return top + height

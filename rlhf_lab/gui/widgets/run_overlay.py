@@ -1,0 +1,166 @@
+"""Curves of the selected runs over each other: any metric, one colour a run."""
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtWidgets import QComboBox, QCompleter, QHBoxLayout, QVBoxLayout, QWidget
+
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.events import AnyEvent
+from rlhf_lab.core.metrics import METRICS, describe
+from rlhf_lab.gui.background import Background
+from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.models.offers import run_title
+from rlhf_lab.gui.models.overlay import MOST, Key, Overlay, common_metrics, first_metric
+from rlhf_lab.gui.models.plot_spec import PlotSpec, label
+from rlhf_lab.gui.plots.board import PlotControls
+from rlhf_lab.gui.plots.card import CurveCard
+from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip, visible
+from rlhf_lab.store import Store
+
+PLACES = tuple(str(place) for place in range(MOST))
+SPEC = PlotSpec(
+    "Selected runs",
+    dict.fromkeys(PLACES, ""),
+    note="One metric of every selected run over its steps. Choose the metric on the left, runs in the table.",
+    dashed=frozenset(PLACES[8:]),
+    optional=frozenset(PLACES),
+)
+
+
+class RunOverlay(QWidget):
+    """Shows the first ten runs of a selection."""
+
+    failed = Signal(str)
+
+    def __init__(self, lab: Lab):
+        super().__init__()
+        self._lab = lab
+        self._names: list[str] = []
+        self._reading: Background | None = None
+        self.overlay = Overlay()
+        self.metric = QComboBox()
+        self.metric.setAccessibleName("Metric")
+        self.metric.setEditable(True)
+        self.metric.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self.metric.setMinimumContentsLength(26)
+        completer = self.metric.completer()
+        completer.setFilterMode(Qt.MatchFlag.MatchContains)
+        completer.setCompletionMode(QCompleter.CompletionMode.PopupCompletion)
+        self.note = PlainLabel(role="caption")
+        self.controls = PlotControls()
+        self.card = CurveCard(SPEC)
+        head = QHBoxLayout()
+        head.setSpacing(8)
+        head.addWidget(PlainLabel("Metric", role="muted"))
+        head.addWidget(self.metric)
+        head.addWidget(self.note, 1)
+        head.addWidget(self.controls)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 8, 0, 0)
+        column.setSpacing(6)
+        column.addLayout(head)
+        column.addWidget(self.card, 1)
+        self.metric.activated.connect(self._choose_metric)
+        self.controls.smoothing_changed.connect(self.card.plot.set_smoothing)
+        self.controls.log_changed.connect(self.card.plot.set_log)
+        self.controls.reset_asked.connect(self._reset)
+        self.card.plot.reset_asked.connect(self._reset)
+        self.card.plot.hovered.connect(self.card.plot.set_cursor)
+        self.card.plot.zoomed.connect(self.card.plot.set_view)
+        lab.events_arrived.connect(self._take)
+
+    @property
+    def names(self) -> list[str]:
+        """The metrics that can be chosen."""
+        return self._names
+
+    def show_runs(self, runs: Sequence[str]) -> None:
+        """Lay these over each other, the metric of before where they have it."""
+        try:
+            self._names = common_metrics(self._lab.project.store, runs[:MOST])
+        except LabError as error:
+            self.failed.emit(str(error))
+            return
+        metric = first_metric(self._names, self.overlay.metric)
+        self.metric.clear()
+        for name in self._names:
+            self.metric.addItem(f"{label(name)} ({name})" if name in METRICS else name, name)
+        self.metric.setCurrentIndex(self._names.index(metric) if metric else -1)
+        self._show(runs, metric)
+
+    def choose(self, metric: str) -> None:
+        """Show another metric of the same runs."""
+        self.metric.setCurrentIndex(self._names.index(metric))
+        self._show(self.overlay.runs, metric)
+
+    @Slot(int)
+    def _choose_metric(self, index: int) -> None:
+        if 0 <= index < len(self._names):
+            self._show(self.overlay.runs, self._names[index])
+
+    def _show(self, runs: Sequence[str], metric: str) -> None:
+        try:
+            unread = self.overlay.choose(self._lab.project.store, runs, metric)
+        except LabError as error:
+            self.failed.emit(str(error))
+            return
+        self.metric.setToolTip(plain_tip(describe(metric)) if metric else "")
+        self.card.set_title(label(metric) if metric else SPEC.title)
+        self.card.legend.set_names(
+            {place: (run_title(run), run_title(run)) for place, run in zip(PLACES, self.overlay.runs, strict=False)}
+        )
+        self.note.setText(visible(_note(len(runs), bool(self._names))))
+        history = self.overlay.history()
+        self.card.legend.set_there(history.curves)
+        self.card.show_history(history)
+        self._read(unread)
+
+    def _read(self, keys: Sequence[Key]) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+        if not keys:
+            return
+
+        def work(store: Store, task: Background) -> None:
+            for run, name in keys:
+                if task.cancelled():
+                    return
+                task.part.emit(((run, name), store.curves(run, [name]).get(name, ([], []))))
+
+        self._reading = self._lab.in_background(work)
+        self._reading.part.connect(self._take_whole)
+        self._reading.finished.connect(self._read_all)
+
+    @Slot(object)
+    def _take_whole(self, found: tuple[Key, tuple[list[int], list[float]]]) -> None:
+        key, points = found
+        self.overlay.take_whole(key, points)
+        if key[0] in self.overlay.runs and key[1] == self.overlay.metric:
+            self.card.keep_view(self.overlay.history())
+
+    @Slot()
+    def _read_all(self) -> None:
+        if self.sender() is self._reading:
+            self._reading = None
+
+    @Slot(str, list)
+    def _take(self, run: str, events: list[AnyEvent]) -> None:
+        if not self.overlay.take(run, events):
+            return
+        if self.overlay.history().curves.keys() != self.card.plot.history.curves.keys():
+            self._show(self.overlay.runs, self.overlay.metric)
+        self.card.plot.ask_redraw()
+
+    @Slot()
+    def _reset(self) -> None:
+        self.card.plot.set_view(None)
+
+
+def _note(runs: int, measured: bool) -> str:
+    if not runs:
+        return "Select runs in the table: Ctrl or Shift adds to the selection."
+    if not measured:
+        return "Nothing was measured in the selected runs."
+    return f"The first {MOST} of {runs:,} selected runs" if runs > MOST else ""
