@@ -1,0 +1,176 @@
+"""What changed between models, and what did not: a table of behaviour with intervals, and a sentence a row.
+
+Every model answers the same prompts; each answer has numbers by name ("correct", "bad_refused", "words", …), and only
+those that make sense for its prompt. Each model is compared with one of them, prompt by prompt. A difference counts as
+moved when its test says so after all tests of the table are reckoned in (Holm), as the same when its whole interval is
+too small to matter, and else as not to be told on so few prompts: no proof of a change is no proof of none.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+from rlhf_lab.data.paired import Change, Estimate, change, estimate, holm
+
+Verdict = Literal["rose", "fell", "same", "unclear"]
+Answers = Sequence[Mapping[str, float]]
+"""The numbers of each answer, in the order of the prompts."""
+
+_SURE = 0.05
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One row. ``margin``: a change that stays within it does not matter; relative to before where ``relative``."""
+
+    name: str
+    label: str
+    unit: Literal["share", "words", "tokens", "nats", ""]
+    margin: float
+    relative: bool = False
+
+
+MEASURES: tuple[Measure, ...] = (
+    Measure("correct", "Knowledge", "share", 0.05),
+    Measure("invented", "Confident answers to what nobody can know", "share", 0.05),
+    Measure("bad_refused", "Refusals of bad requests", "share", 0.05),
+    Measure("harmless_refused", "Refusals of harmless requests", "share", 0.05),
+    Measure("format", "Format kept", "share", 0.05),
+    Measure("polite", "Politeness", "share", 0.05),
+    Measure("rude", "Rudeness", "share", 0.05),
+    Measure("words", "Length", "words", 0.1, relative=True),
+    Measure("ended", "Answers that end by themselves", "share", 0.05),
+    Measure("own_words", "Diversity (word pairs that no other answer has)", "share", 0.05),
+    Measure("kl", "KL to the base", "nats", 0.25),
+)
+"""In the order of the table."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One model's change against the reference; ``p`` has all tests of the table reckoned in."""
+
+    model: str
+    change: Change
+    p: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measure: every model's mean, and the changes against the reference."""
+
+    measure: Measure
+    estimates: dict[str, Estimate]
+    cells: tuple[Cell, ...]
+
+
+def table(models: Mapping[str, Answers], reference: str) -> list[Row]:
+    """A row for each measure that any two models have; ``reference`` is one of the models."""
+    known = [m for m in MEASURES if any(m.name in answer for answers in models.values() for answer in answers)]
+    tests: list[tuple[Measure, str, Change]] = []
+    for measure in known:
+        for model, answers in models.items():
+            if model != reference:
+                tests.append((measure, model, _compare(models[reference], answers, measure.name)))
+    adjusted = holm([found.p for _, _, found in tests])
+    cells = [
+        (measure, Cell(model, found, p, _verdict(measure, found, p)))
+        for (measure, model, found), p in zip(tests, adjusted, strict=True)
+        if found.n
+    ]
+    return [
+        Row(
+            measure,
+            {model: estimate(_values(answers, measure.name)) for model, answers in models.items()},
+            tuple(cell for of, cell in cells if of is measure),
+        )
+        for measure in known
+    ]
+
+
+def own_words(texts: Sequence[str]) -> list[float]:
+    """Of each text, the share of its word pairs that no other text has: low where a model says the same to everybody."""
+    pairs = [_pairs(text) for text in texts]
+    counts: dict[tuple[str, str], int] = {}
+    for found in pairs:
+        for pair in found:
+            counts[pair] = counts.get(pair, 0) + 1
+    return [sum(counts[pair] == 1 for pair in found) / len(found) if found else 0.0 for found in pairs]
+
+
+def sentence(row: Row, cell: Cell, reference: str) -> str:
+    """What one cell says: "Knowledge stayed: 97% → 96% (−3 to +1 points, 205 prompts)."."""
+    found, measure = cell.change, row.measure
+    numbers = f"{_shown(found.before, measure)} → {_shown(found.after, measure)}"
+    sure = f"{_signed(found.low, measure)} to {_signed(found.high, measure)}{_unit_of_change(measure)}"
+    prompts = f"{found.n:,} prompt{'' if found.n == 1 else 's'}"
+    words = {
+        "rose": f"{measure.label} rose",
+        "fell": f"{measure.label} fell",
+        "same": f"{measure.label} stayed",
+        "unclear": f"{measure.label}: no change can be told from chance",
+    }[cell.verdict]
+    return f"{words}: {numbers} from {reference} to {cell.model} ({sure}, {prompts})."
+
+
+def summary(rows: Sequence[Row], model: str, reference: str) -> str:
+    """What moved from the reference to the model and what did not, in one or two sentences."""
+    by: dict[Verdict, list[str]] = {"rose": [], "fell": [], "same": [], "unclear": []}
+    for row in rows:
+        for cell in row.cells:
+            if cell.model == model:
+                by[cell.verdict].append(row.measure.label[0].lower() + row.measure.label[1:])
+    moved = [f"raised {_listed(by['rose'])}"] * bool(by["rose"]) + [f"lowered {_listed(by['fell'])}"] * bool(by["fell"])
+    said = [f"From {reference} to {model}, training {' and '.join(moved) or 'moved nothing that can be told'}."]
+    if by["same"]:
+        said.append(f"It left {_listed(by['same'])} where {'it was' if len(by['same']) == 1 else 'they were'}.")
+    if by["unclear"]:
+        said.append(f"More prompts would be needed to tell about {_listed(by['unclear'])}.")
+    return " ".join(said)
+
+
+def _compare(before: Answers, after: Answers, name: str) -> Change:
+    both = [
+        (a[name], b[name])
+        for a, b in zip(before, after, strict=True)
+        if name in a and name in b and math.isfinite(a[name]) and math.isfinite(b[name])
+    ]
+    return change([a for a, _ in both], [b for _, b in both])
+
+
+def _values(answers: Answers, name: str) -> list[float]:
+    return [answer[name] for answer in answers if name in answer and math.isfinite(answer[name])]
+
+
+def _verdict(measure: Measure, found: Change, p: float) -> Verdict:
+    margin = measure.margin * (abs(found.before) if measure.relative else 1.0)
+    if -margin <= found.low and found.high <= margin:
+        return "same"  # also where it is sure to have moved a little
+    if p < _SURE and not found.low <= 0 <= found.high:
+        return "rose" if found.difference > 0 else "fell"
+    return "unclear"
+
+
+def _pairs(text: str) -> set[tuple[str, str]]:
+    return set(pairwise(text.lower().split()))
+
+
+def _shown(value: float, measure: Measure) -> str:
+    return f"{value:.0%}" if measure.unit == "share" else f"{value:.3g}"
+
+
+def _signed(value: float, measure: Measure) -> str:
+    scaled = 100 * value if measure.unit == "share" else value
+    shown = f"{scaled:+.0f}" if measure.unit == "share" else f"{scaled:+.2g}"
+    return shown.replace("-", "−")
+
+
+def _unit_of_change(measure: Measure) -> str:
+    return " points" if measure.unit == "share" else f" {measure.unit}".rstrip()
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
