@@ -32,6 +32,7 @@ from rlhf_lab.terminal import Terminal
 
 STAGE_PANES: dict[Stage, str] = {"sft": "sft", "reward": "reward", "ppo": "policy"}
 LIVE_UPDATES = 8
+BLIND_VOTES = 12
 PATIENCE_MS = 900_000
 SURVEY = [
     ("Query", "Better", "Worse", "rater"),
@@ -94,7 +95,7 @@ def _done(project: Project) -> dict[Stage, str]:
 def _take_all(session: Session, runs: dict[Stage, str], to: Path) -> None:
     window = session.window
     window.show_pane("compare")
-    _ask_both(session)
+    _vote_blind(session)
     for choice in ("light", "dark"):
         theme().choose(choice)
         window.show_pane("data")
@@ -106,9 +107,9 @@ def _take_all(session: Session, runs: dict[Stage, str], to: Path) -> None:
             _shoot(session, to / f"{pane}-{choice}.png")
         _take_reward(session, choice, to)
         _take_policy(session, runs["ppo"], to, choice)
-        for pane in ("compare", "runs"):
-            window.show_pane(pane)
-            _shoot(session, to / f"{pane}-{choice}.png")
+        _take_compare(session, to, choice)
+        window.show_pane("runs")
+        _shoot(session, to / f"runs-{choice}.png")
         _take_rank(session, choice, to)
 
 
@@ -207,6 +208,32 @@ def _ask_both(session: Session) -> None:
     pane = session.window.pane("compare")
     pane.card.ask.click()
     _until(pane.card.ask.isEnabled)
+
+
+def _vote_blind(session: Session) -> None:
+    """Vote on a few prompts: for the longer answer, which is how some people do it."""
+    pane = session.window.pane("compare")
+    pane.pages["Blind vote"].click()
+    for _ in range(BLIND_VOTES):
+        pane.blind.ask_next()
+        _until(lambda: not pane.blind.busy)
+        left, right = (len(view.answer.toPlainText()) for view in pane.views[:2])
+        pane.blind.bar.buttons["first" if left > right else "second" if right > left else "tie"].click()
+
+
+def _take_compare(session: Session, to: Path, choice: str) -> None:
+    """The three pages of the Compare pane."""
+    session.window.show_pane("compare")
+    pane = session.window.pane("compare")
+    for page, name in (("Blind vote", "blind"), ("Standings", "standings"), ("Side by side", "compare")):
+        pane.pages[page].click()
+        if name == "blind":
+            pane.blind.ask_next()
+            _until(lambda: not pane.blind.busy)
+        if name == "compare":
+            _ask_both(session)
+        _wait(SETTLE_MS)
+        _shoot(session, to / f"{name}-{choice}.png")
 
 
 def _shoot(session: Session, path: Path) -> None:
