@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QCompleter, QHBoxLayout, QVBoxLayout, QWidget
 
 from rlhf_lab.core.errors import LabError
@@ -49,26 +49,39 @@ class RunOverlay(QWidget):
         completer.setCompletionMode(QCompleter.CompletionMode.PopupCompletion)
         self.note = PlainLabel(role="caption")
         self.controls = PlotControls()
-        self.card = CurveCard(SPEC)
+        self._card: CurveCard | None = None
         head = QHBoxLayout()
         head.setSpacing(8)
         head.addWidget(PlainLabel("Metric", role="muted"))
         head.addWidget(self.metric)
         head.addWidget(self.note, 1)
         head.addWidget(self.controls)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 8, 0, 0)
-        column.setSpacing(6)
-        column.addLayout(head)
-        column.addWidget(self.card, 1)
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 8, 0, 0)
+        self._column.setSpacing(6)
+        self._column.addLayout(head)
+        self._column.addStretch(1)
         self.metric.activated.connect(self._choose_metric)
-        self.controls.smoothing_changed.connect(self.card.plot.set_smoothing)
-        self.controls.log_changed.connect(self.card.plot.set_log)
         self.controls.reset_asked.connect(self._reset)
-        self.card.plot.reset_asked.connect(self._reset)
-        self.card.plot.hovered.connect(self.card.plot.set_cursor)
-        self.card.plot.zoomed.connect(self.card.plot.set_view)
         lab.events_arrived.connect(self._take)
+
+    @property
+    def card(self) -> CurveCard:
+        """The plot; it is made after the table beside it is seen, for it takes as long as all the rest."""
+        if self._card is None:
+            self._card = CurveCard(SPEC)
+            self._column.takeAt(1)
+            self._column.addWidget(self._card, 1)
+            plot = self._card.plot
+            self.controls.smoothing_changed.connect(plot.set_smoothing)
+            self.controls.log_changed.connect(plot.set_log)
+            plot.reset_asked.connect(self._reset)
+            plot.hovered.connect(plot.set_cursor)
+            plot.zoomed.connect(plot.set_view)
+            plot.set_smoothing(self.controls.slider.value() / 100)
+            plot.set_log(self.controls.log.isChecked())
+            self._paint()
+        return self._card
 
     @property
     def names(self) -> list[str]:
@@ -106,15 +119,26 @@ class RunOverlay(QWidget):
             self.failed.emit(str(error))
             return
         self.metric.setToolTip(plain_tip(describe(metric)) if metric else "")
+        self.note.setText(visible(_note(len(runs), bool(self._names))))
+        if self._card is None:
+            QTimer.singleShot(0, self, self._make)
+        else:
+            self._paint()
+        self._read(unread)
+
+    @Slot()
+    def _make(self) -> None:
+        _ = self.card
+
+    def _paint(self) -> None:
+        metric = self.overlay.metric
         self.card.set_title(label(metric) if metric else SPEC.title)
         self.card.legend.set_names(
             {place: (run_title(run), run_title(run)) for place, run in zip(PLACES, self.overlay.runs, strict=False)}
         )
-        self.note.setText(visible(_note(len(runs), bool(self._names))))
         history = self.overlay.history()
         self.card.legend.set_there(history.curves)
         self.card.show_history(history)
-        self._read(unread)
 
     def _read(self, keys: Sequence[Key]) -> None:
         if self._reading is not None:
