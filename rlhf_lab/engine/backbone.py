@@ -20,6 +20,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Dynami
 from transformers.utils.logging import disable_progress_bar
 
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.memory import ACTIVATIONS_AT_ONCE, ACTIVATIONS_PER_LINEAR
 from rlhf_lab.engine import adapters, chat
 from rlhf_lab.engine.adapter_set import AdapterSet
 from rlhf_lab.engine.adapters import Adapter
@@ -99,13 +100,12 @@ class Backbone:
         """
         if self.device.type != "cpu":
             return 2**31
-        # Measured on Llama blocks with LoRA: about twice what goes in and out of the linear layers, in fp32.
-        numbers = 2 * sum(
+        numbers = ACTIVATIONS_PER_LINEAR * sum(
             sum(layer.weight.shape)
             for name, layer in self._adapters.linears.items()
             if block_of(name) >= self.trunk_depth
         )
-        return max(1, 2**30 // (4 * numbers))
+        return max(1, ACTIVATIONS_AT_ONCE // (4 * numbers))
 
     @property
     def parameter_counts(self) -> dict[str, int]:

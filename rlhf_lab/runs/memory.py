@@ -1,0 +1,49 @@
+"""What a run would need of memory, in words for a form, before it starts; imports no torch."""
+
+from pathlib import Path
+
+import psutil
+
+from rlhf_lab.core.config import RunConfig
+from rlhf_lab.core.memory import Shape, estimate, in_words, smaller_micro_batch
+from rlhf_lab.core.resources import resource
+from rlhf_lab.core.small_files import read_json
+
+_CPU_INFO = Path("/proc/cpuinfo")
+_NATIVE = frozenset({"avx512_bf16", "amx_bf16"})
+
+
+def memory_in_words(config: RunConfig) -> str:
+    """What the run needs and what is free; "" where that is not known: a GPU, a .gguf file, a model not here yet."""
+    shape = shape_of(config.model)
+    on_gpu = config.device not in ("auto", "cpu") or (config.device == "auto" and _has_gpu())
+    if shape is None or on_gpu:
+        return ""
+    half, room = native_bf16(), psutil.virtual_memory().available
+    needed = estimate(config, shape, bf16=half)
+    advised = smaller_micro_batch(config, shape, room, bf16=half)
+    return in_words(needed, room, advised, config.micro_batch_size)
+
+
+def shape_of(model: str) -> Shape | None:
+    """Of a model that lies in a folder, or the bundled one."""
+    try:
+        folder = resource("model") if model == "bundled" else Path(model).expanduser()
+        found = read_json(folder / "config.json")
+        return Shape.of(found) if isinstance(found, dict) else None
+    except (OSError, ValueError, RuntimeError):
+        return None
+
+
+def native_bf16(cpu_info: Path = _CPU_INFO) -> bool:
+    """Whether this processor computes bf16 natively, as ``dtype = "auto"`` asks; False where that is not told."""
+    try:
+        lines = cpu_info.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), [])
+    return not _NATIVE.isdisjoint(flags)
+
+
+def _has_gpu() -> bool:
+    return Path("/dev/nvidia0").exists()

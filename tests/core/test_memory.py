@@ -1,0 +1,115 @@
+"""The memory estimate: sizes by hand, peaks that were measured, advice that fits."""
+
+import json
+from typing import Any
+
+import pytest
+from safetensors import safe_open
+
+from rlhf_lab.core.config import STAGES, BestOfNConfig, DpoConfig, PpoConfig, RewardConfig, SftConfig
+from rlhf_lab.core.memory import Memory, Shape, estimate, in_words, smaller_micro_batch
+from rlhf_lab.core.resources import resource
+
+SMOL = Shape.of(
+    {
+        "model_type": "llama",
+        "hidden_size": 576,
+        "intermediate_size": 1536,
+        "num_hidden_layers": 30,
+        "num_attention_heads": 9,
+        "num_key_value_heads": 3,
+        "vocab_size": 49152,
+        "tie_word_embeddings": True,
+    }
+)
+PPO: dict[str, Any] = {
+    "batch_size": 8,
+    "micro_batch_size": 8,
+    "max_prompt_tokens": 64,
+    "max_new_tokens": 32,
+    "lora_r": 16,
+    "reward_model": "reward-1",
+}
+PAIRS = {"batch_size": 8, "micro_batch_size": 8, "max_prompt_tokens": 256, "max_new_tokens": 256, "lora_r": 16}
+GB = 2**30
+
+
+def test_the_parameters_of_a_model_are_counted() -> None:
+    assert SMOL.parameters == 134_515_008  # as its model card says
+    config = json.loads((resource("model") / "config.json").read_text(encoding="utf-8"))
+    with safe_open(resource("model") / "model.safetensors", "pt") as file:
+        real = sum(_size(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118 - it is no mapping
+    assert Shape.of(config).parameters == real
+
+
+def test_older_names_in_a_config_are_read() -> None:
+    shape = Shape.of({"model_type": "gpt2", "n_embd": 768, "n_layer": 12, "n_head": 12, "vocab_size": 50257})
+    assert (shape.mlp, shape.kv, shape.gated) == (3072, 768, False)
+    assert shape.parameters == pytest.approx(124_439_808, rel=0.01)  # positions and biases apart
+
+
+@pytest.mark.parametrize("damaged", [{}, {"hidden_size": "wide"}, {"hidden_size": 8, "num_attention_heads": True}])
+def test_a_config_without_sizes_is_refused(damaged: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="does not say"):
+        Shape.of(damaged)
+
+
+@pytest.mark.parametrize(
+    ("config", "measured_mb"),
+    [
+        (PpoConfig(**PPO), 2164),
+        (PpoConfig(**PPO, dtype="bf16"), 1549),
+        (PpoConfig(**PPO, lora_layers=0.33), 1675),
+        (PpoConfig(**PPO, lora_layers=0.33, dtype="bf16"), 1237),
+        (DpoConfig(**PAIRS), 2506),
+        (RewardConfig(**PAIRS), 2540),
+    ],
+)
+def test_it_is_within_a_fifth_of_what_was_measured(config: Any, measured_mb: float) -> None:
+    """On a CPU, 135M parameters; the benchmark measures anew."""
+    assert estimate(config, SMOL).total / 2**20 == pytest.approx(measured_mb, rel=0.2)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_is_reckoned_and_less_of_anything_is_never_more(stage: Any) -> None:
+    usual = STAGES[stage]()
+    most = estimate(usual, SMOL)
+    assert most.weights == 4 * SMOL.parameters
+    assert (most.adapters == 0) is isinstance(usual, BestOfNConfig)
+    for change in ({"micro_batch_size": 1}, {"max_new_tokens": 8}, {"lora_layers": 0.1}, {"dtype": "bf16"}):
+        assert estimate(usual.model_copy(update=change), SMOL).total <= most.total
+    assert estimate(usual, SMOL, prompt_tokens=9, answer_tokens=9).total < most.total
+
+
+def test_the_device_decides_what_auto_means() -> None:
+    auto = SftConfig(dtype="auto")
+    assert estimate(auto, SMOL, bf16=True).weights * 2 == estimate(auto, SMOL, bf16=False).weights
+
+
+def test_a_micro_batch_on_the_cpu_is_bounded_and_on_a_gpu_it_is_not() -> None:
+    large = SftConfig(batch_size=512, micro_batch_size=512)
+    assert estimate(large, SMOL).learning < 1.1 * GB
+    assert estimate(large, SMOL, cpu=False).learning > 100 * GB
+
+
+def test_the_micro_batch_that_is_advised_fits_and_the_next_does_not() -> None:
+    config = PpoConfig(**PPO, lora_layers=0.33)
+    room = estimate(config.model_copy(update={"micro_batch_size": 2}), SMOL).total
+    assert smaller_micro_batch(config, SMOL, room) == 2
+    assert smaller_micro_batch(config, SMOL, 10 * GB) == 8
+    assert smaller_micro_batch(config, SMOL, GB) is None
+
+
+def test_the_words_say_what_to_do() -> None:
+    needed = Memory(libraries=0, weights=3 * GB, adapters=0, learning=GB // 2, sampling=0)
+    assert in_words(needed, 4 * GB, 8, 8) == "About 3.5 GB of memory; 4.0 GB are free."
+    assert in_words(needed, 3 * GB, 2, 8).endswith("That is too little: with micro_batch_size = 2 it fits.")
+    assert "choose a smaller model" in in_words(needed, GB // 2, None, 8)
+    assert "512 MB are free" in in_words(needed, GB // 2, None, 8)
+
+
+def _size(shape: list[int]) -> int:
+    total = 1
+    for side in shape:
+        total *= side
+    return total
