@@ -23,7 +23,7 @@ from rlhf_lab.store.run_index import Curve, RunIndex, RunRow
 from rlhf_lab.store.scores import Scores
 from rlhf_lab.store.search_index import remove_orphans
 
-_JUDGING_WAITS_MS = 250
+_JUDGING_WAITS_MS = 120
 """A verdict waits a little longer for another process's batch than the window does for what it can ask again."""
 
 

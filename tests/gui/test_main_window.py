@@ -1,10 +1,11 @@
 """The window: panes by key, the strip, messages, closing, errors, one window a project."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QProcess, Qt
 from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractItemView,
@@ -178,16 +179,48 @@ def test_threads_of_the_settings_reach_the_run(qtbot: QtBot, lab: Lab, begun_run
     assert lab.project.run(begun_run()).config.threads == 3
 
 
+SECOND = """
+import sys
+from pathlib import Path
+from PySide6.QtCore import QCoreApplication
+from rlhf_lab.gui.single import SingleWindow
+app = QCoreApplication([])
+second = SingleWindow(Path(sys.argv[1]))
+assert not second.claim()
+sys.exit(0 if second.raise_first() else 7)
+"""
+
+
+def second_start(folder: Path) -> QProcess:
+    process = QProcess()
+    process.start(sys.executable, ["-c", SECOND, str(folder)])
+    assert process.waitForStarted()
+    return process
+
+
 def test_a_second_window_raises_the_first(qtbot: QtBot, tmp_path: Path) -> None:
-    first, second = SingleWindow(tmp_path), SingleWindow(tmp_path)
+    first, other = SingleWindow(tmp_path), SingleWindow(tmp_path)
     assert first.claim()
     first.listen()
-    assert not second.claim()
-    with qtbot.waitSignal(first.raise_asked):
-        assert second.raise_first()
+    assert not other.claim()
+    with qtbot.waitSignal(first.raise_asked, timeout=30_000):
+        second = second_start(tmp_path)
+    with qtbot.waitSignal(second.finished, timeout=30_000):
+        pass
+    assert second.exitCode() == 0
     first.close()
-    assert second.claim()
-    second.close()
+    assert other.claim()
+    other.close()
+
+
+def test_a_first_window_that_hangs_is_not_taken_for_raised(qtbot: QtBot, tmp_path: Path) -> None:
+    first = SingleWindow(tmp_path)
+    assert first.claim()
+    first.listen()
+    second = second_start(tmp_path)
+    assert second.waitForFinished(30_000), "it waits for no answer for ever"  # meanwhile nothing here answers
+    assert second.exitCode() == 7
+    first.close()
 
 
 def test_a_project_folder_that_cannot_be_used_is_said(
