@@ -37,7 +37,7 @@ SHORT = {
 }
 FIGURES_TIP = "Held-out, where nothing else is said: the newest value of each."
 MARKS = {"running": "▶", "paused": "Ⅱ", "done": "✓", "failed": "✕", "stopped": "■", "interrupted": "!", "queued": "…"}
-COLUMNS = ("Run", "Status", "Steps", "Duration", "Key figures", "Data", "Tags", "Note", "Started", "Size", "Message")
+COLUMNS = ("Run", "Status", "Steps", "Duration", "Key figures", "Started", "Size", "Tags", "Note", "Data", "Message")
 
 
 @dataclass(frozen=True)

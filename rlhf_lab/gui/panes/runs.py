@@ -35,15 +35,15 @@ from rlhf_lab.store import RunRow, Store
 
 WIDTHS = {
     "Run": 88,
-    "Status": 92,
-    "Steps": 84,
-    "Duration": 76,
-    "Key figures": 244,
-    "Data": 132,
-    "Tags": 88,
-    "Note": 100,
-    "Started": 122,
-    "Size": 62,
+    "Status": 96,
+    "Steps": 96,
+    "Duration": 80,
+    "Key figures": 264,
+    "Started": 138,
+    "Size": 76,
+    "Tags": 110,
+    "Note": 132,
+    "Data": 144,
 }
 MOST_LINES = 20
 """Selected runs whose lineage is drawn."""
