@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from rlhf_lab.core.control import Control, NoControl
+from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.small_files import read_json, read_text
 from rlhf_lab.engine import disk, room
 
@@ -36,6 +37,7 @@ def save(
     Where there is no room, ``control`` decides whether to wait; raises `LabError` where it does not.
     """
     place = folder / f"step-{step}"
+    _refuse_link(folder)
 
     def write() -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -62,6 +64,7 @@ def newest(
 
     ``on_damaged(path, why)`` hears of each newer one that had to be passed over.
     """
+    _refuse_link(folder)
     disk.settle(folder)
     for step, path in _found(folder):
         try:
@@ -83,6 +86,11 @@ def _found(folder: Path) -> list[tuple[int, Path]]:
     return sorted(((int(match[1]), path) for match, path in named if match), reverse=True)
 
 
+def _refuse_link(folder: Path) -> None:
+    if folder.is_symlink():  # the run may have come from elsewhere, and the link lead anywhere
+        raise LabError(f"{folder} is a link to another folder, which no run's checkpoints are. Start a new run.")
+
+
 def _read(path: Path, step: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and state; raises `_DamagedError` where one byte, of the manifest too, is not as it was written."""
     try:
@@ -93,7 +101,8 @@ def _read(path: Path, step: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
         if manifest["step"] != step or set(manifest["files"]) != {TENSORS, STATE} or text != _written(manifest):
             raise _DamagedError("its manifest does not belong to it, or was changed")
         for name, expected in manifest["files"].items():
-            if _fingerprint(path / name) != expected:
+            # The size first: a file of a terabyte of nothing would be read for minutes.
+            if (path / name).lstat().st_size != expected["bytes"] or _fingerprint(path / name) != expected:
                 raise _DamagedError(f"{name} was changed or cut short")
         state = read_json(path / STATE, _MOST_STATE, linked=False)
         if not isinstance(state, dict):

@@ -1,5 +1,7 @@
 """A run's frozen data file as a sequence: only line offsets are held in memory."""
 
+import errno
+import stat
 from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,6 +20,8 @@ class RecordFile(Sequence[AnyRecord]):
         self._path = path
         self._offsets = array("Q")
         try:
+            if not stat.S_ISREG(path.lstat().st_mode):  # a pipe would be waited for, a link lead anywhere
+                raise OSError(errno.EINVAL, "it is no regular file")
             with path.open("rb") as file:
                 offset = 0
                 for line in file:

@@ -82,7 +82,11 @@ def train(folder: RunFolder, attempt: int, *, resume: bool, work: Work) -> int:
     with EventLog(folder.events_path, attempt) as log:
         with contextlib.suppress(OSError):  # no room: whoever started this process has noted it already
             folder.write_process(os.getpid(), attempt)
-        voice = Voice(log, folder, attempt)
+        try:
+            voice = Voice(log, folder, attempt)
+        except LabError as error:
+            log.append(Finished(outcome="failed", message=str(error)))
+            return 0
 
         def end(signum: int, frame: FrameType | None) -> None:
             voice.control.stop()

@@ -1,9 +1,12 @@
 """Control by file: commands are lines of ``control.jsonl``; the running stage polls, its heart beats."""
 
 import contextlib
+import errno
 import os
+import stat
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -44,9 +47,7 @@ class FileControl:
         self._one_step = False
         self._changes: dict[str, float] = {}
         self._doing, self._held = "", False
-        self._heart = os.open(
-            folder.heartbeat_path, os.O_RDWR | os.O_CREAT | NO_LINK, 0o600
-        )  # for both: a pipe would wait for the other
+        self._heart = _opened(folder.heartbeat_path)
         self.beat("starting")
 
     def beat(self, doing: str) -> None:
@@ -144,3 +145,16 @@ class FileControl:
             self.wait(_LOOK_EVERY_S)
         self._paused = False
         self._say(Paused(paused=False))
+
+
+def _opened(path: Path) -> int:
+    """For reading and writing, since a pipe would wait for the other; raises `LabError` where it is no plain file."""
+    try:
+        heart = os.open(path, os.O_RDWR | os.O_CREAT | NO_LINK, 0o600)
+        if stat.S_ISREG(os.fstat(heart).st_mode):
+            return heart
+        os.close(heart)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.EISDIR):
+            raise
+    raise LabError(f"{path} is a link, a pipe or a folder, which no heartbeat of a run is. Start a new run.")

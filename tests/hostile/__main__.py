@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.hostile import try_files, try_lab, try_models, try_window
+from tests.hostile import try_checkpoints, try_files, try_lab, try_models, try_window
 from tests.hostile.case import Tried
 
 _CODE = (
@@ -38,7 +38,7 @@ def main() -> None:
     wanted = parser.parse_args()
     tried: list[Tried] = []
     with tempfile.TemporaryDirectory() as folder:
-        for what in (try_files, try_models, try_lab, try_window):
+        for what in (try_files, try_models, try_lab, try_checkpoints, try_window):
             sys.stderr.write(f"{what.__name__}\n")
             tried += what.run(Path(folder) / what.__name__)
     families = list(dict.fromkeys(one.family for one in tried))

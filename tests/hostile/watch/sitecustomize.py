@@ -112,6 +112,21 @@ class Watch:
         wrong = [p for p in wrong if "__pycache__" not in os.fsdecode(p)]
         return f"changed: {wrong[0]!r}" if wrong else ""
 
+    def _removed(self, path: object, folder: object = -1) -> str:
+        if isinstance(folder, int) and folder >= 0:  # a name in a folder that is open
+            path = os.path.join(os.readlink(f"/proc/self/fd/{folder}"), os.fsdecode(path))  # noqa: PTH115, PTH118
+        return self._moved(path)
+
+    def _moved(self, *arguments: object) -> str:
+        """A link goes itself, not what it leads to."""
+        for path in arguments:
+            if isinstance(path, str | bytes | os.PathLike):
+                parent, _, name = os.path.abspath(os.fsdecode(path)).rpartition("/")  # noqa: PTH100
+                compiled = name.endswith(".pyc") or "__pycache__" in parent
+                if not compiled and not self._in(parent or "/", self._project):
+                    return f"changed: {path!r}"
+        return ""
+
     def _started(self, executable: object, arguments: object, *rest: object) -> str:
         expected = [sys.executable, "-P", "-m", _RENDERS]
         return "" if list(arguments) == expected else f"{executable!r} {arguments!r}"  # type: ignore[call-overload]
@@ -151,6 +166,8 @@ class Watch:
 _HANDLERS = {
     **dict.fromkeys(_WRITING, Watch._change),
     **dict.fromkeys(_STARTING, Watch._always),
+    **dict.fromkeys(("os.remove", "os.rmdir"), Watch._removed),
+    "os.rename": Watch._moved,
     "open": Watch._open,
     "compile": Watch._compiled,
     "exec": Watch._executed,
