@@ -33,7 +33,7 @@ from rlhf_lab.engine.evaluate import heldout_prompts, judged_rows, weighted_mean
 from rlhf_lab.engine.finite import NotFinite, require_finite
 from rlhf_lab.engine.parts import Parts
 from rlhf_lab.engine.prompts import Asked, unique_prompts
-from rlhf_lab.engine.rewards import RewardSource, load_rewards
+from rlhf_lab.engine.rewards import RewardSource, idle_weights, load_rewards
 from rlhf_lab.engine.rollout import sample_episodes, total_score
 from rlhf_lab.engine.scoring import Episodes
 from rlhf_lab.engine.seeds import generator_for
@@ -79,6 +79,8 @@ def train(config: BestOfNConfig, parts: Parts, rewards: Sequence[RewardSource] |
     drawn = Drawn()
     yield from begin(parts, backbone, total, drawn.go_back_to, said_up_to=0)
     done = saved = drawn.batches
+    if not done:
+        yield from idle_weights(config)
     yield Progress(step=done, done=done, total=total)
     # 3. Batches of prompts, until all are answered, a person stops the run, or a number stops being one.
     try:

@@ -19,7 +19,7 @@ from rlhf_lab.engine.on_policy_run import Algorithm, Run
 from rlhf_lab.engine.parts import Parts
 from rlhf_lab.engine.ppo_state import Trainable
 from rlhf_lab.engine.prompts import unique_prompts
-from rlhf_lab.engine.rewards import RewardSource, load_rewards
+from rlhf_lab.engine.rewards import RewardSource, idle_weights, load_rewards
 
 
 def train(
@@ -50,6 +50,8 @@ def train(
     run = Run(config, algorithm, parts, backbone, Trainable(backbone, config), rewards, pool, heldout)
     yield from begin(parts, backbone, config.updates, run.go_back_to)
     yield from notes
+    if not run.step:
+        yield from idle_weights(config)
     if not heldout:
         yield Warned(
             step=run.step, code="no_heldout", text="The data set has no held-out prompts: nothing is evaluated."
@@ -70,8 +72,7 @@ def train(
         end = Finished(
             step=run.step,
             outcome="failed",
-            message=f"In {run.doing} {bad}. What was learned up to update {run.step} is kept. "
-            "A lower learning rate or a smaller gradient clip may help.",
+            message=f"In {run.doing} {bad}. What was learned up to update {run.step} is kept. {_advice(bad, run.step)}",
         )
     except LabError as error:  # a reward function that failed, or a prompt that cannot be asked
         end = Finished(
@@ -84,3 +85,12 @@ def train(
     yield from run.save()
     room.save_adapter(backbone, "policy", parts, {"stage": config.stage, "step": run.step})
     yield end
+
+
+def _advice(bad: NotFinite, step: int) -> str:
+    """What may help: a score is bad by itself where nothing was learned that could have led to it."""
+    if "score" in bad.term and not step:
+        return (
+            "Nothing was learned yet, so it comes from what scores the answers: look at the reward model or function."
+        )
+    return "A lower learning rate or a smaller gradient clip may help."

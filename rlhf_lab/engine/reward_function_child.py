@@ -6,6 +6,8 @@ that takes too long, or a crash, leaves Python's own dump of where it was on the
 that works even where the function holds the interpreter's lock.
 """
 
+import contextlib
+import ctypes
 import faulthandler
 import json
 import math
@@ -18,6 +20,7 @@ from typing import Any
 
 MOST_FILE_BYTES = 1 << 30
 LEAST_MEMORY = 4 << 30
+_SET_CHILD_SUBREAPER = 36
 
 Function = Callable[[list[str], list[str], list[dict[str, Any]]], Any]
 
@@ -35,6 +38,7 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     faulthandler.enable(replies)
     limit_resources()
+    keep_orphans()
     begin = json.loads(requests.readline())
     name, process = begin["name"], os.getpid()
     module = types.ModuleType("reward_function")
@@ -116,6 +120,13 @@ def line_of(error: BaseException, name: str) -> int | None:
             line = frame.tb_lineno
         frame = frame.tb_next
     return line
+
+
+def keep_orphans() -> None:
+    """What the function starts and lets go of, in a session of its own too, stays under this process (Linux alone)."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def limit_resources() -> None:

@@ -1,6 +1,6 @@
 """Where the scores of a policy's answers come from."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from rlhf_lab.core.config import STAGE_NAMES, BestOfNConfig, PpoConfig, RlooConfig
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.events import Warned
 from rlhf_lab.engine import adapters
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.chat import same_tokenizer
@@ -20,6 +21,7 @@ from rlhf_lab.engine.scoring import Episodes, score_by_head
 SourceName = Literal["model", "function", "length", "regex", "exact"]
 Scoring = PpoConfig | RlooConfig | BestOfNConfig
 """The configs of stages that score answers."""
+_WEIGHED = {"reward_model": "reward_model_weight", "reward_function": "reward_function_weight"}
 
 
 class RewardSource(Protocol):
@@ -92,6 +94,19 @@ def load_rewards(policy: Backbone, config: Scoring, parts: Parts) -> list[Weight
     return [Weighted(name, source, weight, policy.device) for name, source, weight in sources]
 
 
+def idle_weights(config: Scoring) -> Iterator[Warned]:
+    """What to say of weights that a person has set and that weigh nothing."""
+    for source, weight in _WEIGHED.items():
+        value = getattr(config, weight)
+        if value != type(config).model_fields[weight].default and not getattr(config, source):
+            yield Warned(
+                code="idle_weight",
+                text=f"{weight} = {value:g} weighs nothing, since no {source} is set: the score has no such part.",
+            )
+    if config.regex and not config.regex_weight:
+        yield Warned(code="idle_weight", text="regex counts nothing, since regex_weight is 0.")
+
+
 def load_reward_model(policy: Backbone, config: Scoring, parts: Parts) -> RewardModel:
     """The run's reward model: an adapter on the policy's backbone where it was trained on those weights.
 
@@ -99,7 +114,8 @@ def load_reward_model(policy: Backbone, config: Scoring, parts: Parts) -> Reward
     """
     folder = parts.reward_adapter
     if folder is None:
-        raise LabError("PPO needs a reward model. Train one on the Reward pane, then choose it here.")
+        stage = STAGE_NAMES[config.stage]
+        raise LabError(f"{stage} needs a reward model. Train one on the Reward pane, then choose it here.")
     lab = adapters.read_lab(folder)
     backbone = policy if lab.get("base_hash") == policy.base_hash else _own_backbone(policy, config, parts)
     backbone.load_adapter("reward", folder, head=True)

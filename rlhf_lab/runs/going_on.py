@@ -7,7 +7,7 @@ there on that of a run of the new length; the steps that were done stay as they 
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from rlhf_lab.core.config import STAGE_NAMES, RunConfig, steps_in_words, total_field, total_steps
+from rlhf_lab.core.config import STAGE_NAMES, UNUSED, RunConfig, steps_in_words, total_field, total_steps
 from rlhf_lab.core.config_toml import parse_config
 from rlhf_lab.core.control import Set
 from rlhf_lab.core.errors import LabError
@@ -49,7 +49,8 @@ def go_on_with(project: Project, run: str, changes: Mapping[str, Any] | None = N
 def can_change(config: RunConfig) -> tuple[str, ...]:
     """The settings that a run which has begun can change."""
     total = total_field(config.stage)
-    live = tuple(name for name in LIVE_SETTINGS if name in type(config).model_fields)
+    unused = UNUSED.get(config.stage, frozenset())
+    live = tuple(name for name in LIVE_SETTINGS if name in type(config).model_fields and name not in unused)
     return (*live, *([total] if total else []), "micro_batch_size", "model")
 
 

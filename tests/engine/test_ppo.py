@@ -189,6 +189,14 @@ def test_nan_stops_the_run_names_the_term_and_keeps_the_last_good_update(given: 
     assert all(math.isfinite(v) for e in of(events, Metrics) for v in e.values.values())
 
 
+def test_a_score_that_is_no_number_from_the_start_is_laid_to_what_scores(given: Callable[..., Parts]):
+    nan = [lambda episodes, tick: torch.full((len(episodes),), math.nan)]
+    end = last(list(ppo.train(config(eval_every=0), given("bad"), nan)))
+    assert (end.outcome, end.step) == ("failed", 0)
+    assert "what scores the answers" in end.message
+    assert "learning rate" not in end.message
+
+
 def test_an_exploding_learning_rate_ends_in_words(given: Callable[..., Parts]):
     person = Person({2: {"learning_rate": 100.0}})
     events = run(config(updates=8, max_grad_norm=1e6, eval_every=0), given(control=person))

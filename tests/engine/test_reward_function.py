@@ -1,5 +1,6 @@
 """A person's reward function in its own process: what it gives, and every way in which it can go wrong."""
 
+import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -176,6 +177,35 @@ import os, subprocess, sys
     process.close()
     _, alive = psutil.wait_procs(children, timeout=10)
     assert [child for child in alive if child.status() != psutil.STATUS_ZOMBIE] == []
+
+
+if sys.platform == "linux":  # elsewhere a process that left its session cannot be found again
+
+    def test_what_it_forks_twice_into_another_session_goes_with_it(start: Start, tmp_path: Path) -> None:
+        place = tmp_path / "pid"
+        process = start(
+            f"""
+import os, time
+{HEAD}
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.write(writing, str(os.getpid()).encode())
+            time.sleep(600)
+        os._exit(0)
+    os.wait()
+    with open({str(place)!r}, "wb") as file:
+        file.write(os.read(reading, 100))
+    return [1, 2]
+"""
+        )
+        assert ask(process) == [1.0, 2.0]
+        escaped = psutil.Process(int(place.read_text()))
+        assert escaped.ppid() == process._process.pid
+        process.close()
+        _, alive = psutil.wait_procs([escaped], timeout=10)
+        assert [child for child in alive if child.status() != psutil.STATUS_ZOMBIE] == []
 
 
 def test_a_copy_of_itself_that_it_forks_says_nothing(start: Start) -> None:

@@ -8,16 +8,17 @@ import torch
 
 from rlhf_lab.core.config import PpoConfig
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.events import Warned
 from rlhf_lab.core.records import PromptOnly, Tag
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.batches import pad
 from rlhf_lab.engine.prompts import Asked
 from rlhf_lab.engine.reward_builtin import ExactReward, LengthReward, exact_reward, pattern_reward, plain
-from rlhf_lab.engine.rewards import load_rewards, score_scale
+from rlhf_lab.engine.rewards import idle_weights, load_rewards, score_scale
 from rlhf_lab.engine.rollout import total_score
 from rlhf_lab.engine.scoring import Episodes
-from tests.engine.conftest import perturb, prompt
-from tests.engine.stage_runs import parts
+from tests.engine.conftest import demonstrations, perturb, prompt
+from tests.engine.stage_runs import of, parts, run
 
 FUNCTION = "def reward(prompts, answers, tags):\n    return [len(p) + t['n'] for p, t in zip(prompts, tags)]\n"
 
@@ -158,3 +159,21 @@ def test_caution_takes_the_disagreement_of_the_heads_off(
     torch.testing.assert_close(scores[0], by_head.mean(1), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(scores[0] - scores[1], 0.5 * by_head.std(1, correction=0), atol=1e-5, rtol=1e-5)
     assert (scores[0] > scores[1]).all()
+
+
+def test_a_weight_with_nothing_to_weigh_is_said(tiny_model: Path, tmp_path: Path) -> None:
+    said = [warned.text for warned in idle_weights(PpoConfig(reward_model_weight=0.5, reward_function_weight=2))]
+    assert [text.split(" weighs nothing")[0] for text in said] == [
+        "reward_model_weight = 0.5",
+        "reward_function_weight = 2",
+    ]
+    assert list(idle_weights(PpoConfig(reward_model="reward-1", reward_model_weight=0.5))) == []
+    assert [warned.text for warned in idle_weights(PpoConfig(regex="x"))] == [
+        "regex counts nothing, since regex_weight is 0."
+    ]
+    small = {"batch_size": 2, "micro_batch_size": 2, "max_prompt_tokens": 32, "max_new_tokens": 4, "updates": 1}
+    config = PpoConfig(**small, epochs=1, lora_r=2, eval_size=2, length_weight=1.0, reward_function_weight=0.0)
+    events = run(config, parts(tmp_path / "run", tiny_model, demonstrations()))
+    assert [event.text.split(" ")[0] for event in of(events, Warned) if event.code == "idle_weight"] == [
+        "reward_function_weight"
+    ]

@@ -42,7 +42,7 @@ def test_every_stage_but_best_of_n_can_be_made_longer() -> None:
         "best_of_n": None,
     }
     assert can_change(PpoConfig()) == ("kl_coef", "learning_rate", "updates", "micro_batch_size", "model")
-    assert can_change(BestOfNConfig()) == ("learning_rate", "micro_batch_size", "model")
+    assert can_change(BestOfNConfig()) == ("micro_batch_size", "model")
 
 
 def test_a_finished_run_goes_on_to_a_new_total(project: Project, new_run: NewRun) -> None:
