@@ -174,14 +174,18 @@ class RunIndex:
         rows = self._connection.rows(
             "SELECT block, low, high FROM metric_blocks WHERE run = ? AND metric = ? ORDER BY block", of
         )
+        newest = last[0][0] >> STEP_BITS
+        rows = [row for row in rows if row[0] < newest]
         half = 1 << (STEP_BITS - 1)
         steps = [(block << STEP_BITS) + more for block, _, _ in rows for more in (0, half)]
-        return (steps, [value for _, low, high in rows for value in (low, high)]), False
+        values = [value for _, low, high in rows for value in (low, high)]
+        tail_steps, tail_values = self._curve(key, metric, newest << STEP_BITS)
+        return (steps + tail_steps, values + tail_values), False
 
-    def _curve(self, run: int, metric: int) -> Curve:
+    def _curve(self, run: int, metric: int, begin: int = -1) -> Curve:
         rows = self._connection.rows(
-            "SELECT step, value, status FROM metrics WHERE run = ? AND metric = ? ORDER BY step, attempt",
-            (run, metric),
+            "SELECT step, value, status FROM metrics WHERE run = ? AND metric = ? AND step >= ? ORDER BY step, attempt",
+            (run, metric, begin),
         )
         # A later attempt may look again at the step that it resumed from: the later look counts.
         values = {step: value if status is None else float(status) for step, value, status in rows}

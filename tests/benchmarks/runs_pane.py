@@ -124,7 +124,11 @@ def measure(app: QApplication, lab: Lab, times: int) -> dict[str, object]:
         overlaid.append(timed(choose_all, app))
         whole = len(pane.overlay.overlay.runs)
         if not read:
+            pane.overlay.card.plot.zoomed.emit((0.0, 1000.0))
             read.append(wait(lambda: pane.overlay._reading is None))
+            for run in pane.overlay.overlay.runs:
+                pane.overlay.overlay.forget(run)
+    pane.overlay.card.plot.zoomed.emit((0.0, 1000.0))
     wait(lambda: pane.overlay._reading is None)
     plot, zoomed = pane.overlay.card.plot, []
     last = max(float(curve.steps[-1]) for curve in plot.history.curves.values())

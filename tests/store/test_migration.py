@@ -52,7 +52,7 @@ def test_a_version_2_database_keeps_verdicts_and_gains_labels_and_sketches(tmp_p
         (row,) = store.runs()
         assert (row.dataset, row.tags, row.note, row.trashed) == ("answers", (), "a first try", None)
         assert store.sketch("sft-1", "train/loss", most=100) == (
-            ([0, 64, 128, 192, 256, 320], [2.0, 2.5, 1.5, 1.5, 0.5, 0.5]),
+            ([0, 64, 128, 192, 300], [2.0, 2.5, 1.5, 1.5, 0.5]),
             False,
         )
         store.label_run("sft-1", ("good",), "better")

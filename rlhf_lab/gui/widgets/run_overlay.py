@@ -29,7 +29,7 @@ SPEC = PlotSpec(
 
 
 class RunOverlay(QWidget):
-    """Shows the first ten runs of a selection."""
+    """Shows the first ten runs of a selection; a long curve from its sketch until somebody zooms in."""
 
     failed = Signal(str)
 
@@ -38,6 +38,7 @@ class RunOverlay(QWidget):
         self._lab = lab
         self._names: list[str] = []
         self._reading: Background | None = None
+        self._unread: list[Key] = []
         self.overlay = Overlay()
         self.metric = QComboBox()
         self.metric.setAccessibleName("Metric")
@@ -77,7 +78,7 @@ class RunOverlay(QWidget):
             self.controls.log_changed.connect(plot.set_log)
             plot.reset_asked.connect(self._reset)
             plot.hovered.connect(plot.set_cursor)
-            plot.zoomed.connect(plot.set_view)
+            plot.zoomed.connect(self._zoomed)
             plot.set_smoothing(self.controls.slider.value() / 100)
             plot.set_log(self.controls.log.isChecked())
             self._paint()
@@ -124,7 +125,15 @@ class RunOverlay(QWidget):
             QTimer.singleShot(0, self, self._make)
         else:
             self._paint()
-        self._read(unread)
+        self._unread = unread
+        self._read(())
+
+    @Slot(object)
+    def _zoomed(self, view: tuple[float, float] | None) -> None:
+        """What is drawn from a sketch is read in full once somebody looks closer."""
+        self.card.plot.set_view(view)
+        if view is not None and self._reading is None:
+            self._read(self._unread)
 
     @Slot()
     def _make(self) -> None:
@@ -161,6 +170,7 @@ class RunOverlay(QWidget):
     def _take_whole(self, found: tuple[Key, tuple[list[int], list[float]]]) -> None:
         key, points = found
         self.overlay.take_whole(key, points)
+        self._unread = [other for other in self._unread if other != key]
         if key[0] in self.overlay.runs and key[1] == self.overlay.metric:
             self.card.keep_view(self.overlay.history())
 
