@@ -258,7 +258,8 @@ def _cut_middle(tokenizer: Any, message: Message, max_tokens: int, most: int) ->
     best = shortened(0)
     if len(best) > max_tokens:
         raise LabError(
-            f"max_prompt_tokens = {max_tokens} is less than the chat template alone needs ({len(best)} tokens). Raise it."
+            f"max_prompt_tokens = {max_tokens} is less than the chat template alone needs ({len(best)} tokens). "
+            "Start a new run with a larger one."
         )
     while low < high:
         middle = (low + high + 1) // 2

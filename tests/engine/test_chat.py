@@ -54,7 +54,7 @@ def test_then_the_middle_of_the_last_text_goes_and_never_the_template() -> None:
         assert text(ids).startswith("<|user|>b")
         assert " … " in text(ids)
         assert text(ids).endswith("h<|end|><|assistant|>")
-    with pytest.raises(LabError, match="Raise it"):
+    with pytest.raises(LabError, match="Start a new run with a larger one"):
         chat.encode_prompt(TOKENIZER, asked, 4)
 
 
