@@ -103,16 +103,20 @@ def write_adapter(trained: Trained, place: Path, base: str, *, joined: bool, hea
     (place / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
-def write_tokenizer(model: Path, place: Path) -> None:
+def write_tokenizer(trained: Trained, place: Path) -> None:
     """The base's tokenizer and chat template, with the token that ends a turn as its end."""
-    tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True, trust_remote_code=False)
+    tokenizer = AutoTokenizer.from_pretrained(trained.model, local_files_only=True, trust_remote_code=False)
     chat.prepare(tokenizer)
+    if trained.own.head is not None:
+        prepare_for_scoring(tokenizer)
     tokenizer.save_pretrained(place)
 
 
 def write_base(trained: Trained, place: Path) -> None:
     """The base as the adapter met it: the start adapters merged, in the precision of the training."""
     backbone = Backbone.load(trained.model, start_adapters=trained.start_folders, dtype=trained.precision, device="cpu")
+    if trained.own.head is not None:
+        backbone.model.config.pad_token_id = prepare_for_scoring(backbone.tokenizer)
     _save(backbone.model, backbone, place)
 
 
@@ -135,8 +139,7 @@ def write_reward(trained: Trained, place: Path, precision: Precision, head: int 
     config = backbone.model.config
     config.num_labels = 1
     config.id2label, config.label2id = {0: "score"}, {"score": 0}
-    config.pad_token_id = _pad_for_scoring(backbone.tokenizer)
-    backbone.tokenizer.padding_side = "right"
+    config.pad_token_id = prepare_for_scoring(backbone.tokenizer)
     config.rlhf_lab = scale
     with torch.device("meta"):
         model: Any = AutoModelForSequenceClassification.from_config(config)
@@ -228,13 +231,20 @@ def _generation_config(model: Any, backbone: Backbone) -> GenerationConfig:
     return found
 
 
-def _pad_for_scoring(tokenizer: Any) -> int | None:
-    """A token that never ends a text, which those classes skip to find the last one; None: one text at a time."""
+def prepare_for_scoring(tokenizer: Any) -> int | None:
+    """Pad on the right, with a token that never ends a text: transformers' classes skip it to find the last one.
+
+    None where there is no such token: texts are scored one at a time then.
+    """
     end = tokenizer.eos_token_id
+    tokenizer.padding_side = "right"
     if tokenizer.pad_token_id in (None, end):
-        spare = next((token for token in (tokenizer.unk_token, tokenizer.bos_token) if token), None)
-        if spare is not None and tokenizer.convert_tokens_to_ids(spare) != end:
-            tokenizer.pad_token = spare
-        else:
-            tokenizer.pad_token = None
+        spare = next(
+            (t for t in (tokenizer.unk_token, tokenizer.bos_token) if t and _is_other(tokenizer, t, end)), None
+        )
+        tokenizer.pad_token = spare
     return None if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id)
+
+
+def _is_other(tokenizer: Any, token: str, end: int) -> bool:
+    return bool(tokenizer.convert_tokens_to_ids(token) != end)

@@ -70,7 +70,7 @@ def write_model(wish: Wish, folder: RunFolder, fresh: Path, say: Say) -> list[st
     scale = None
     if wish.form == "adapter":
         export.write_adapter(trained, fresh, base, joined=True, head=wish.head)
-        export.write_tokenizer(trained.model, fresh)
+        export.write_tokenizer(trained, fresh)
     elif wish.form == "adapter-and-base":
         (fresh / "adapter").mkdir()
         (fresh / "base").mkdir()

@@ -1,6 +1,6 @@
 """Loads exported folders as a stranger would: ``python -I plain_loader.py JOBS.json``, with transformers and peft alone.
 
-A job is {"kind": "causal" or "score", "model": folder, "adapter": folder or null, "dtype", "rows": [[id, …], …],
+A job is {"kind": "causal" or "score", "model": folder, "adapter": folder or null, "tokenizer", "dtype", "rows": [[id, …], …],
 "out": file}; what the model says of each row goes into the file. Rows are read one by one; "batch": all at once,
 padded by the tokenizer that came along.
 """
@@ -22,6 +22,8 @@ def do(job):
     kind = AutoModelForSequenceClassification if score else AutoModelForCausalLM
     only = {"num_labels": 1} if score and job["adapter"] else {}
     model = kind.from_pretrained(job["model"], dtype=getattr(torch, job["dtype"]), **only)
+    if only:  # as the card says
+        model.config.pad_token_id = AutoTokenizer.from_pretrained(job["tokenizer"]).pad_token_id
     if job["adapter"]:
         model = PeftModel.from_pretrained(model, job["adapter"])
     model.eval()

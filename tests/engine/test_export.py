@@ -137,10 +137,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     reward_backbone, reward = made(world, "reward", tiny, (sft.folder,), head=True)
     export.write_reward(reward, world.place("reward-model"), "fp32")
     export.write_adapter(reward, world.place("reward-adapter"), "tiny", joined=True)
-    said = scores(reward_backbone, "reward", reward)
+    export.write_tokenizer(reward, world.root / "reward-adapter")
+    said, reward_place = scores(reward_backbone, "reward", reward), str(world.root / "reward-adapter")
     world.expect("reward model", said, world.root / "reward-model", kind="score")
     world.expect("reward model, padded", said, world.root / "reward-model", kind="score", batch=True)
-    world.expect("reward adapter", said, tiny, world.root / "reward-adapter", kind="score")
+    world.expect("reward adapter", said, tiny, world.root / "reward-adapter", kind="score", tokenizer=reward_place)
 
     several_backbone, several = made(world, "several", tiny, head=True, heads=3)
     export.write_reward(several, world.place("heads-mean"), "fp32")
@@ -161,6 +162,21 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     world.expect("adapter on GPT-2", logits(turned_backbone, "turned"), gpt2, world.root / "gpt2-adapter")
     said = scores(turned_backbone, "turned", turned)
     world.expect("reward model on GPT-2", said, world.root / "gpt2-reward", kind="score")
+
+    shared = make_tokenizer()
+    shared.pad_token, shared.bos_token = shared.eos_token, "<|system|>"
+    same = save_model(world.root / "same", tiny_llama(len(shared), pad_token_id=1), shared)
+    same_backbone, ended_alike = made(world, "alike", same, head=True)
+    export.write_adapter(ended_alike, world.place("alike-adapter"), "same", joined=True)
+    export.write_tokenizer(ended_alike, world.root / "alike-adapter")
+    export.write_adapter(ended_alike, world.place("alike-own"), "base", joined=False)
+    export.write_base(ended_alike, world.place("alike-base"))
+    export.write_reward(ended_alike, world.place("alike-reward"), "fp32")
+    said = scores(same_backbone, "alike", ended_alike)
+    places = [str(world.root / name) for name in ("alike-adapter", "alike-base", "alike-own", "alike-reward")]
+    world.expect("pad is end, adapter", said, same, Path(places[0]), kind="score", tokenizer=places[0])
+    world.expect("pad is end, base", said, Path(places[1]), Path(places[2]), kind="score", tokenizer=places[1])
+    world.expect("pad is end, reward model", said, Path(places[3]), kind="score", batch=True)
 
     todo = world.root / "jobs.json"
     todo.write_text(json.dumps(world.jobs))
@@ -223,6 +239,15 @@ def test_a_reward_adapter_brings_its_head(world: World) -> None:
     for ours, found in zip(world.ours["reward adapter"], theirs, strict=True):
         # The last token is read where no pad follows: here there is none.
         torch.testing.assert_close(found.reshape(ours.shape), ours, atol=EXACT, rtol=0)
+
+
+@pytest.mark.parametrize("how", ["adapter", "base", "reward model"])
+def test_the_end_is_read_also_where_the_base_pads_with_it(world: World, how: str) -> None:
+    scale = json.loads((world.root / "alike-reward/config.json").read_text())["rlhf_lab"]
+    name = f"pad is end, {how}"
+    for ours, logit in zip(world.ours[name], world.theirs(name), strict=True):
+        theirs = (logit - scale["score_mean"]) / scale["score_std"]
+        torch.testing.assert_close(theirs.reshape(ours.shape), ours, atol=EXACT, rtol=0)
 
 
 def test_what_the_adapters_say_differs_from_the_base_they_sit_on(world: World) -> None:
