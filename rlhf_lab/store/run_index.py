@@ -171,15 +171,18 @@ class RunIndex:
         last = self._connection.rows(f"SELECT step {where} ORDER BY step DESC LIMIT 1", of)
         if not first or last[0][0] - first[0][0] <= most:
             return self._curve(key, metric), True
+        span = last[0][0] - first[0][0]
+        bits = STEP_BITS + max(0, (span >> STEP_BITS).bit_length() - (most // 2).bit_length())
+        newest = last[0][0] >> bits
         rows = self._connection.rows(
-            "SELECT block, low, high FROM metric_blocks WHERE run = ? AND metric = ? ORDER BY block", of
+            "SELECT block >> ?, min(low), max(high) FROM metric_blocks WHERE run = ? AND metric = ? AND block < ? "
+            "GROUP BY 1 ORDER BY 1",
+            (bits - STEP_BITS, *of, newest << (bits - STEP_BITS)),
         )
-        newest = last[0][0] >> STEP_BITS
-        rows = [row for row in rows if row[0] < newest]
-        half = 1 << (STEP_BITS - 1)
-        steps = [(block << STEP_BITS) + more for block, _, _ in rows for more in (0, half)]
+        half = 1 << (bits - 1)
+        steps = [(block << bits) + more for block, _, _ in rows for more in (0, half)]
         values = [value for _, low, high in rows for value in (low, high)]
-        tail_steps, tail_values = self._curve(key, metric, newest << STEP_BITS)
+        tail_steps, tail_values = self._curve(key, metric, newest << bits)
         return (steps + tail_steps, values + tail_values), False
 
     def _curve(self, run: int, metric: int, begin: int = -1) -> Curve:

@@ -347,8 +347,8 @@ class Store:
     def sketch(self, run: str, name: str, most: int = 4096) -> tuple[Curve, bool]:
         """A curve to be drawn at once, and whether it is the curve itself.
 
-        One over more than ``most`` steps is told by the least and the greatest value of each 128 steps, its end by
-        all values.
+        One over more than ``most`` steps is told by the least and the greatest value of each 128 steps or more, its
+        end by all values.
         """
         return self._runs.sketch(run, name, most)
 

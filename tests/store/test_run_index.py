@@ -193,6 +193,19 @@ def test_a_long_curve_is_sketched_by_its_extremes(store: Store) -> None:
     assert store.sketch("ppo-1", "none") == (([], []), True)
 
 
+def test_a_sketch_has_no_more_points_than_are_wanted(store: Store) -> None:
+    events = [Metrics(attempt=1, seq=n + 1, step=n, values={"loss": float(n % 700)}) for n in range(5000)]
+    store.record_events("ppo-1", with_offsets(events))
+
+    (steps, drawn), exact = store.sketch("ppo-1", "loss", most=20)
+
+    assert not exact
+    assert steps[:6] == [0, 256, 512, 768, 1024, 1280]
+    assert drawn[:6] == [0.0, 511.0, 0.0, 699.0, 0.0, 699.0]
+    assert (steps[-1], drawn[-1]) == (4999, 4999 % 700)
+    assert steps == sorted(set(steps))
+
+
 def test_a_sketch_forgets_what_a_resume_superseded(store: Store) -> None:
     first = [Metrics(attempt=1, seq=n + 1, step=n, values={"loss": float(n)}) for n in range(400)]
     later: list[AnyEvent] = [Resumed(attempt=2, seq=1, step=150, device="cpu", total_steps=600)]
