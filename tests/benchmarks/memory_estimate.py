@@ -61,14 +61,19 @@ def main() -> int:
     parser.add_argument("--shape", choices=SHAPES)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    rows = [measure(*case) for case in CASES if options.shape in (None, case[0])]
+    if not options.json:
+        sys.stdout.write(f"{'':50} {'foretold':>9} {'measured':>9} {'ratio':>6}\n")
+    rows = []
+    for case in CASES:
+        if options.shape not in (None, case[0]):
+            continue
+        rows.append(measure(*case))
+        if not options.json:
+            figures = "{foretold_mb:9.0f} {measured_mb:9.0f} {ratio:6.2f}".format(**rows[-1])
+            sys.stdout.write(f"{rows[-1]['case']:50} {figures}\n")
+            sys.stdout.flush()
     if options.json:
         sys.stdout.write(json.dumps(rows, indent=1) + "\n")
-    else:
-        sys.stdout.write(f"{'':50} {'foretold':>9} {'measured':>9} {'ratio':>6}\n")
-        for row in rows:
-            figures = f"{row['foretold_mb']:9.0f} {row['measured_mb']:9.0f} {row['ratio']:6.2f}"
-            sys.stdout.write(f"{row['case']:50} {figures}\n")
     return 0 if all(abs(row["ratio"] - 1) <= OFF for row in rows) else 1
 
 
