@@ -164,6 +164,7 @@ class Bench:
         assert self._row is not None
         self._row.then, self._row.gap_ms = words, round(self.heart.longest(), 1)
         self._row.sound = self.session is None or sound(self.lab.project.store.path)
+        sys.stderr.write(f"{self._row}\n")
 
     def says(self, *parts: str) -> Callable[[], bool]:
         """Whether some text in the window has all of these parts."""

@@ -325,8 +325,8 @@ AT_WORK = (
     locked,
     second_instance,
     folder_gone,
-    hung,
 )
 """Wherever the project lies."""
 ON_A_SMALL_DISK = (disk_full_in_training, disk_full_beside, read_only)
 """On a disk of its own."""
+SLOW = (hung,)

@@ -44,7 +44,8 @@ class Message(QFrame):
     def leave(self) -> None:
         """Go away."""
         self.hide()
-        self.setParent(None)
+        if (bar := self.parentWidget()) is not None:  # it stays the bar's child: one without a parent goes with its last
+            bar.layout().removeWidget(self)  # reference, in the middle of its own button's click
         self.deleteLater()
 
     def _act(self, act: Callable[[], object]) -> None:
