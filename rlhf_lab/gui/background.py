@@ -46,6 +46,11 @@ class Background(QThread):
         """Whether it was asked to end."""
         return self._cancelled
 
+    def forget(self) -> None:
+        """Let go of the work, once it has ended and before this is deleted: it may hold the last reference to the parent,
+        which would then delete this thread a second time, in the middle of the first."""
+        del self._work
+
     def run(self) -> None:
         """See `QThread.run`."""
         from rlhf_lab.store import Store

@@ -281,6 +281,7 @@ class Lab(QObject):
     def _trainer_ended(self, run: str) -> None:
         trainer = self._trainers.pop(run)
         trainer.wait()
+        trainer.forget()
         trainer.deleteLater()
         if not trainer.heard_end:  # let go: the run still has its device
             return
@@ -294,4 +295,5 @@ class Lab(QObject):
         assert isinstance(task, Background)
         self._tasks.discard(task)
         task.wait()
+        task.forget()
         task.deleteLater()

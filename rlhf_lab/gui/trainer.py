@@ -72,6 +72,14 @@ class TrainerThread(QThread):
             else:
                 self._source.send(command, **fields)
 
+    def forget(self) -> None:
+        """Let go of what it was made with, once it has ended and before it is deleted.
+
+        ``begin`` may hold the last reference to the parent: were that dropped by the deletion, the parent would delete
+        this thread a second time, in the middle of the first.
+        """
+        del self._begin
+
     def run(self) -> None:
         """See `QThread.run`."""
         # Imported here: the first window needs neither.
