@@ -1,5 +1,6 @@
 """The training panes as a person uses them: fill in, start, watch, change, pause, stop, look back."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -129,6 +130,26 @@ def test_sections_say_how_much_in_them_was_set_and_are_reached_in_order(qtbot, o
         passed.append(QApplication.focusWidget())
     headings = [section.button for section in form.sections.values()]
     assert [widget for widget in passed if widget in headings] == headings
+
+
+def gigabytes(pane: TrainingPane) -> float:
+    """What the form says that the run needs."""
+    found = re.match(r"About ([\d.]+) ([MG])B of memory; [\d.]+ [MG]B are free\.", pane.launcher.memory.text())
+    assert found is not None
+    return float(found[1]) * (1 if found[2] == "G" else 1 / 1024)
+
+
+def test_the_memory_that_a_run_needs_is_said_before_it_starts(qtbot, open_pane) -> None:
+    pane = open_pane(SftPane)
+    choose(pane, "bundled", "talks")
+    assert 0.3 < gigabytes(pane) < 3
+    assert pane.launcher.memory.isVisible()
+
+    type_in(qtbot, pane, batch_size="4096", micro_batch_size="4096", max_new_tokens="200")
+    qtbot.waitUntil(lambda: gigabytes(pane) > 3)
+
+    choose(pane, "somebody/unknown", "talks")
+    assert pane.launcher.memory.isHidden()
 
 
 def test_what_is_typed_is_what_the_run_gets_and_its_curves_appear(qtbot, open_pane, lab, fakes, model) -> None:

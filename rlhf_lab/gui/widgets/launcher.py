@@ -17,6 +17,7 @@ from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.command_dialog import CommandDialog
 from rlhf_lab.gui.widgets.config_form import ConfigForm
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip
+from rlhf_lab.runs.memory import memory_in_words
 
 CHECK_AFTER_MS = 150
 """After the last key: looking into the project at every one would be felt."""
@@ -49,6 +50,8 @@ class Launcher(QWidget):
         self.command.clicked.connect(self._show_command)
         self.reason = PlainLabel(role="warn", wrap=True)
         self.pairs = PlainLabel(role="muted", wrap=True)
+        self.memory = PlainLabel(role="muted", wrap=True)
+        self.memory.setToolTip(plain_tip("Reckoned for texts as long as the limits allow: shorter ones need less."))
         self._counter = PairCounter(lab, self)
         self._counter.counted.connect(self._tell_pairs)
         self._timer = QTimer(self, singleShot=True, interval=CHECK_AFTER_MS)
@@ -110,12 +113,18 @@ class Launcher(QWidget):
         self.start.setAccessibleDescription(" ".join(reasons))
         self.command.setEnabled(config is not None)
         self._counter.look_at(config)
+        self._tell_memory(config)
         self._name_preset()
 
     @Slot(str)
     def _tell_pairs(self, text: str) -> None:
         self.pairs.setText(text)
         self.pairs.setVisible(bool(text))
+
+    def _tell_memory(self, config: RunConfig | None) -> None:
+        words = memory_in_words(config) if config is not None else ""
+        self.memory.setText(words)
+        self.memory.setVisible(bool(words))
 
     @Slot()
     def _name_start(self) -> None:
@@ -193,6 +202,7 @@ class Launcher(QWidget):
         foot.setSpacing(8)
         self.pairs.hide()
         foot.addWidget(self.pairs)
+        foot.addWidget(self.memory)
         foot.addWidget(self.reason)
         row = QHBoxLayout()
         row.addWidget(self.start, 1)

@@ -44,8 +44,9 @@ class Message(QFrame):
     def leave(self) -> None:
         """Go away."""
         self.hide()
-        if (bar := self.parentWidget()) is not None:  # it stays the bar's child: one without a parent goes with its last
-            bar.layout().removeWidget(self)  # reference, in the middle of its own button's click
+        bar = self.parentWidget()
+        if bar is not None:  # it stays the bar's child until Qt deletes it: its own button's click may still be at work
+            bar.layout().removeWidget(self)
         self.deleteLater()
 
     def _act(self, act: Callable[[], object]) -> None:
