@@ -9,6 +9,7 @@ last while it works after that warm-up; their slopes (least squares); and what i
 """
 
 import argparse
+import ctypes
 import gc
 import json
 import os
@@ -23,7 +24,7 @@ from typing import Any
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import psutil
-from PySide6.QtCore import QObject, Qt, QTimer, Slot
+from PySide6.QtCore import QItemSelectionModel, QObject, Qt, QTimer, Slot
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
@@ -35,6 +36,7 @@ from rlhf_lab.gui.single import SingleWindow
 from rlhf_lab.runs.project import Project
 
 ACT_MS, COUNT_S, REST_MS = 200, 5.0, 10_000
+SELECT = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
 PANES = ("data", "rank", "sft", "reward", "policy", "compare", "runs")
 PAIRS = "lab world pairs"
 SMALL: dict[str, Any] = {
@@ -71,6 +73,7 @@ class Day(QObject):
         self.done: dict[str, int] = {}
         self.counts: list[dict[str, float]] = []
         self.at_rest: list[dict[str, float]] = []
+        self.held: list[float] = []
         self.warm_at = 0
         """How many counts there were when everything had been shown once."""
         self._timer = QTimer(self, interval=ACT_MS)
@@ -94,7 +97,9 @@ class Day(QObject):
         self._keep_training()
         if not self.warm_at and "ppo runs" in self.done:
             self._see_everything()
-        what = self._dice.choice((self._pane, self._other_run, self._smooth, self._search, self._rank, self._rank))
+        what = self._dice.choice(
+            (self._pane, self._other_run, self._smooth, self._search, self._rank, self._rank, self._hold_runs_together)
+        )
         what()
         self.done[what.__name__.strip("_")] = self.done.get(what.__name__.strip("_"), 0) + 1
 
@@ -121,6 +126,7 @@ class Day(QObject):
             QTimer.singleShot(REST_MS, self, self._rest)
             return
         self.at_rest.append(self._figures())
+        self.held.append(held_mb())
         self._window.close()
 
     def _see_everything(self) -> None:
@@ -134,6 +140,7 @@ class Day(QObject):
         for name in PANES:
             self._window.show_pane(name)
         self.warm_at = len(self.counts)
+        self.held.append(held_mb())
 
     def _keep_training(self) -> None:
         if self._run is not None and self._lab.state(self._run).outcome not in ENDED:
@@ -168,6 +175,26 @@ class Day(QObject):
         if runs:
             self._window.show_run(self._dice.choice(runs[-30:]))
 
+    def _hold_runs_together(self) -> None:
+        """Several runs over each other, their settings, where they come from, a tag; one into the trash and out again."""
+        self._window.show_pane("runs")
+        pane = self._window.pane("runs")
+        pane.table.clearSelection()
+        rows = pane.model.rowCount()
+        for place in self._dice.sample(range(rows), min(rows, 4)):
+            pane.table.selectionModel().select(pane.model.index(place, 0), SELECT)
+        pane.tabs.setCurrentIndex(self._dice.randrange(pane.tabs.count()))
+        if pane.overlay.names:
+            pane.overlay.choose(self._dice.choice(pane.overlay.names))
+        pane.notes.tags.clear()
+        QTest.keyClicks(pane.notes.tags, self._dice.choice(("good", "baseline, good", "to compare")))
+        pane.trash.press()
+        pane.filter.trash.setChecked(True)
+        pane.table.selectAll()
+        pane.trash.restore.click()
+        pane.filter.trash.setChecked(False)
+        pane.filter.search.setText(self._dice.choice(("good", "sft", "", "")))
+
     def _smooth(self) -> None:
         pane = self._window.pane(self._dice.choice(("sft", "reward", "policy")))
         pane.board.controls.slider.setValue(self._dice.randrange(100))
@@ -195,6 +222,14 @@ class Day(QObject):
             if self._dice.random() < 0.2:
                 QTest.keyClick(focus, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
             self.done["verdicts"] = self.done.get("verdicts", 0) + 1
+
+
+def held_mb() -> float:
+    """What the process holds once the allocator has given back what it kept for later."""
+    gc.collect()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)
+    return round(psutil.Process().memory_info().rss / 2**20, 1)
 
 
 def slope(counts: list[dict[str, float]], what: str) -> float:
@@ -238,6 +273,8 @@ def main() -> None:
         "at rest, after the last": {key: round(day.at_rest[-1][key], 1) for key in names},
         "warm": {key: round(warm[0][key], 1) for key in names},
         "at the end": {key: round(warm[-1][key], 1) for key in names},
+        "memory once the allocator gave back what it kept: warm, at rest after the last": day.held,
+        "memory each minute": [round(count["memory_mb"]) for count in day.counts[:: round(60 / COUNT_S)]],
         "slope an hour": {key: slope(warm, key) for key in ("memory_mb", "threads", "files", "objects", "widgets")},
         "left after the window": left,
     }
