@@ -1,9 +1,7 @@
 """For every test: no display, no network, a home of its own, and nothing left running behind."""
 
 import contextlib
-import gc
 import os
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,14 +21,6 @@ SAMPLES = Path(__file__).parents[2] / "shared" / "data"
 def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("RLHF_LAB_HOME", str(home))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _garbage_of_windows() -> Iterator[None]:
-    """Cyclic widgets are collected in this thread: the thread of a later test would crash Qt."""
-    yield
-    if "PySide6.QtWidgets" in sys.modules:
-        gc.collect()
 
 
 SERVES_THE_PROCESS = "rlhf_lab.engine.template_child"
