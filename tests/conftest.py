@@ -1,7 +1,9 @@
 """For every test: no display, no network, a home of its own, and nothing left running behind."""
 
 import contextlib
+import gc
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +23,24 @@ SAMPLES = Path(__file__).parents[2] / "shared" / "data"
 def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("RLHF_LAB_HOME", str(home))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Iterator[None]:
+    """The widgets of a test go at its end, in Qt's order; pytest-qt has closed them by now."""
+    if "PySide6.QtWidgets" in sys.modules:
+        from PySide6.QtCore import QCoreApplication, QEvent
+
+        if QCoreApplication.instance() is not None:
+            QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    return (yield)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _cycles_end_in_their_own_thread() -> Iterator[None]:
+    """What a module's tests leave to the collector is collected here, not in a thread of a later test."""
+    yield
+    gc.collect()
 
 
 SERVES_THE_PROCESS = "rlhf_lab.engine.template_child"

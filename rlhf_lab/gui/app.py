@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import shiboken6
 from PySide6.QtCore import QByteArray, QObject, QTimer, Signal, Slot
 from PySide6.QtWidgets import QApplication, QDialog, QDialogButtonBox, QVBoxLayout
 
@@ -169,9 +170,14 @@ class Session(QObject):
         QTimer.singleShot(0, self, self._after_first_paint)
 
     def close(self) -> None:
-        """After the window: let go of everything that is not a run."""
+        """After the window: let go of everything that is not a run, and of the window itself.
+
+        It is destroyed here, in Qt's order: left to the collector, its widgets would go in any order, each taking along
+        what another still holds, which ends the process now and then.
+        """
         self.leave()
         self._single.close()
+        shiboken6.delete(self.window)
 
     def leave(self) -> None:
         """The same, but the project stays this process's own."""

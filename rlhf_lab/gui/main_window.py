@@ -2,7 +2,7 @@
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
-from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from rlhf_lab.core.config import POLICY_STAGES, Stage
 from rlhf_lab.gui.closing import CloseDialog
@@ -58,6 +58,7 @@ class MainWindow(QMainWindow):
         self.rail.settings_asked.connect(self._show_settings)
         lab.message.connect(self.show_note)
         self.diagnostics.ended.connect(self._tell_diagnostics)
+        lab.closing.connect(self._fall_silent)
         lab.run_changed.connect(self._run_changed)
         lab.run_asked.connect(self.show_run)
         lab.pane_asked.connect(self._fill_pane)
@@ -127,6 +128,12 @@ class MainWindow(QMainWindow):
     def _run_changed(self) -> None:
         if self._closing and not self._lab.live():
             QTimer.singleShot(0, self, self.close)
+
+    @Slot()
+    def _fall_silent(self) -> None:
+        """A list that is destroyed empties itself first, and would tell its pane of each row, on a closed database."""
+        for view in self.findChildren(QAbstractItemView):
+            view.blockSignals(True)
 
     @Slot()
     def _show_settings(self) -> None:
