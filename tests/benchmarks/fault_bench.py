@@ -121,7 +121,6 @@ class Bench:
         lab.let_go()
         self.session.window.close()
         self.session.close()
-        self.session.window.deleteLater()
         self.session = None
 
     @property
