@@ -67,9 +67,11 @@ class Process(NamedTuple):
         try:
             found = psutil.Process(self.pid)
             # The start time is reckoned from the boot time, and both move when the clock is set.
-            same = abs(found.create_time() - self.create_time) < _CLOCK_CHANGES_S or (
-                self.since_boot is not None and abs(_since_boot(found) - self.since_boot) < _SAME_START_S
-            )
+            if self.since_boot is None:
+                same = abs(found.create_time() - self.create_time) < _CLOCK_CHANGES_S
+            else:
+                moved = found.create_time() - self.create_time, _since_boot(found) - self.since_boot
+                same = min(map(abs, moved)) < _SAME_START_S
             return same and found.status() != psutil.STATUS_ZOMBIE
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             return False

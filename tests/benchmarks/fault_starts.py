@@ -123,7 +123,7 @@ def killed_migrating(bench: Bench, folder: Path) -> None:
     bench.inject("killed while migrating", "SIGKILL 20 ms into Store.open; then the lab is opened again")
 
     def look() -> Steps:
-        yield bench.ready()
+        yield lambda: bench.window.pane("data").list.count() > 0
         bench._found = f"the window as usual; the database was sound: {was_sound}"
         bench.seen()
         copies = [copy.why for copy in backups(folder / "lab.sqlite")]

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+import pytest
 
 from rlhf_lab.core.events import AnyEvent, Finished, Metrics, Phase, Warned
 from rlhf_lab.runs.folder import RunFolder
@@ -159,7 +160,8 @@ def test_a_clock_that_was_set_makes_no_dead_of_the_living(new_run: NewRun, proje
     assert finished is not None
 
 
-def test_a_pid_that_is_anothers_now_is_left_alone(new_run: NewRun, project: Project) -> None:
+@pytest.mark.parametrize("earlier_s", [5.0, 1e6], ids=["a moment later", "days later"])
+def test_a_pid_that_is_anothers_now_is_left_alone(new_run: NewRun, project: Project, earlier_s: float) -> None:
     folder = new_run("until stopped")
     source = start(folder)
     follow_on(source, until=at_work)
@@ -167,9 +169,10 @@ def test_a_pid_that_is_anothers_now_is_left_alone(new_run: NewRun, project: Proj
     source.close()
     stranger = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     note = folder.path / "process.json"
-    note.write_text(
-        json.dumps(json.loads(note.read_text()) | {"pid": stranger.pid, "create_time": 1e9, "since_boot": 1.0})
-    )
+    folder.write_process(stranger.pid, 1)
+    noted = json.loads(note.read_text())
+    before = {time: noted[time] - earlier_s for time in ("create_time", "since_boot")}
+    note.write_text(json.dumps(noted | before))
     assert [found.run for found in project.recover().interrupted] == [folder.run]
     attached(folder).kill()
     assert stranger.poll() is None
