@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rlhf_lab import __version__, cli_exports, cli_keeping, cli_rewards
+from rlhf_lab import __version__, cli_exports, cli_keeping, cli_report, cli_rewards
 from rlhf_lab.cli_options import JsonOption, ProjectOption, SetOption
 from rlhf_lab.core.errors import LabError
 
@@ -37,6 +37,7 @@ app.command()(cli_keeping.diagnostics)
 app.command()(cli_exports.export_run)
 app.command()(cli_rewards.approve)
 app.command()(cli_rewards.diagnose)
+app.command()(cli_report.report)
 
 _log = logging.getLogger(__name__)
 

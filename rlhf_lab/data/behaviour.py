@@ -74,7 +74,7 @@ def table(models: Mapping[str, Answers], reference: str) -> list[Row]:
     for measure in known:
         for model, answers in models.items():
             if model != reference:
-                tests.append((measure, model, _compare(models[reference], answers, measure.name)))
+                tests.append((measure, model, _compare(models[reference], answers, measure)))
     adjusted = holm([found.p for _, _, found in tests])
     cells = [
         (measure, Cell(model, found, p, _verdict(measure, found, p)))
@@ -84,7 +84,10 @@ def table(models: Mapping[str, Answers], reference: str) -> list[Row]:
     return [
         Row(
             measure,
-            {model: estimate(_values(answers, measure.name)) for model, answers in models.items()},
+            {
+                model: estimate(_values(answers, measure.name), share=measure.unit == "share")
+                for model, answers in models.items()
+            },
             tuple(cell for of, cell in cells if of is measure),
         )
         for measure in known
@@ -132,13 +135,14 @@ def summary(rows: Sequence[Row], model: str, reference: str) -> str:
     return " ".join(said)
 
 
-def _compare(before: Answers, after: Answers, name: str) -> Change:
+def _compare(before: Answers, after: Answers, measure: Measure) -> Change:
+    name = measure.name
     both = [
         (a[name], b[name])
         for a, b in zip(before, after, strict=True)
         if name in a and name in b and math.isfinite(a[name]) and math.isfinite(b[name])
     ]
-    return change([a for a, _ in both], [b for _, b in both])
+    return change([a for a, _ in both], [b for _, b in both], share=measure.unit == "share")
 
 
 def _values(answers: Answers, name: str) -> list[float]:

@@ -43,21 +43,21 @@ class Change:
     n: int
 
 
-def estimate(values: Sequence[float], seed: int = 0) -> Estimate:
-    """The mean of the values and how sure it is."""
+def estimate(values: Sequence[float], seed: int = 0, *, share: bool = True) -> Estimate:
+    """The mean of the values and how sure it is; ``share`` False: 0 and 1 are numbers among others, no outcomes."""
     n = len(values)
     if not n:
         return Estimate(math.nan, math.nan, math.nan, 0)
-    if _all_or_nothing(values):
-        share = Share(math.fsum(values), n)
-        return Estimate(share.value, share.low, share.high, n)
+    if share and _all_or_nothing(values):
+        found = Share(math.fsum(values), n)
+        return Estimate(found.value, found.low, found.high, n)
     mean = math.fsum(values) / n
     low, high = _bootstrap(values, seed)
     return Estimate(mean, low, high, n)
 
 
-def change(before: Sequence[float], after: Sequence[float], seed: int = 0) -> Change:
-    """Compare values of the same prompts in the same order."""
+def change(before: Sequence[float], after: Sequence[float], seed: int = 0, *, share: bool = True) -> Change:
+    """Compare values of the same prompts in the same order; ``share`` as in `estimate`."""
     n = len(before)
     if n != len(after):
         raise ValueError(f"{n} values are compared with {len(after)}")
@@ -65,7 +65,7 @@ def change(before: Sequence[float], after: Sequence[float], seed: int = 0) -> Ch
         return Change(math.nan, math.nan, math.nan, math.nan, math.nan, 1.0, 0)
     first, second = math.fsum(before) / n, math.fsum(after) / n
     differences = [b - a for a, b in zip(before, after, strict=True)]
-    if _all_or_nothing(before) and _all_or_nothing(after):
+    if share and _all_or_nothing(before) and _all_or_nothing(after):
         gained, lost = differences.count(1.0), differences.count(-1.0)
         low, high = _bonett_price(gained, lost, n)
         p = mcnemar(gained, lost)

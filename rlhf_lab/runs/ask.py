@@ -25,7 +25,8 @@ class Generate(_Line):
 
     ``mode`` "raw" continues the text of each prompt's last message as it stands. ``stop`` ends an answer
     and is cut off. ``judge``: the hidden preference of the bundled world, where it knows the question.
-    ``kl``: log-ratio of the answer to the base that the last adapter sits on. ``reward``: score by this model.
+    ``kl``: log-ratio of the answer to the base that the last adapter sits on; ``kl_to``: to this model instead.
+    ``reward``: score by this model.
     """
 
     op: Literal["generate"] = "generate"
@@ -41,6 +42,7 @@ class Generate(_Line):
     stop: str | None = None
     judge: bool = False
     kl: bool = False
+    kl_to: ModelSpec | None = None
     reward: ModelSpec | None = None
 
 

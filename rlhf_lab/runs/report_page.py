@@ -20,7 +20,7 @@ _MOVED = 0.05
 _LOST = 0.25
 """The share of its gain that a gold score may give back before it counts as turned over."""
 
-_STYLE = """
+STYLE = """
 :root { color-scheme: light dark; --ground: #fbfbfa; --card: #ffffff; --ink: #1d2126; --soft: #5d6670; --edge: #dfe2e6;
   --a: #0072b2; --b: #c4570a; --c: #00795c; --d: #9c4a83; --good: #00795c; --new: #eaf4ee; }
 @media (prefers-color-scheme: dark) { :root { --ground: #16191d; --card: #1e2227; --ink: #e6e8ea; --soft: #a0a8b1;
@@ -59,9 +59,9 @@ def render(
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>RLHF Lab: what RLHF changed</title><style>{_STYLE}</style></head><body>
+<title>RLHF Lab: what RLHF changed</title><style>{STYLE}</style></head><body>
 <h1>What RLHF changed, and what it did not</h1>
-<p class="soft">{_text(runs)}, {figures["seconds"]:.0f} seconds in all.</p>
+<p class="soft">{as_text(runs)}, {figures["seconds"]:.0f} seconds in all.</p>
 {"".join(f"<p>{sentence}</p>" for sentence in _summary(figures, changes, curves["ppo"].get("eval/gold", ())))}
 <h2>Key figures</h2>{_key_figures(figures)}
 <h2>Behaviour on held-out prompts, before and after PPO</h2>{_changes_table(changes)}
@@ -109,12 +109,12 @@ def _summary(
         f"{_label(n).lower()} {b:.0%} → {a:.0%}" for n, (b, a) in changes.items() if _share(n) and abs(a - b) < _MOVED
     ]
     if moved:
-        said.append(f"<b>Changed:</b> {_text('; '.join(moved))}.")
+        said.append(f"<b>Changed:</b> {as_text('; '.join(moved))}.")
     if kept:
-        said.append(f"<b>Hardly changed:</b> {_text('; '.join(kept))}.")
+        said.append(f"<b>Hardly changed:</b> {as_text('; '.join(kept))}.")
     if figures["health"]:
         found = [
-            f"{_text(v['run'])}: {_text(v['title'])}. {_text(v['seen'])} {_text(v['advice'])}"
+            f"{as_text(v['run'])}: {as_text(v['title'])}. {as_text(v['seen'])} {as_text(v['advice'])}"
             for v in figures["health"]
         ]
         said.append(f"<b>Health, to be checked:</b> {' '.join(found)}")
@@ -189,7 +189,7 @@ def _key_figures(figures: Mapping[str, Any]) -> str:
         ),
     ]
     body = "".join(
-        f'<tr><td>{_text(name)}</td><td class="n">{_text(value)}</td><td class="soft">{_text(why)}</td></tr>'
+        f'<tr><td>{as_text(name)}</td><td class="n">{as_text(value)}</td><td class="soft">{as_text(why)}</td></tr>'
         for name, value, why in rows
     )
     return f'<table><tr><th>What</th><th class="n">Value</th><th>Meaning</th></tr>{body}</table>'
@@ -208,8 +208,8 @@ def _changes_table(changes: Mapping[str, tuple[float, float]]) -> str:
         show = _percent if _share(name) else _number
         meaning = METRICS[name].meaning if name in METRICS else ""
         rows.append(
-            f'<tr><td>{_text(_label(name))}</td><td class="n">{show(before)}</td><td class="n">{show(after)}</td>'
-            f'<td class="soft">{_text(meaning)}</td></tr>'
+            f'<tr><td>{as_text(_label(name))}</td><td class="n">{show(before)}</td><td class="n">{show(after)}</td>'
+            f'<td class="soft">{as_text(meaning)}</td></tr>'
         )
     head = '<tr><th>What</th><th class="n">SFT model</th><th class="n">RLHF model</th><th>Meaning</th></tr>'
     return f"<table>{head}{''.join(rows)}</table>"
@@ -252,7 +252,7 @@ def _samples_table(samples: Sequence[tuple[SampleRow, SampleRow]]) -> str:
     if not samples:
         return '<p class="soft">This run kept no answers to held-out prompts.</p>'
     rows = [
-        f'<tr><td>{_text(before.prompt)}</td><td class="text">{_answer(before)}</td>'
+        f'<tr><td>{as_text(before.prompt)}</td><td class="text">{_answer(before)}</td>'
         f'<td class="text after">{_answer(after)}</td></tr>'
         for before, after in samples
     ]
@@ -263,7 +263,7 @@ def _samples_table(samples: Sequence[tuple[SampleRow, SampleRow]]) -> str:
 
 def _answer(row: SampleRow) -> str:
     known = [f"{name} {row.values[name]:+.2f}" for name in ("score", "gold") if name in row.values]
-    return f"{_text(row.completion)}<small>{_text(', '.join(known))}</small>"
+    return f"{as_text(row.completion)}<small>{as_text(', '.join(known))}</small>"
 
 
 def _named(curves: Curves, *names: str) -> dict[str, Sequence[tuple[int, float]]]:
@@ -278,7 +278,8 @@ def _share(name: str) -> bool:
     return name in METRICS and METRICS[name].unit == "share"
 
 
-def _text(text: str) -> str:
+def as_text(text: str) -> str:
+    """Escaped, with what turns the direction of writing made visible."""
     return escape(_BIDI.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", text))
 
 

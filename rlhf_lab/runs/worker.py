@@ -214,14 +214,15 @@ def _measure(
     """The numbers of each answer, all of the ids that were sampled."""
     eos = backbone.tokenizer.eos_token_id
     found = [{"tokens": float(len(ids)), "ended": float(ids[-1] == eos)} for ids in episodes.answer_ids]
-    if request.kl:
-        ours, base = (
-            score_tokens(backbone, episodes, name, temperature=1.0, micro_batch_size=_SCORED_AT_ONCE, tick=tick)[0].sum(
-                1
-            )
-            for name in (adapter, None)
+    if request.kl or request.kl_to is not None:
+        other, base = (backbone, None) if request.kl_to is None else models.get(request.kl_to)
+        if not chat.same_tokenizer(other.tokenizer, backbone.tokenizer):
+            raise LabError("The KL between these models is not defined: they write other tokens.")
+        ours, theirs = (
+            score_tokens(of, episodes, name, temperature=1.0, micro_batch_size=_SCORED_AT_ONCE, tick=tick)[0].sum(1)
+            for of, name in ((backbone, adapter), (other, base))
         )
-        for values, difference in zip(found, (ours - base).tolist(), strict=True):
+        for values, difference in zip(found, (ours - theirs).tolist(), strict=True):
             values["kl"] = difference
     if request.reward is not None:
         judge_backbone, name = models.get(request.reward, head=True)

@@ -29,6 +29,7 @@ COMMANDS = (
     "backup",
     "restore",
     "diagnostics",
+    "report",
 )
 
 

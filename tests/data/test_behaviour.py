@@ -17,6 +17,14 @@ def test_a_share_of_one_is_not_certain() -> None:
     assert found.high == pytest.approx(1.0)
 
 
+def test_nothing_but_zeros_is_certain_unless_they_are_outcomes() -> None:
+    assert estimate([0.0] * 20, share=False).high == 0.0
+    assert estimate([0.0] * 20).high > 0.1
+    rows = {row.measure.name: row for row in table({"a": [{"kl": 0.0}] * 20, "b": [{"kl": 0.0}] * 20}, "a")}
+    assert rows["kl"].estimates["a"].high == 0.0
+    assert (rows["kl"].cells[0].change.low, rows["kl"].cells[0].change.high) == (0.0, 0.0)
+
+
 def test_a_mean_lies_in_its_interval() -> None:
     dice = random.Random(1)
     values = [dice.gauss(20, 5) for _ in range(200)]
