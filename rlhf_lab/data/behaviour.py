@@ -126,7 +126,8 @@ def summary(rows: Sequence[Row], model: str, reference: str) -> str:
         for cell in row.cells:
             if cell.model == model:
                 by[cell.verdict].append(row.measure.label[0].lower() + row.measure.label[1:])
-    moved = [f"{verb} {_listed(by[way])}" for verb, way in (("raised", "rose"), ("lowered", "fell")) if by[way]]
+    ways: tuple[tuple[str, Verdict], ...] = (("raised", "rose"), ("lowered", "fell"))
+    moved = [f"{verb} {_listed(by[way])}" for verb, way in ways if by[way]]
     said = [f"From {reference} to {model}, training {' and '.join(moved) or 'moved nothing that can be told'}."]
     if by["same"]:
         said.append(f"It left {_listed(by['same'])} where {'it was' if len(by['same']) == 1 else 'they were'}.")
