@@ -21,6 +21,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.memory import ACTIVATIONS_AT_ONCE, ACTIVATIONS_PER_LINEAR
+from rlhf_lab.core.out_of_memory import is_out_of_memory
 from rlhf_lab.engine import adapters, chat
 from rlhf_lab.engine.adapter_set import AdapterSet
 from rlhf_lab.engine.adapters import Adapter
@@ -73,10 +74,8 @@ class Backbone:
                 local_files_only=True,
                 trust_remote_code=False,
             )
-        except (MemoryError, torch.OutOfMemoryError):
-            raise
         except Exception as error:  # whatever the libraries trip over in a stranger's file
-            if "can't allocate" in str(error):
+            if is_out_of_memory(error):
                 raise
             raise LabError(f"The model in {model} could not be loaded: {in_short(error)}.") from None
         chat.prepare(tokenizer)

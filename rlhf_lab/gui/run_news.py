@@ -6,6 +6,7 @@ from PySide6.QtCore import QObject, Slot
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import AnyEvent, Warned
+from rlhf_lab.core.out_of_memory import advised_in
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.run_state import RunState
 from rlhf_lab.gui.widgets.message_bar import MessageBar
@@ -56,18 +57,19 @@ class RunNews(QObject):
         actions = [("Show", lambda: self._show_run(run)), ("Resume", lambda: self._resume(run, {}))]
         if (less := self._smaller_micro_batch(state)) is not None:
             changes = {"micro_batch_size": less}
-            actions.append((f"Resume with micro_batch_size = {less}", lambda: self._resume(run, changes)))
+            actions.append((f"Go on with micro-batch {less}", lambda: self._resume(run, changes)))
         self._messages.show_message(f"{state.title} {verb}. {state.message}", "problem", *actions)
 
     def _smaller_micro_batch(self, state: RunState) -> int | None:
-        """What to try next where it ran out of memory."""
-        if "micro_batch_size" not in state.message:
+        """What its last words advise where it ran out of memory, unless it has that already."""
+        advised = advised_in(state.message)
+        if advised is None:
             return None
         try:
             size = self._lab.project.run(state.run).config.micro_batch_size
         except LabError:
             return None
-        return size // 2 if size > 1 else None
+        return advised if advised < size else None
 
     def _resume(self, run: str, changes: dict[str, object]) -> None:
         try:

@@ -16,6 +16,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+import psutil
+
 from rlhf_lab.core.control import Control, StopRequested
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import Event, Finished, Metrics, Phase, Progress, Resumed, Samples, Started
@@ -25,6 +27,7 @@ from rlhf_lab.runs.approval import approved
 from rlhf_lab.runs.control_file import FileControl
 from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.log import EventLog, said_so_far
+from rlhf_lab.runs.memory import less_memory
 from rlhf_lab.runs.outcome import to_the_end
 from rlhf_lab.runs.watched import watched
 
@@ -95,7 +98,9 @@ def train(folder: RunFolder, attempt: int, *, resume: bool, work: Work) -> int:
 
         signal.signal(signal.SIGTERM, end)
         voice.say(Phase(name="loading the libraries"))
-        for event in to_the_end(lambda: work(folder, voice.control, resume)):
+        # Before anything is loaded: what the run will have had, should it turn out to be too little.
+        free = psutil.virtual_memory().available
+        for event in to_the_end(lambda: work(folder, voice.control, resume), lambda: less_memory(folder, free)):
             voice.say(event)
         voice.control.close()
     return 0

@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import Resumed, Started
+from rlhf_lab.core.out_of_memory import is_out_of_memory
 from rlhf_lab.core.redact import without_secrets
 from rlhf_lab.runs import curves_out, host, model_card
 from rlhf_lab.runs.exporting import MODELS, Wish
@@ -132,7 +133,7 @@ def in_words(error: Exception, place: Path) -> str:
         return f"The disk of {place.parent} is full. Nothing was left there; free some space and export again."
     if (isinstance(error, OSError) and error.errno == errno.EFBIG) or _TOO_LARGE in said:
         return f"The disk of {place.parent} takes no file of that size. Choose another disk."
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate" in said:
+    if is_out_of_memory(error):
         return "There is not enough memory to load the whole model. Close other programs, or export the adapter alone."
     return error_in_words(error, log="The project's export.log")
 

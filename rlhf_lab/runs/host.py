@@ -8,15 +8,11 @@ from typing import IO, Any
 
 import psutil
 
+from rlhf_lab.core.out_of_memory import LESS_MEMORY
+
 WINDOWS = sys.platform == "win32"
 PYTHON = (sys.executable, "-P", "-m")
 """Starts a module of ours: without -P, a file in the current folder that is called like a library would be run."""
-
-LESS_MEMORY = (
-    "Resume with a lower micro_batch_size (it changes memory and speed, never the result), or start a run with fewer "
-    "max_prompt_tokens or max_new_tokens or a smaller base model."
-)
-_IF_MEMORY = f"If nobody ended it, the system ran out of memory: {LESS_MEMORY[0].lower()}{LESS_MEMORY[1:]}"
 
 _HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN")
 
@@ -100,12 +96,13 @@ def lock(file: IO[bytes]) -> bool:
     return True
 
 
-def end_in_words(status: int | None) -> str:
-    """Why a process ended, from its exit status."""
+def end_in_words(status: int | None, less_memory: str = LESS_MEMORY) -> str:
+    """Why a process ended, from its exit status; ``less_memory``: what to do if memory ran out."""
+    if_memory = f"If nobody ended it, the system ran out of memory. {less_memory}"
     if status is None:
-        return f"The trainer process ended without saying why. {_IF_MEMORY}"
+        return f"The trainer process ended without saying why. {if_memory}"
     if status == -9:
-        return f"The trainer process was killed (signal 9). {_IF_MEMORY}"
+        return f"The trainer process was killed (signal 9). {if_memory}"
     if status < 0:
-        return f"The trainer process died of signal {-status}. Resume goes on from the last save. {_IF_MEMORY}"
+        return f"The trainer process died of signal {-status}. Resume goes on from the last save. {if_memory}"
     return f"The trainer process ended with status {status}. The run's child.log may say why."

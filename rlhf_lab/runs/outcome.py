@@ -8,14 +8,16 @@ from pathlib import Path
 from rlhf_lab.core.control import StopRequested
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import Event, Finished
+from rlhf_lab.core.out_of_memory import LESS_MEMORY, is_out_of_memory
 from rlhf_lab.core.redact import without_secrets
 from rlhf_lab.core.room import cannot_write
-from rlhf_lab.runs.host import LESS_MEMORY
 
 _GPU_LOST = ("CUDA error", "CUDA driver error", "NVML", "HIP error", "MPS backend error")
 
 
-def to_the_end(make_events: Callable[[], Iterable[Event]]) -> Iterator[Event]:
+def to_the_end(
+    make_events: Callable[[], Iterable[Event]], less_memory: Callable[[], str] = lambda: LESS_MEMORY
+) -> Iterator[Event]:
     """The events up to the first `Finished`; one is added when the work ends without, or raises.
 
     Tracebacks go to standard error, which is the run's ``child.log``.
@@ -32,15 +34,17 @@ def to_the_end(make_events: Callable[[], Iterable[Event]]) -> Iterator[Event]:
         yield Finished(step=step, outcome="stopped", message="Stopped while it was being loaded.")
     except Exception as error:
         sys.stderr.write(without_secrets(traceback.format_exc()))
-        yield Finished(step=step, outcome="failed", message=error_in_words(error))
+        yield Finished(step=step, outcome="failed", message=error_in_words(error, less_memory=less_memory))
 
 
-def error_in_words(error: Exception, log: str = "The run's child.log") -> str:
-    """What happened and what to do, for the person."""
+def error_in_words(
+    error: Exception, log: str = "The run's child.log", less_memory: Callable[[], str] = lambda: LESS_MEMORY
+) -> str:
+    """What happened and what to do, for the person. ``less_memory``: what to do where memory ran out."""
     if isinstance(error, LabError):
         return str(error)
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate" in str(error):
-        return f"Not enough memory. {LESS_MEMORY}"
+    if is_out_of_memory(error):
+        return f"Not enough memory. {less_memory()}"
     if any(sign in str(error) for sign in _GPU_LOST):
         first = without_secrets(str(error).strip().splitlines()[0][:200])
         return (

@@ -19,6 +19,7 @@ from rlhf_lab.runs import host
 from rlhf_lab.runs.control_file import send_command
 from rlhf_lab.runs.folder import Process, RunFolder
 from rlhf_lab.runs.log import Tail, end_attempt
+from rlhf_lab.runs.memory import less_memory
 from rlhf_lab.runs.warm import Standby
 
 ENTRY = (*host.PYTHON, "rlhf_lab.runs.child")
@@ -162,7 +163,9 @@ class ProcessRun:
         if not self.folder.path.is_dir():
             return self.folder.gone()
         child = _children.get(self._process.pid) if self._process is not None else None
-        return host.end_in_words(child.poll() if child is not None else None)
+        status = child.poll() if child is not None else None
+        # The process is gone, so what is free now is about what it had.
+        return host.end_in_words(status, less_memory(self.folder, psutil.virtual_memory().available))
 
     def end(self, finished: Finished) -> Finished | None:
         """See `RunSource`."""

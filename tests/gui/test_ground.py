@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
 from rlhf_lab.core.events import Finished, Metrics, Paused, Progress, Started, Warned
+from rlhf_lab.core.out_of_memory import advice
 from rlhf_lab.gui.ground import Ground
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.main_window import MainWindow
@@ -73,10 +74,10 @@ def test_a_run_out_of_memory_offers_to_go_on_with_a_smaller_micro_batch(
     qtbot: QtBot, window: MainWindow, lab: Lab, fakes: FakeRuns, begun_run: BeginRun
 ) -> None:
     run = begun_run(micro_batch_size=8)
-    fakes.runs[run].feed(Finished(outcome="failed", message="Not enough memory. Resume with a lower micro_batch_size."))
+    fakes.runs[run].feed(Finished(outcome="failed", message=f"Not enough memory. {advice(2, 3 << 30)}"))
     qtbot.waitUntil(lambda: bool(texts(window)) and run not in lab.live())
     [message] = window.messages.messages()
-    [button] = [b for b in message.findChildren(QPushButton) if "= 4" in b.text()]
+    [button] = [b for b in message.findChildren(QPushButton) if b.text() == "Go on with micro-batch 2"]
     button.click()
     qtbot.waitUntil(lambda: fakes.begun[-1] == (run, "resume"))
-    assert lab.project.run(run).config.micro_batch_size == 4
+    assert lab.project.run(run).config.micro_batch_size == 2

@@ -3,8 +3,13 @@
 import json
 from pathlib import Path
 
-from rlhf_lab.core.config import PpoConfig, SftConfig
-from rlhf_lab.runs.memory import memory_in_words, native_bf16, shape_of
+import pytest
+
+from rlhf_lab.core.config import PpoConfig, RunConfig, SftConfig
+from rlhf_lab.core.memory import estimate
+from rlhf_lab.core.out_of_memory import LESS_MEMORY, advised_in
+from rlhf_lab.runs.folder import RunFolder
+from rlhf_lab.runs.memory import less_memory, memory_in_words, native_bf16, shape_of
 
 
 def test_the_bundled_model_needs_little_and_it_is_said() -> None:
@@ -34,3 +39,38 @@ def test_the_processor_says_whether_it_has_bf16(tmp_path: Path) -> None:
     info.write_text("flags\t\t: fpu avx512f\n")
     assert not native_bf16(info)
     assert not native_bf16(tmp_path / "none")
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> RunFolder:
+    """A run on a model whose activations are most of what it needs."""
+    model, folder = tmp_path / "wide", RunFolder(tmp_path / "sft-1")
+    model.mkdir()
+    sizes = {"hidden_size": 64, "num_attention_heads": 2, "num_hidden_layers": 12, "vocab_size": 100}
+    (model / "config.json").write_text(json.dumps(sizes))
+    folder.path.mkdir()
+    folder.write_config(SftConfig(model=str(model), device="cpu", dtype="fp32", micro_batch_size=8))
+    return folder
+
+
+def needs(config: RunConfig, size: int) -> int:
+    shape = shape_of(config.model)
+    assert shape is not None
+    return estimate(config.model_copy(update={"micro_batch_size": size}), shape).total
+
+
+def test_out_of_memory_names_the_micro_batch_that_fits_into_what_was_free(begun: RunFolder) -> None:
+    assert needs(begun.config, 1) < needs(begun.config, 2) < needs(begun.config, 4)
+    assert advised_in(less_memory(begun, needs(begun.config, 2))) == 2
+    # What did not fit is never advised again, whatever the estimate says of it.
+    assert advised_in(less_memory(begun, needs(begun.config, 8))) == 4
+    too_little = less_memory(begun, needs(begun.config, 1) - 1)
+    assert advised_in(too_little) is None
+    assert "no smaller micro-batch fits" in too_little
+
+
+def test_out_of_memory_where_nothing_can_be_reckoned_is_told_in_general(begun: RunFolder) -> None:
+    begun.write_config(begun.config.model_copy(update={"device": "cuda"}))
+    assert less_memory(begun, 2**40) == LESS_MEMORY
+    (begun.path / "config.json").write_text("{")
+    assert less_memory(begun, 2**40) == LESS_MEMORY

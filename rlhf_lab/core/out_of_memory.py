@@ -1,0 +1,54 @@
+"""Memory that ran out: how the error is known, and the one place for what a person is told to do about it."""
+
+import errno
+import re
+
+LESS_MEMORY = (
+    "Resume with a lower micro_batch_size (it changes memory and speed, never the result), or start a run with fewer "
+    "max_prompt_tokens or max_new_tokens or a smaller base model."
+)
+"""Where nothing is known of what would fit."""
+
+_NAMES = frozenset({"OutOfMemoryError"})
+"""Of torch's exceptions: nothing here imports torch."""
+_SIGNS = (
+    "DefaultCPUAllocator: can't allocate",
+    "DefaultCPUAllocator: not enough memory",  # Windows
+    "CUDA out of memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "HIP out of memory",
+    "MPS backend out of memory",
+    f"os error {errno.ENOMEM})",  # safetensors
+)
+_ADVISED = re.compile(r"Resume with micro_batch_size = (\d{1,9})\b")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, on the processor or a GPU: `MemoryError`, or what torch raises instead."""
+    if isinstance(error, MemoryError) or type(error).__name__ in _NAMES:
+        return True
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return True
+    return any(sign in str(error) for sign in _SIGNS)
+
+
+def advice(fits: int | None, free: int) -> str:
+    """What to do, where it was reckoned what fits into the ``free`` bytes; None: not even a micro-batch of 1."""
+    size = f"{free / 2**30:.1f} GB" if free >= 2**30 else f"{free >> 20} MB"
+    if fits is None:
+        return (
+            f"{size} were free, and by the estimate no smaller micro-batch fits into that. Close other programs and "
+            "resume, or start a run with lora_layers = 0.33, fewer max_prompt_tokens or max_new_tokens, or a smaller "
+            "base model."
+        )
+    return (
+        f"{size} were free. Resume with micro_batch_size = {fits}, which fits by the estimate (it changes memory and "
+        "speed, never the result), or start a run with fewer max_prompt_tokens or max_new_tokens or a smaller base model."
+    )
+
+
+def advised_in(message: str) -> int | None:
+    """The micro-batch size that `advice` named in a run's last words; None where it named none."""
+    found = _ADVISED.search(message)
+    return int(found[1]) if found else None
