@@ -6,7 +6,7 @@ from PySide6.QtCore import QObject, Slot
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import AnyEvent, Warned
-from rlhf_lab.core.out_of_memory import advised_in
+from rlhf_lab.core.out_of_memory import LESS_MEMORY, advised_in
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.run_state import RunState
 from rlhf_lab.gui.widgets.message_bar import MessageBar
@@ -61,15 +61,17 @@ class RunNews(QObject):
         self._messages.show_message(f"{state.title} {verb}. {state.message}", "problem", *actions)
 
     def _smaller_micro_batch(self, state: RunState) -> int | None:
-        """What its last words advise where it ran out of memory, unless it has that already."""
+        """What its last words advise where it ran out of memory, or half of it; None where nothing smaller would fit."""
         advised = advised_in(state.message)
-        if advised is None:
+        unknown = LESS_MEMORY in state.message  # a GPU, say: half of it is the next thing to try
+        if advised is None and not unknown:
             return None
         try:
             size = self._lab.project.run(state.run).config.micro_batch_size
         except LabError:
             return None
-        return advised if advised < size else None
+        less = size // 2 if advised is None else advised
+        return less if 0 < less < size else None
 
     def _resume(self, run: str, changes: dict[str, object]) -> None:
         try:

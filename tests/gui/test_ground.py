@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
 from rlhf_lab.core.events import Finished, Metrics, Paused, Progress, Started, Warned
-from rlhf_lab.core.out_of_memory import advice
+from rlhf_lab.core.out_of_memory import LESS_MEMORY, advice
 from rlhf_lab.gui.ground import Ground
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.main_window import MainWindow
@@ -70,14 +71,26 @@ def test_a_damaged_checkpoint_is_told_wherever_the_person_is(
     qtbot.waitUntil(lambda: texts(window) == ["SFT 1: A checkpoint is damaged."])
 
 
+@pytest.mark.parametrize(("advised", "offered"), [(advice(2, 3 << 30), 2), (LESS_MEMORY, 4), (advice(None, 3 << 30), None)])
 def test_a_run_out_of_memory_offers_to_go_on_with_a_smaller_micro_batch(
-    qtbot: QtBot, window: MainWindow, lab: Lab, fakes: FakeRuns, begun_run: BeginRun
+    qtbot: QtBot,
+    window: MainWindow,
+    lab: Lab,
+    fakes: FakeRuns,
+    begun_run: BeginRun,
+    advised: str,
+    offered: int | None,
 ) -> None:
     run = begun_run(micro_batch_size=8)
-    fakes.runs[run].feed(Finished(outcome="failed", message=f"Not enough memory. {advice(2, 3 << 30)}"))
+    fakes.runs[run].feed(Finished(outcome="failed", message=f"Not enough memory. {advised}"))
     qtbot.waitUntil(lambda: bool(texts(window)) and run not in lab.live())
     [message] = window.messages.messages()
-    [button] = [b for b in message.findChildren(QPushButton) if b.text() == "Go on with micro-batch 2"]
+    buttons = [b for b in message.findChildren(QPushButton) if b.text().startswith("Go on with micro-batch")]
+    if offered is None:
+        assert not buttons
+        return
+    [button] = buttons
+    assert button.text() == f"Go on with micro-batch {offered}"
     button.click()
     qtbot.waitUntil(lambda: fakes.begun[-1] == (run, "resume"))
-    assert lab.project.run(run).config.micro_batch_size == 2
+    assert lab.project.run(run).config.micro_batch_size == offered
