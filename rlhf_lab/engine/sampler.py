@@ -32,7 +32,10 @@ def sample(
     ``on_token(row, id)`` hears every token. ``tick`` is called for each position and may raise. The
     generator lives on the CPU, so that the same seed gives the same numbers for every device.
     """
-    ids, mask = (t.to(backbone.device) for t in pad(prompts, backbone.pad_id, side="left"))
+    # A prompt that is asked several times, as RLOO and best of n do, is read once.
+    distinct = {tuple(prompt): place for place, prompt in enumerate(dict.fromkeys(map(tuple, prompts)))}
+    reading = [distinct[tuple(prompt)] for prompt in prompts]
+    ids, mask = (t.to(backbone.device) for t in pad(list(distinct), backbone.pad_id, side="left"))
     eos = backbone.tokenizer.eos_token_id
     answers: list[list[int]] = [[] for _ in prompts]
     rows = list(range(len(prompts)))
@@ -42,6 +45,10 @@ def sample(
             tick()
             noise = torch.rand(len(prompts), generator=generator, dtype=torch.float64)
             logits = backbone.logits(backbone.decode(ids, mask, cache, adapter))
+            if position == 0 and len(distinct) < len(prompts):
+                asked = torch.tensor(reading, device=backbone.device)
+                cache.batch_select_indices(asked)
+                logits, mask = logits[asked], mask[asked]
             drawn = draw(logits, temperature, noise[rows].to(logits.device))
             for row, token in zip(rows, drawn.tolist(), strict=True):
                 answers[row].append(token)

@@ -55,6 +55,28 @@ def test_an_answer_does_not_depend_on_when_its_neighbours_end(backbone: Backbone
     assert eos is not None
 
 
+def test_a_prompt_that_is_asked_several_times_is_read_once_and_answered_each_time(
+    backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    often = [PROMPTS[0], PROMPTS[1], PROMPTS[0], PROMPTS[0], PROMPTS[1], PROMPTS[2]]
+    read: list[torch.Size] = []
+    decode = backbone.decode
+
+    def heard(ids: torch.Tensor, *rest: object) -> torch.Tensor:
+        read.append(ids.shape)
+        return decode(ids, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(backbone, "decode", heard)
+    found = answers(backbone, often, temperature=2.0, max_new_tokens=40)
+    assert read[:2] == [(3, 6), (6, 1)]
+    assert len({tuple(answer) for answer in found}) == len(often)
+    # Row by row what the same row draws among prompts that are all different.
+    for place, prompt in enumerate(often):
+        others: list[list[int]] = [[10 + i, 4] for i in range(len(often))]
+        others[place] = prompt
+        assert answers(backbone, others, temperature=2.0, max_new_tokens=40)[place] == found[place]
+
+
 def test_frequencies_are_those_of_the_softmax() -> None:
     logits = torch.tensor([[0.0, 1.0, -30.0, 2.0]])
     noise = torch.linspace(0, 1, 20_001, dtype=torch.float64)[:-1]
