@@ -24,6 +24,7 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers.utils.logging import disable_progress_bar
 
 from rlhf_lab.engine.backbone import Backbone
 
@@ -79,6 +80,7 @@ def make_work(folder: Path, options: argparse.Namespace) -> None:
 
 def make_base(folder: Path, shape: dict[str, int]) -> None:
     """A random Llama whose tokenizer knows one token a word, so that every prompt is as long as was asked for."""
+    disable_progress_bar()
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=shape["vocabulary"],

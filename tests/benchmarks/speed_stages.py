@@ -175,12 +175,13 @@ def table(runs: dict[str, list[dict[str, Any]]], tokens: float) -> str:
     return "\n".join(lines)
 
 
-def agree(runs: dict[str, list[dict[str, Any]]]) -> str:
-    """Whether both sides compute the same, in words."""
+def agree(stage: str, runs: dict[str, list[dict[str, Any]]]) -> str:
+    """Whether both sides compute the same, or for RLOO sample as much, in words."""
     if "trl" not in runs or "all layers" not in runs:
         return ""
     ours, theirs = (runs[side][0]["first"] for side in ("all layers", "trl"))
-    return f"first step: lab {ours:.5f}, TRL {theirs:.5f}, {abs(ours - theirs):.1e} apart\n"
+    what = "tokens an answer, first step" if stage == "rloo" else "loss of the first step"
+    return f"{what}: lab {ours:.5f}, TRL {theirs:.5f}, {abs(ours - theirs):.1e} apart\n"
 
 
 def main() -> None:
@@ -219,7 +220,7 @@ def main() -> None:
             found[stage] = runs
             if not options.json:
                 tokens = json.loads((folder / f"{stage}.json").read_text())["tokens"]
-                sys.stdout.write(f"{headline(stage, options)}\n{table(runs, tokens)}\n{agree(runs)}\n")
+                sys.stdout.write(f"{headline(stage, options)}\n{table(runs, tokens)}\n{agree(stage, runs)}\n")
                 sys.stdout.flush()
     if options.json:
         sys.stdout.write(json.dumps(found, indent=1) + "\n")
