@@ -71,7 +71,9 @@ def test_a_damaged_checkpoint_is_told_wherever_the_person_is(
     qtbot.waitUntil(lambda: texts(window) == ["SFT 1: A checkpoint is damaged."])
 
 
-@pytest.mark.parametrize(("advised", "offered"), [(advice(2, 3 << 30), 2), (LESS_MEMORY, 4), (advice(None, 3 << 30), None)])
+@pytest.mark.parametrize(
+    ("advised", "offered"), [(advice(2, 3 << 30), 2), (LESS_MEMORY, 4), (advice(None, 3 << 30), None)]
+)
 def test_a_run_out_of_memory_offers_to_go_on_with_a_smaller_micro_batch(
     qtbot: QtBot,
     window: MainWindow,
