@@ -9,7 +9,6 @@ what the process itself worked (its p50), which other work on the machine distur
 import argparse
 import json
 import random
-import resource
 import statistics
 import sys
 import tempfile
@@ -18,6 +17,8 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+from peak import peak_mb
 
 from rlhf_lab.core.judgement import Judgement, QueueName
 from rlhf_lab.data.statistics import statistics_of
@@ -177,7 +178,7 @@ def main() -> None:
             figures |= ranking(store, rng, wanted.times)
         figures["statistics"] = seconds(lambda: statistics_of(store.records(NAME)))
         figures["deleted"] = seconds(lambda: store.delete_dataset(NAME))
-    figures["peak memory in MB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    figures["peak memory in MB"] = round(peak_mb())
     json.dump(figures, sys.stdout, indent=2)
     sys.stdout.write("\n")
 

@@ -6,12 +6,13 @@ Prints one JSON object: seconds of each step, by the clock and of the CPU, peak 
 """
 
 import json
-import resource
 import sys
 import tempfile
 import time
 from itertools import pairwise
 from pathlib import Path
+
+from peak import peak_mb
 
 from rlhf_lab.core.config import STAGES, Stage
 from rlhf_lab.core.control import NoControl
@@ -53,7 +54,7 @@ def main(folder: Path, stage: Stage, changes: dict[str, str]) -> None:
                 "warned": [event.text for event in events if isinstance(event, Warned) and event.code != "no_heldout"],
                 "seconds": [later[0] - earlier[0] for earlier, later in pairwise(stamps)],
                 "cpu_seconds": [later[1] - earlier[1] for earlier, later in pairwise(stamps)],
-                "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10,
+                "peak_mb": peak_mb(),
                 "first": next(event.values[FIRST[stage]] for event in events if isinstance(event, Metrics)),
             }
         )

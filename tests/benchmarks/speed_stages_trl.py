@@ -8,7 +8,6 @@ Prints one JSON object: seconds of each step, by the clock and of the CPU, peak 
 """
 
 import json
-import resource
 import sys
 import tempfile
 import time
@@ -18,6 +17,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset, disable_progress_bars
+from peak import peak_mb
 from peft import LoraConfig
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, TrainerCallback
 from trl import (
@@ -179,7 +179,7 @@ def main(folder: Path, stage: str) -> None:
             {
                 "seconds": [later[0] - earlier[0] for earlier, later in pairwise(stamps.seen)],
                 "cpu_seconds": [later[1] - earlier[1] for earlier, later in pairwise(stamps.seen)],
-                "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10,
+                "peak_mb": peak_mb(),
                 "first": first["completions/mean_length" if stage == "rloo" else "loss"],
             }
         )

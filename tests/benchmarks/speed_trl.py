@@ -9,7 +9,6 @@ Prints one JSON object: seconds of each update, peak memory in MB.
 """
 
 import json
-import resource
 import sys
 import tempfile
 import time
@@ -19,6 +18,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from peak import peak_mb
 from peft import LoraConfig
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 from trl.experimental.ppo import PPOConfig, PPOTrainer
@@ -84,7 +84,7 @@ def main(folder: Path) -> None:
             {
                 "seconds": [later[0] - earlier[0] for earlier, later in pairwise(stamps)],
                 "cpu_seconds": [later[1] - earlier[1] for earlier, later in pairwise(stamps)],
-                "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10,
+                "peak_mb": peak_mb(),
             }
         )
     )

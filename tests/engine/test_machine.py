@@ -1,0 +1,20 @@
+"""What is measured of the machine."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from rlhf_lab.engine.machine import peak_memory_mb
+
+_TELL = "import torch; from rlhf_lab.engine.machine import peak_memory_mb; print(peak_memory_mb(torch.device('cpu')))"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux is where a child's figure holds its parent's too")
+def test_what_the_parent_held_is_not_in_a_childs_peak_memory() -> None:
+    held = bytearray(b"x") * (3 * 2**30 // 4)
+    ours = peak_memory_mb(torch.device("cpu"))
+    assert ours > len(held) / 2**20
+    child = subprocess.run([sys.executable, "-c", _TELL], capture_output=True, text=True, check=True)
+    assert 50 < float(child.stdout) < ours - 200
