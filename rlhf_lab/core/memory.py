@@ -147,6 +147,11 @@ def estimate(
     )
 
 
+def asking(shape: Shape, half: bool) -> int:
+    """What it takes to load a model and have it answer one short prompt."""
+    return _LIBRARIES + shape.parameters * (2 if half else 4) + 3 * 4 * shape.vocabulary
+
+
 def _learning_tokens(config: RunConfig, prompt: int, answer: int) -> int:
     """Of the largest micro-batch."""
     if isinstance(config, RewardConfig | DpoConfig):
@@ -178,7 +183,7 @@ def smaller_micro_batch(config: RunConfig, shape: Shape, room: int, *, bf16: boo
 
 def in_words(needed: Memory, room: int, advised: int | None, micro_batch_size: int) -> str:
     """For people: what the run needs, and when it will not fit, the micro-batch size that does."""
-    text = f"About {_gigabytes(needed.total)} of memory; {_gigabytes(room)} are free."
+    text = f"About {gigabytes(needed.total)} of memory; {gigabytes(room)} are free."
     if needed.total <= room:
         return text
     if advised is None:
@@ -188,5 +193,6 @@ def in_words(needed: Memory, room: int, advised: int | None, micro_batch_size: i
     return text
 
 
-def _gigabytes(size: int) -> str:
+def gigabytes(size: int) -> str:
+    """For people."""
     return f"{size / 2**30:.1f} GB" if size >= 2**30 else f"{size >> 20} MB"

@@ -22,7 +22,7 @@ from transformers.utils.logging import disable_progress_bar
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.memory import ACTIVATIONS_AT_ONCE, ACTIVATIONS_PER_LINEAR
 from rlhf_lab.core.out_of_memory import is_out_of_memory
-from rlhf_lab.engine import adapters, chat
+from rlhf_lab.engine import adapters, chat, checkpoint_adapter
 from rlhf_lab.engine.adapter_set import AdapterSet
 from rlhf_lab.engine.adapters import Adapter
 from rlhf_lab.engine.blocks import Blocks, block_of, top_blocks
@@ -151,8 +151,8 @@ class Backbone:
             self._add_head(name, weight, torch.zeros(heads))
 
     def load_adapter(self, name: str, folder: Path, *, trainable: bool = False, head: bool = False) -> None:
-        """Put a saved adapter beside the base. It must have been trained on these very weights."""
-        found = adapters.read(folder)
+        """Put a saved adapter, or that of a checkpoint, beside the base. It must have been trained on these very weights."""
+        found = checkpoint_adapter.read(folder) if checkpoint_adapter.is_checkpoint(folder) else adapters.read(folder)
         adapters.check_base(folder, found, self.base_hash)
         if head and found.head is None:
             raise LabError(f"The adapter in {folder} has no scalar head: it is not one of a reward model.")

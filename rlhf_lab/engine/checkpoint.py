@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -25,7 +25,7 @@ from rlhf_lab.engine import disk, room
 
 KEEP = 2
 TENSORS, STATE, MANIFEST = "tensors.safetensors", "state.json", "manifest.json"
-_NAME = re.compile(r"step-([0-9]{1,15})")
+NAME = re.compile(r"step-([0-9]{1,15})")
 _MOST_STATE = 2**28
 
 
@@ -75,6 +75,39 @@ def newest(
     return None
 
 
+def adapter_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Of a checkpoint's own folder: the weights of what it trained, without moments or a critic, and its state.
+
+    Raises `LabError` where it is not as it was written, or not there any more.
+    """
+    match = NAME.fullmatch(path.name)
+    run = path.parent.parent.name
+    if match is None or not path.is_dir():
+        raise gone(path)
+    try:
+        state = _checked_state(path, int(match[1]))
+        with safe_open(path / TENSORS, "pt") as file:
+            names = {name: name.removeprefix("policy/") for name in file.keys()}  # noqa: SIM118 - no mapping
+            found = {
+                short.removeprefix("weight/"): file.get_tensor(name)
+                for name, short in names.items()
+                if short.startswith("weight/")
+            }
+    except (_DamagedError, OSError, SafetensorError) as error:
+        raise LabError(
+            f"{path.name} of {run} cannot be used: {error}. Choose another save, or the run's result."
+        ) from None
+    return found, state
+
+
+def gone(path: Path) -> LabError:
+    """For a checkpoint that was named and is not there."""
+    run = path.parent.parent.name
+    return LabError(
+        f"There is no {path.name} of {run} any more: a run keeps its newest {KEEP} saves. Choose a newer one."
+    )
+
+
 class _DamagedError(Exception):
     """Why a checkpoint is not used."""
 
@@ -82,7 +115,7 @@ class _DamagedError(Exception):
 def _found(folder: Path) -> list[tuple[int, Path]]:
     """(step, path), newest first."""
     places = folder.iterdir() if folder.is_dir() else ()
-    named = ((_NAME.fullmatch(path.name), path) for path in places)
+    named = ((NAME.fullmatch(path.name), path) for path in places)
     return sorted(((int(match[1]), path) for match, path in named if match), reverse=True)
 
 
@@ -92,7 +125,16 @@ def _refuse_link(folder: Path) -> None:
 
 
 def _read(path: Path, step: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and state; raises `_DamagedError` where one byte, of the manifest too, is not as it was written."""
+    """Tensors and state; raises as `_checked_state`."""
+    state = _checked_state(path, step)
+    try:
+        return load_file(path / TENSORS), state
+    except (OSError, ValueError, SafetensorError) as error:
+        raise _DamagedError(_unreadable(error)) from None
+
+
+def _checked_state(path: Path, step: int) -> dict[str, Any]:
+    """The state; raises `_DamagedError` where one byte of any file, of the manifest too, is not as it was written."""
     try:
         if path.is_symlink():
             raise _DamagedError("it is a link to another folder")
@@ -107,10 +149,13 @@ def _read(path: Path, step: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
         state = read_json(path / STATE, _MOST_STATE, linked=False)
         if not isinstance(state, dict):
             raise _DamagedError(f"{STATE} holds no state")
-        return load_file(path / TENSORS), state
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise _DamagedError(f"its files cannot be read ({reason})") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _DamagedError(_unreadable(error)) from None
+    return state
+
+
+def _unreadable(error: Exception) -> str:
+    return f"its files cannot be read ({getattr(error, 'strerror', None) or error})"
 
 
 def _written(manifest: dict[str, Any]) -> str:

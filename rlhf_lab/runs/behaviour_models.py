@@ -11,12 +11,13 @@ from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.resources import resource
 from rlhf_lab.core.small_files import read_json
 from rlhf_lab.runs.ask import ModelSpec
+from rlhf_lab.runs.checkpoints import saved_steps, split_name
 from rlhf_lab.runs.model_card import BUNDLED
 from rlhf_lab.runs.plan import absolute_model
 from rlhf_lab.runs.project import Project
 
 MOST_MODELS = 8
-_RUN = re.compile(rf"({'|'.join(STAGE_NAMES)})-\d+")
+_RUN = re.compile(rf"({'|'.join(STAGE_NAMES)})-\d+(@\d{{1,15}})?")
 _WRITES_NOTHING: dict[Stage, str] = {
     "reward": "It scores answers and writes none.",
     "best_of_n": "It trained nothing; ask for the model that it drew from.",
@@ -35,8 +36,8 @@ class Examined:
 def models_of(project: Project, names: Sequence[str]) -> list[Examined]:
     """The models, in order; raises `LabError` where a name means none, or two mean the same.
 
-    A name is "base" (what the others were trained on), "bundled", a run of the project, a folder with an adapter, or
-    whatever a config may name as its model.
+    A name is "base" (what the others were trained on), "bundled", a run of the project, "run@step" for a save of one that
+    may still train, a folder with an adapter, or whatever a config may name as its model.
     """
     if len(names) > MOST_MODELS:
         raise LabError(f"A report is of {MOST_MODELS} models at most, not {len(names)}.")
@@ -61,12 +62,14 @@ def shared_base(models: Sequence[Examined]) -> ModelSpec | None:
 
 def _spec(project: Project, name: str) -> ModelSpec:
     if _RUN.fullmatch(name):
-        folder = project.run(name)
+        run, step = split_name(name)
+        folder = project.run(run)
         if reason := _WRITES_NOTHING.get(folder.manifest.stage):
-            raise LabError(f"{name} is no model to ask. {reason}")
-        if not folder.has_result():
-            raise LabError(f"{name} has left no adapter yet. Wait for its end, or stop it, which saves one.")
-        return project.model_spec(name)
+            raise LabError(f"{run} is no model to ask. {reason}")
+        if step is None and not folder.has_result():
+            saved = "".join(f", or name a save of it: {run}@{found}" for found in saved_steps(folder)[:1])
+            raise LabError(f"{run} has left no adapter yet. Wait for its end, or stop it, which saves one{saved}.")
+        return project.model_spec(run, step=step)
     folder_of_adapter = Path(name).expanduser()
     if (folder_of_adapter / "adapter_config.json").is_file():
         return _adapter(folder_of_adapter.resolve())

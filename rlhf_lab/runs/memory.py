@@ -6,7 +6,7 @@ import psutil
 
 from rlhf_lab.core.config import RunConfig
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.core.memory import Shape, estimate, in_words, smaller_micro_batch
+from rlhf_lab.core.memory import Shape, asking, estimate, gigabytes, in_words, smaller_micro_batch
 from rlhf_lab.core.out_of_memory import LESS_MEMORY, advice
 from rlhf_lab.core.resources import resource
 from rlhf_lab.core.small_files import read_json
@@ -25,6 +25,17 @@ def memory_in_words(config: RunConfig) -> str:
     needed = estimate(config, shape, bf16=half)
     advised = smaller_micro_batch(config, shape, room, bf16=half)
     return in_words(needed, room, advised, config.micro_batch_size)
+
+
+def asking_in_words(model: str, dtype: str) -> str:
+    """What it takes to load a model and ask it, and what is free; "" where that is not known."""
+    shape = shape_of(model)
+    if shape is None or Path("/dev/nvidia0").exists():
+        return ""
+    half = dtype == "bf16" or (dtype == "auto" and native_bf16())
+    needed, room = asking(shape, half), psutil.virtual_memory().available
+    too_little = "" if needed <= room else " That is too little: wait for the run's end."
+    return f"Asking needs about {gigabytes(needed)} of memory; {gigabytes(room)} are free.{too_little}"
 
 
 def less_memory(folder: RunFolder, free: int) -> str:

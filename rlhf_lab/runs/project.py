@@ -17,6 +17,7 @@ from rlhf_lab.core.room import cannot_write
 from rlhf_lab.core.settings import PairSettings, ScoreSettings
 from rlhf_lab.data.pairing import pairs_of
 from rlhf_lab.runs.ask import ModelSpec
+from rlhf_lab.runs.checkpoints import at_step
 from rlhf_lab.runs.folder import Manifest, RunFolder, write_private
 from rlhf_lab.runs.log import end_attempt
 from rlhf_lab.runs.plan import Plan, absolute_model, make_plan
@@ -179,12 +180,14 @@ class Project:
         """The runs that the model of this one went through, oldest first, itself last."""
         return (*self.run(run).manifest.start_runs, run)
 
-    def model_spec(self, run: str | None, *, model: str = "bundled") -> ModelSpec:
-        """How to ask for the model that a run left, or, with None, for a plain base."""
+    def model_spec(self, run: str | None, *, model: str = "bundled", step: int | None = None) -> ModelSpec:
+        """How to ask for the model that a run left, or saved after ``step``; with None, for a plain base."""
         if run is None:
             return ModelSpec(model=model)
-        config = self.run(run).config
-        return ModelSpec(model=config.model, adapters=self.adapters(self.lineage(run)), dtype=config.dtype)
+        folder = self.run(run)
+        own = folder.adapter if step is None else at_step(folder, step)
+        adapters = (*self.adapters(folder.manifest.start_runs), own)
+        return ModelSpec(model=folder.config.model, adapters=adapters, dtype=folder.config.dtype)
 
     def cancel(self, run: str) -> None:
         """End a run that was never started."""

@@ -22,8 +22,9 @@ from pydantic import ValidationError
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.records import Message, Prompt
-from rlhf_lab.engine import adapters, chat, machine
+from rlhf_lab.engine import adapters, chat, checkpoint, machine
 from rlhf_lab.engine.backbone import Backbone
+from rlhf_lab.engine.checkpoint_adapter import is_checkpoint
 from rlhf_lab.engine.models import resolve
 from rlhf_lab.engine.prompts import Asked
 from rlhf_lab.engine.rewards import score_scale
@@ -281,7 +282,10 @@ def _text(backbone: Backbone, ids: list[int], stop: str | None) -> str:
 
 def _version(adapter: Path) -> tuple[str, float]:
     """An adapter's folder and when it was written: a resumed run writes it anew."""
-    file = adapter / "adapter_model.safetensors"
+    saved = is_checkpoint(adapter)
+    file = adapter / (checkpoint.TENSORS if saved else "adapter_model.safetensors")
+    if not file.is_file() and saved:
+        raise checkpoint.gone(adapter)
     if not file.is_file():
         raise LabError(f"There is no adapter in {adapter}: the run has left no result yet, or it was deleted.")
     return str(adapter), file.stat().st_mtime

@@ -94,6 +94,26 @@ def test_scores_and_kl_are_of_the_sampled_answers(client: Inference, adapters: d
     assert len({a.values["score"] for a in answers}) == 3
 
 
+def test_a_save_of_a_run_answers_as_the_step_that_it_is_of(client: Inference, tmp_path: Path) -> None:
+    from rlhf_lab.engine import checkpoint
+    from rlhf_lab.engine.backbone import Backbone
+
+    run = tmp_path / "ppo-1"
+    backbone = Backbone.load(resource("model"), device="cpu")
+    backbone.add_adapter("policy", r=2, alpha=4, seed=1)
+    for step, size in ((4, 0.0), (8, 0.2)):
+        tensors = {f"policy/weight/{name}": tensor + size for name, tensor in backbone.parameters_of("policy").items()}
+        checkpoint.save(run / "checkpoints", step, tensors, {"base_hash": backbone.base_hash})
+    (run / "config.json").write_text('{"lora_alpha": 4}')
+    first, second = (
+        client.wait_for(client.generate(ModelSpec(adapters=(place,)), PROMPTS[:1], max_new_tokens=4, kl=True))[0]
+        for place in (run / "checkpoints" / "step-4", run / "checkpoints" / "step-8")
+    )
+    assert abs(first.values["kl"]) < 1e-4 < abs(second.values["kl"])
+    with pytest.raises(LabError, match="There is no step-2 of ppo-1 any more"):
+        client.wait_for(client.generate(ModelSpec(adapters=(run / "checkpoints" / "step-2",)), PROMPTS[:1]))
+
+
 def test_ready_made_answers_are_scored(client: Inference, adapters: dict[str, Path]) -> None:
     reward = ModelSpec(adapters=(adapters["reward"],))
     scored = client.wait_for(client.score(reward, PROMPTS[:2], ["Paris.", "Hello to you!"]))

@@ -1,15 +1,21 @@
 """Models that can be compared, and where a model and a mode of asking do not fit. No Qt."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from rlhf_lab.core.config import POLICY_STAGES
+from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.records import PromptOnly
-from rlhf_lab.gui.models.offers import finished_runs, known_models, run_title
+from rlhf_lab.gui.models.offers import finished_runs, known_models, run_title, unfinished_runs
 from rlhf_lab.runs.ask import ModelSpec
+from rlhf_lab.runs.checkpoints import saved_steps
+from rlhf_lab.runs.folder import RunFolder
+from rlhf_lab.runs.memory import asking_in_words
 from rlhf_lab.runs.plan import STARTS
 from rlhf_lab.runs.project import Project
+from rlhf_lab.store import RunRow
 
 Mode = Literal["chat", "raw"]
 BUNDLED = "bundled"
@@ -17,17 +23,20 @@ BUNDLED = "bundled"
 
 @dataclass(frozen=True)
 class Contender:
-    """A base without adapters (``run`` is None), or what a run left."""
+    """A base without adapters (``run`` is None), what a run left, or what one that has no result yet saved at ``step``."""
 
     model: str
     run: str | None = None
     stage: str = ""
+    step: int | None = None
+    note: str = field(default="", compare=False)
+    """What to know before it is asked."""
 
     @property
     def title(self) -> str:
         """What people call it."""
         if self.run is not None:
-            return run_title(self.run)
+            return run_title(self.run) if self.step is None else f"{run_title(self.run)} at step {self.step:,}"
         return "Base model" if self.model == BUNDLED else f"Base {Path(self.model).name or self.model}"
 
     @property
@@ -37,14 +46,39 @@ class Contender:
 
     def spec(self, project: Project) -> ModelSpec:
         """How to ask for it; raises `LabError` when its run is gone."""
-        return project.model_spec(self.run, model=self.model)
+        return project.model_spec(self.run, model=self.model, step=self.step)
+
+    def newer(self, known: Sequence["Contender"]) -> "Contender | None":
+        """The newest that the same run has: its result, once there is one, else a later save."""
+        if self.step is None:
+            return None
+        steps = {other.step: other for other in known if other.run == self.run}
+        newest = steps.get(None) or max(steps.values(), key=lambda other: other.step or 0, default=None)
+        return newest if newest is not None and (newest.step is None or newest.step > self.step) else None
 
 
 def contenders(project: Project) -> list[Contender]:
-    """All models of the project: bases first, then runs, the newest first."""
+    """All models of the project: bases first, then runs, the newest first, then saves of runs without a result yet."""
     bases = list(dict.fromkeys([BUNDLED, *known_models(project)]))
     runs = finished_runs(project, STARTS)
-    return [Contender(model) for model in bases] + [Contender("", row.run, row.stage) for row in runs]
+    saves = [save for row in unfinished_runs(project, STARTS) for save in _saves(project, row)]
+    return [Contender(model) for model in bases] + [Contender("", row.run, row.stage) for row in runs] + saves
+
+
+def _saves(project: Project, row: RunRow) -> list[Contender]:
+    """The newest first; a run keeps two."""
+    folder = RunFolder(project.runs_folder / row.run)
+    if not (steps := saved_steps(folder)):
+        return []
+    try:
+        config = folder.config
+    except LabError:
+        return []
+    trains = (
+        f"{run_title(row.run)} still trains." if row.outcome == "running" else f"{run_title(row.run)} has no result."
+    )
+    note = f"{trains} {asking_in_words(config.model, config.dtype)}".rstrip()
+    return [Contender("", row.run, row.stage, step, note) for step in steps]
 
 
 def opening(known: list[Contender], count: int) -> list[Contender]:
@@ -52,12 +86,13 @@ def opening(known: list[Contender], count: int) -> list[Contender]:
 
     Behind these stand other models, the newest first; where there are too few, some stand there twice.
     """
-    tuned = next((c for c in known if c.stage == "sft"), None)
-    policy = next((c for c in known if c.stage in POLICY_STAGES), None)
+    whole = [c for c in known if c.step is None]
+    tuned = next((c for c in whole if c.stage == "sft"), None)
+    policy = next((c for c in whole if c.stage in POLICY_STAGES), None)
     first = [tuned if policy and tuned else known[0], policy or tuned or known[0]]
-    runs, bases = [c for c in known if c.run is not None], [c for c in known if c.run is None]
+    runs, bases = [c for c in whole if c.run is not None], [c for c in whole if c.run is None]
     more = [c for c in bases[:1] + runs + bases[1:] if c not in first]
-    return (first + more + known * count)[:count]
+    return (first + more + whole * count)[:count]
 
 
 def mismatch(contender: Contender, mode: Mode) -> str:

@@ -60,6 +60,13 @@ def finished_runs(project: Project, stages: tuple[str, ...]) -> list[RunRow]:
     return [row for row in rows[:MOST_RUNS] if RunFolder(project.runs_folder / row.run).has_result()]
 
 
+def unfinished_runs(project: Project, stages: tuple[str, ...]) -> list[RunRow]:
+    """The others of these stages, of which a save may be there: those that train, and those that ended without a result."""
+    finished = {row.run for row in finished_runs(project, stages)}
+    rows = [row for row in reversed(project.store.runs()) if row.stage in stages and row.outcome != "queued"]
+    return [row for row in rows[:MOST_RUNS] if row.run not in finished]
+
+
 def known_models(project: Project) -> list[str]:
     """Models that runs of this project have used, the newest first."""
     found: dict[str, None] = {}

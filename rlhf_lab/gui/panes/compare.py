@@ -5,6 +5,7 @@ from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QButtonGroup, QComboBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.events import AnyEvent, Checkpointed
 from rlhf_lab.gui.asker import Asker, MakeInference
 from rlhf_lab.gui.blind_vote import BlindVote
 from rlhf_lab.gui.lab import Lab
@@ -172,6 +173,12 @@ class ComparePane(QWidget):
     def _offer_prompts(self) -> None:
         self.card.offer_prompts(self._lab.project)
 
+    @Slot(str, list)
+    def _run_said(self, run: str, events: list[AnyEvent]) -> None:
+        """A run that trains has saved itself: that can be asked now."""
+        if self.isVisible() and any(isinstance(event, Checkpointed) for event in events):
+            self.refresh()
+
     @Slot(str)
     def _run_changed(self, run: str) -> None:
         if self._lab.state(run).outcome == "starting" and not self._sides and not self.blind.busy:
@@ -192,6 +199,7 @@ class ComparePane(QWidget):
         self._lab.closing.connect(self.asker.close)
         self._lab.run_changed.connect(self._run_changed)
         self._lab.runs_changed.connect(self.refresh)
+        self._lab.events_arrived.connect(self._run_said)
         self._lab.datasets_changed.connect(self._offer_prompts)
 
     def _lay_out(self) -> None:

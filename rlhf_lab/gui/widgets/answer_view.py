@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QVBoxLayout
 from rlhf_lab.gui.models.contenders import Contender, Mode, mismatch
 from rlhf_lab.gui.models.plot_spec import number
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, PlainView, one_line, plain_tip
+from rlhf_lab.gui.widgets.save_note import SaveNote
 
 SHOWN_EVERY_MS = 40
 """Tokens may come faster than anybody reads."""
@@ -26,12 +27,14 @@ class AnswerView(QFrame):
         self._mode: Mode = "chat"
         self._text = self._numbers = ""
         self._hidden = False
+        self._known: list[Contender] = []
         self.model = QComboBox()
         self.model.setAccessibleName(f"Model {name}")
         self.model.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.model.setMinimumContentsLength(12)
         self.who = PlainLabel(role="muted")
         self.who.hide()
+        self.save = SaveNote()
         self.warning = PlainLabel(role="warn", wrap=True)
         self.status = PlainLabel(role="muted")
         self.answer = PlainView()
@@ -55,23 +58,26 @@ class AnswerView(QFrame):
         column.setContentsMargins(12, 10, 12, 10)
         column.setSpacing(6)
         column.addLayout(head)
+        column.addWidget(self.save)
         column.addWidget(self.warning)
         column.addWidget(self.status)
         column.addWidget(self.answer, 1)
         column.addWidget(self.numbers)
         self.model.currentIndexChanged.connect(self._chosen)
+        self.save.newer_chosen.connect(self._take_newer)
         self.show_status("")
         self._warn()
 
     def offer(self, known: Sequence[Contender], first: Contender) -> None:
-        """Offer these models; the chosen one stays, else ``first`` is chosen."""
-        before = self.contender()
+        """Offer these models; the chosen one stays, a save that is gone gives way to a newer one, else it is ``first``."""
+        before, self._known = self.contender(), list(known)
         self.model.blockSignals(True)
         self.model.clear()
         for contender in known:
             self.model.addItem(one_line(contender.title, 80), contender)
             self.model.setItemData(self.model.count() - 1, plain_tip(contender.tip), Qt.ItemDataRole.ToolTipRole)
-        wanted = before if before in known else first
+        later = before.newer(known) if before is not None else None
+        wanted = before if before in known else later or first
         self.model.setCurrentIndex(list(known).index(wanted))
         self.model.blockSignals(False)
         self._warn()
@@ -157,8 +163,13 @@ class AnswerView(QFrame):
         self._warn()
         self.model_changed.emit()
 
+    @Slot(object)
+    def _take_newer(self, newer: Contender) -> None:
+        self.model.setCurrentIndex(self._known.index(newer))
+
     def _warn(self) -> None:
         contender = self.contender()
+        self.save.show_of(None if self._hidden else contender, self._known)
         words = mismatch(contender, self._mode) if contender is not None and not self._hidden else ""
         self.warning.setText(words)
         self.warning.setVisible(bool(words))
