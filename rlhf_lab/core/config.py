@@ -6,7 +6,7 @@ validation all come from these declarations.
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, TypeAdapter, model_validator
+from pydantic import ConfigDict, Field, TypeAdapter, model_validator
 
 from rlhf_lab.core.settings import BaseRun, OnPolicyRun, PairSettings, ScoreSettings, setting
 
@@ -126,7 +126,9 @@ class BestOfNConfig(ScoreSettings, BaseRun):
 
 
 RunConfig = SftConfig | RewardConfig | PpoConfig | RlooConfig | DpoConfig | BestOfNConfig
-CONFIG: TypeAdapter[RunConfig] = TypeAdapter(Annotated[RunConfig, Field(discriminator="stage")])
+CONFIG: TypeAdapter[RunConfig] = TypeAdapter(
+    Annotated[RunConfig, Field(discriminator="stage")], config=ConfigDict(defer_build=True)
+)
 STAGES: dict[Stage, type[RunConfig]] = {
     "sft": SftConfig,
     "reward": RewardConfig,

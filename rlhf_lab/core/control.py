@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 class _Command(BaseModel):
     """``attempt`` is the start of the run that is meant: an old "stop" cannot stop a new attempt."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     attempt: int
 
@@ -46,7 +46,9 @@ class Set(_Command):
 
 
 Command = Pause | GoOn | Stop | Step | Set
-COMMAND: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="kind")])
+COMMAND: TypeAdapter[Command] = TypeAdapter(
+    Annotated[Command, Field(discriminator="kind")], config=ConfigDict(defer_build=True)
+)
 
 
 class StopRequested(Exception):  # noqa: N818 - a request, not an error

@@ -21,7 +21,7 @@ Count = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class _Line(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="strings")
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="strings", defer_build=True)
 
 
 class Event(_Line):
@@ -185,7 +185,9 @@ AnyEvent = (
     | Diagnosis
     | Finished
 )
-_EVENT: TypeAdapter[AnyEvent] = TypeAdapter(Annotated[AnyEvent, Field(discriminator="kind")])
+_EVENT: TypeAdapter[AnyEvent] = TypeAdapter(
+    Annotated[AnyEvent, Field(discriminator="kind")], config=ConfigDict(defer_build=True)
+)
 _KINDS = frozenset(model.model_fields["kind"].default for model in AnyEvent.__args__)
 
 

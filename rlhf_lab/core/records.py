@@ -14,7 +14,7 @@ MOST_ANSWERS = 64
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Message(_Frozen):
@@ -144,7 +144,7 @@ AnyRecord = Annotated[
 RecordKind = Literal["prompt", "demonstration", "unpaired", "pair", "candidates", "ranking", "rated"]
 
 RECORD: TypeAdapter[PromptOnly | Demonstration | Unpaired | Pair | Candidates | Ranking | Rated] = TypeAdapter(
-    AnyRecord
+    AnyRecord, config=ConfigDict(defer_build=True)
 )
 
 

@@ -19,7 +19,8 @@ FAST: Mapping[str, Any] = {"lora_layers": 0.33, "dtype": "auto"}
 class BaseRun(BaseModel):
     """What every stage asks: data, model, LoRA, optimiser, limits, how often to look and to save."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # Built at its first use, as all of core's models: the window is shown before most of them are needed.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     dataset: str = setting("", "Data set", "Name of a data set in the project.", basic=True, max_length=200)
     model: str = setting(

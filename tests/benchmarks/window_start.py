@@ -3,7 +3,8 @@
     python tests/benchmarks/window_start.py [--runs 10] [--json]
 
 Each run is a fresh process on a project that has its data. The key is Ctrl+1 sent to the shown window;
-it counts once the pane has answered it and was painted after it.
+it counts once the pane has answered it and was painted after it. Modules are compiled, as they are from the second
+start on: the first, which does that, is not counted.
 """
 
 import argparse
@@ -60,7 +61,8 @@ def main() -> None:
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
         environment = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
+            "PYTHONPYCACHEPREFIX": str(Path(home) / "compiled"),
             "RLHF_LAB_HOME": home,
             "PYTHONPATH": str(CHECKOUT),
             "QT_QPA_PLATFORM": os.environ.get("QT_QPA_PLATFORM", "offscreen"),
@@ -68,6 +70,7 @@ def main() -> None:
         project = Path(home) / "project"
         fill = f"from rlhf_lab.runs.project import Project; Project.open({str(project)!r}).ensure_bundled()"
         subprocess.run([sys.executable, "-c", fill], env=environment, check=True)
+        start(project, environment)
         found = [start(project, environment) for _ in range(wanted.runs)]
     seconds = [row[0] for row in found]
     result = {
