@@ -9,6 +9,7 @@ from rlhf_lab.core.config import RunConfig, total_steps
 from rlhf_lab.core.control import Command, GoOn, Pause, Set, Step
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import AnyEvent, Finished
+from rlhf_lab.gui.actions import Actions
 from rlhf_lab.gui.background import Background, Work
 from rlhf_lab.gui.collector import Collector
 from rlhf_lab.gui.run_state import RunState
@@ -52,6 +53,7 @@ class Lab(QObject):
         self.project = project
         self.default_threads = 0
         """For runs that leave ``threads`` at 0; 0 leaves it to the run."""
+        self.actions = Actions(self)
         self._begin = begin
         self._states: dict[str, RunState] = {}
         self._queue = RunQueue()
@@ -186,6 +188,7 @@ class Lab(QObject):
         """Before the window closes: leave living runs to themselves and wait for the threads."""
         self._held = True
         self.closing.emit()
+        self.actions.forget()
         for task in self._tasks:
             task.cancel()
         for trainer in self._trainers.values():

@@ -1,7 +1,7 @@
 """The window: rail, panes made when first shown, messages, run strip."""
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
+from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QAbstractItemView, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from rlhf_lab.core.config import POLICY_STAGES, Stage
@@ -16,6 +16,7 @@ from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.message_bar import MessageBar
 from rlhf_lab.gui.widgets.rail import Place, Rail
 from rlhf_lab.gui.widgets.run_strip import RunStrip
+from rlhf_lab.gui.window_actions import WindowActions
 
 PLACES = (
     Place("data", "Data", "Import, read and search data sets"),
@@ -55,7 +56,7 @@ class MainWindow(QMainWindow):
         self._news = RunNews(lab, self.messages, self.show_run, self)
         self._lay_out()
         self.rail.chosen.connect(self.show_pane)
-        self.rail.settings_asked.connect(self._show_settings)
+        self.rail.settings_asked.connect(self.show_settings)
         lab.message.connect(self.show_note)
         self.diagnostics.ended.connect(self._tell_diagnostics)
         lab.closing.connect(self._fall_silent)
@@ -66,7 +67,7 @@ class MainWindow(QMainWindow):
         self.walk.report_written.connect(self._show_compare)
         self.walk.ended.connect(self.show_note)
         self.guide.compare_asked.connect(self._show_compare)
-        QShortcut(QKeySequence.StandardKey.Quit, self, self.close)
+        WindowActions(self, lab, settings)
         self.show_pane("data")
         self.pane("data").guide_asked.connect(self.start_guide)
 
@@ -136,7 +137,8 @@ class MainWindow(QMainWindow):
             view.blockSignals(True)
 
     @Slot()
-    def _show_settings(self) -> None:
+    def show_settings(self) -> None:
+        """Open the settings over the window."""
         dialog = SettingsDialog(self._settings, self.diagnostics, self)
         dialog.backups_asked.connect(self.backups_asked)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)

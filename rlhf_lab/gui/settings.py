@@ -48,6 +48,15 @@ class Settings(QObject):
         """For runs that leave it open; 0: one fewer than the cores."""
         return self._file.value("threads", 0, type=int)
 
+    @property
+    def recent(self) -> list[str]:
+        """Names of the actions that were chosen from the palette last, the newest first."""
+        return [name for name in str(self._file.value("recent", "")).split("\n") if name]
+
+    def put_recent(self, names: list[str]) -> None:
+        """Keep them; nothing else depends on them."""
+        self._file.setValue("recent", "\n".join(names))
+
     def put(self, name: str, value: str | bool | int) -> None:
         """Set one of them."""
         self._file.setValue(name, value)

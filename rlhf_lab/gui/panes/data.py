@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDragMoveEvent, QDropEvent, QKeySequence, QShortcut
+from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDragMoveEvent, QDropEvent
 from PySide6.QtWidgets import (
     QFileDialog,
     QFrame,
@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from rlhf_lab.gui.actions import bind, with_keys
 from rlhf_lab.gui.background import Background, Work
 from rlhf_lab.gui.data_process import DataProcess
 from rlhf_lab.gui.file_export import Wanted, export_file
@@ -36,6 +37,7 @@ from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.answers import counted
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.dataset_view import DatasetView
+from rlhf_lab.gui.widgets.guide_card import GuideCard
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line, plain_tip
 from rlhf_lab.gui.widgets.two_line_item import SECOND_LINE, WARNING, TwoLineItem
 
@@ -71,16 +73,18 @@ class DataPane(QWidget):
         self.list.currentItemChanged.connect(self._chosen)
         self.import_button = QPushButton("Import…")
         self.import_button.setAccessibleName("Import files")
-        self.import_button.setToolTip("Choose files of data, or drop them anywhere on this pane (Ctrl+O)")
-        self.import_button.clicked.connect(self._choose_files)
+        self.import_button.setToolTip(
+            with_keys("Choose files of data, or drop them anywhere on this pane", "data.import")
+        )
+        self.import_button.clicked.connect(self.choose_files)
         theme().keep_icon(self.import_button, "import")
-        QShortcut(QKeySequence.StandardKey.Open, self, self._choose_files)
         self.folder_button = QToolButton()
         self.folder_button.setAccessibleName("Import a folder")
-        self.folder_button.setToolTip("Import all data files of a folder (Ctrl+Shift+O)")
-        self.folder_button.clicked.connect(self._choose_folder)
+        self.folder_button.setToolTip(with_keys("Import all data files of a folder", "data.import_folder"))
+        self.folder_button.clicked.connect(self.choose_folder)
         theme().keep_icon(self.folder_button, "folder")
-        QShortcut(QKeySequence("Ctrl+Shift+O"), self, self._choose_folder)
+        bind("data.import", self, self.choose_files)
+        bind("data.import_folder", self, self.choose_folder)
         self.view = DatasetView(lab)
         self._panel: ImportPanel | None = None
         self._exporter: ExportPanel | None = None
@@ -92,7 +96,7 @@ class DataPane(QWidget):
             wrap=True,
         )
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.guide = _GuideCard()
+        self.guide = GuideCard()
         self.guide.button.clicked.connect(self.guide_asked)
         self.stack = QStackedWidget()
         for widget in (self.empty, self.view):
@@ -189,11 +193,13 @@ class DataPane(QWidget):
     # Import
 
     @Slot()
-    def _choose_files(self) -> None:
+    def choose_files(self) -> None:
+        """Ask for files, then show what they hold."""
         self._choose(QFileDialog.FileMode.ExistingFiles, "Import data")
 
     @Slot()
-    def _choose_folder(self) -> None:
+    def choose_folder(self) -> None:
+        """Ask for a folder, then show what its files hold."""
         self._choose(QFileDialog.FileMode.Directory, "Import a folder of data")
 
     def _choose(self, mode: QFileDialog.FileMode, title: str) -> None:
@@ -370,31 +376,3 @@ class DataPane(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.target)
-
-
-class _GuideCard(QFrame):
-    """For a first visit: all of RLHF with one press."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setProperty("surface", "card")
-        row = QHBoxLayout(self)
-        row.setContentsMargins(16, 12, 16, 12)
-        row.setSpacing(16)
-        words = QVBoxLayout()
-        words.setSpacing(4)
-        words.addWidget(PlainLabel("See all of RLHF in a few minutes", role="heading"))
-        words.addWidget(
-            PlainLabel(
-                "On the bundled model and data: fine-tune it, train a reward model on people's choices, run PPO "
-                "against that, and compare what came out with what went in. Everything is real and runs here.",
-                role="muted",
-                wrap=True,
-            )
-        )
-        row.addLayout(words, 1)
-        self.button = QPushButton("Run the guided experiment")
-        self.button.setProperty("look", "primary")
-        self.button.setAccessibleName("Run the guided experiment")
-        theme().keep_icon(self.button, "guide")
-        row.addWidget(self.button)

@@ -1,7 +1,7 @@
 """The Runs pane: every run of the project, what came of it, several held against each other, and the way back into one."""
 
 from PySide6.QtCore import QItemSelectionModel, Qt, Slot
-from PySide6.QtGui import QKeySequence, QShortcut, QShowEvent
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.gui.actions import bind
 from rlhf_lab.gui.background import Background
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.runs_table import COLUMNS, RunFilter, RunsTable
@@ -103,9 +104,7 @@ class RunsPane(QWidget):
         for part in (self.notes, self.overlay):
             part.failed.connect(lab.message)
         lab.run_changed.connect(self._run_changed)
-        QShortcut(
-            QKeySequence.StandardKey.Delete, self.table, self.trash.press, context=Qt.ShortcutContext.WidgetShortcut
-        )
+        bind("runs.trash", self.table, self.trash.press, Qt.ShortcutContext.WidgetShortcut)
         self._keep_choice()
 
     def run(self) -> str | None:

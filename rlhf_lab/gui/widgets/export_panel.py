@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -19,6 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from rlhf_lab.data.export import KINDS
+from rlhf_lab.gui.actions import bind
 from rlhf_lab.gui.file_export import FORMS, FormWords, Wanted
 from rlhf_lab.gui.models.answers import KIND_WORDS, ONE_KIND
 from rlhf_lab.gui.theme import theme
@@ -81,12 +81,7 @@ class ExportPanel(QWidget):
         self.go.setAccessibleName("Export to this file")
         self.go.clicked.connect(self._ask)
         theme().keep_icon(self.go, "export")
-        QShortcut(
-            QKeySequence("Esc"),
-            self,
-            self.cancel_asked.emit,
-            context=Qt.ShortcutContext.WidgetWithChildrenShortcut,
-        )
+        bind("data.leave_export", self, self.cancel_asked.emit, Qt.ShortcutContext.WidgetWithChildrenShortcut)
         self._lay_out()
 
     def show_dataset(self, row: "DatasetRow") -> None:

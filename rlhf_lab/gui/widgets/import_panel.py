@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from PySide6.QtCore import QModelIndex, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QDoubleSpinBox,
     QHBoxLayout,
@@ -16,6 +15,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from rlhf_lab.gui.actions import bind
 from rlhf_lab.gui.file_import import Looked
 from rlhf_lab.gui.models.answers import KIND_WORDS
 from rlhf_lab.gui.models.records_table import RecordsTable
@@ -92,12 +92,7 @@ class ImportPanel(QWidget):
         self.go.setAccessibleName("Import these files")
         self.go.clicked.connect(self.import_asked)
         theme().keep_icon(self.go, "import")
-        QShortcut(
-            QKeySequence("Esc"),
-            self,
-            self.cancel_asked.emit,
-            context=Qt.ShortcutContext.WidgetWithChildrenShortcut,
-        )
+        bind("data.leave_import", self, self.cancel_asked.emit, Qt.ShortcutContext.WidgetWithChildrenShortcut)
         self._lay_out()
 
     def show_looking(self) -> None:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QButtonGroup,
     QCheckBox,
@@ -18,6 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from rlhf_lab.core.records import Message, Prompt, PromptOnly
+from rlhf_lab.gui.actions import bind
 from rlhf_lab.gui.models.blind import VOTES
 from rlhf_lab.gui.models.contenders import Example, Mode, examples
 from rlhf_lab.gui.models.offers import finished_runs, run_title
@@ -220,10 +220,7 @@ class QuestionCard(QFrame):
         self.stop.clicked.connect(self.stop_asked)
         self.chat.toggled.connect(self._take_mode)
         self.example.activated.connect(self._take_example)
-        for keys in ("Ctrl+Return", "Ctrl+Enter"):
-            shortcut = QShortcut(QKeySequence(keys), self)
-            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-            shortcut.activated.connect(self.asked)
+        bind("compare.ask", self, self.asked.emit, Qt.ShortcutContext.WidgetWithChildrenShortcut)
 
     def _lay_out(self) -> None:
         self._source_label = PlainLabel("Prompts of", role="muted")

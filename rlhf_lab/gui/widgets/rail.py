@@ -1,12 +1,13 @@
-"""The navigation rail: the panes in the order of the work, Ctrl+1 … for each."""
+"""The navigation rail: the panes in the order of the work."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QKeySequence, QShortcut
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QButtonGroup, QFrame, QToolButton, QVBoxLayout, QWidget
 
+from rlhf_lab.gui.actions import with_keys
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.plain_text import PlainLabel
 
@@ -38,12 +39,9 @@ class Rail(QFrame):
         column.addWidget(name)
         self._group = QButtonGroup(self)
         self._buttons: dict[str, QToolButton] = {}
-        for number, place in enumerate(places, 1):
+        for place in places:
             button = self._entry(place.title, place.name)
-            keys = QKeySequence(f"Ctrl+{number}")
-            button.setToolTip(f"{place.tip} ({keys.toString(QKeySequence.SequenceFormat.NativeText)})")
-            # Not the button's own shortcut, which acts 100 ms later, after showing itself pressed.
-            QShortcut(keys, self, button.click)
+            button.setToolTip(with_keys(place.tip, f"pane.{place.name}"))
             button.setCheckable(True)
             button.clicked.connect(lambda _=False, n=place.name: self.chosen.emit(n))
             self._group.addButton(button)
@@ -51,8 +49,7 @@ class Rail(QFrame):
             column.addWidget(button)
         column.addStretch(1)
         settings = self._entry("Settings", "settings")
-        QShortcut(QKeySequence("Ctrl+,"), self, settings.click)
-        settings.setToolTip("Theme and training settings (Ctrl+,)")
+        settings.setToolTip(with_keys("Theme and training settings", "window.settings"))
         settings.clicked.connect(self.settings_asked)
         column.addWidget(settings)
 

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtGui import QKeyEvent, QKeySequence, QShortcut
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.judgement import Verdict
+from rlhf_lab.gui.actions import bind
 from rlhf_lab.gui.models.rank_words import outcome_words, verdict_words
 from rlhf_lab.gui.models.ranking import Desk, Item, Said
 from rlhf_lab.gui.widgets.rank_foot import RankFoot
@@ -54,9 +55,8 @@ class Bench(QWidget):
     def add_shortcuts(self, parent: QWidget) -> None:
         """Undo and redo work anywhere in the parent: also where the queue is empty."""
         inside = Qt.ShortcutContext.WidgetWithChildrenShortcut
-        QShortcut(QKeySequence("Ctrl+Z"), parent, self.undo, context=inside)
-        for keys in ("Ctrl+Shift+Z", "Ctrl+Y"):
-            QShortcut(QKeySequence(keys), parent, self.redo, context=inside)
+        bind("rank.undo", parent, self.undo, inside)
+        bind("rank.redo", parent, self.redo, inside)
 
     def show_current(self, *, note: str = "") -> None:
         """Show the desk's record; ``note`` is that of a verdict that was undone."""

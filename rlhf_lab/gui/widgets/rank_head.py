@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QButtonGroup, QComboBox, QHBoxLayout, QPushButton, QToolButton, QWidget
 
+from rlhf_lab.gui.actions import bind, with_keys
 from rlhf_lab.gui.models.rank_words import FRESH, PICKED, QUEUES, Picked
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.plain_text import one_line, plain_tip
@@ -55,11 +55,9 @@ class RankHead(QWidget):
         self.guidelines = QToolButton()
         self.guidelines.setCheckable(True)
         self.guidelines.setAccessibleName("Guidelines")
-        keys = QKeySequence("Ctrl+G")
         # Not the button's own shortcut, which acts 100 ms later, after showing itself pressed.
-        QShortcut(keys, self, self.guidelines.click)
-        shown = keys.toString(QKeySequence.SequenceFormat.NativeText)
-        self.guidelines.setToolTip(f"What to look at when ranking this data set ({shown})")
+        bind("rank.guidelines", self, self.guidelines.click)
+        self.guidelines.setToolTip(with_keys("What to look at when ranking this data set", "rank.guidelines"))
         theme().keep_icon(self.guidelines, "guidelines")
         self.guidelines.toggled.connect(self.guidelines_toggled)
         self.person = QPushButton()

@@ -1,7 +1,7 @@
 """A record's texts to change: prompt turns, answers, and what is said of them. Saved as a whole or not at all."""
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtGui import QKeySequence, QShortcut, QTextOption
+from PySide6.QtGui import QTextOption
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.records import AnyRecord, Pair, Ranking, Rated, Unpaired
+from rlhf_lab.gui.actions import bind
 from rlhf_lab.gui.models.answers import answers
 from rlhf_lab.gui.models.record_edit import Draft, draft_of, edited
 from rlhf_lab.gui.widgets.plain_text import LONG_LINE, PlainLabel, one_line, visible
@@ -60,8 +61,8 @@ class RecordEditor(QWidget):
         self.save.setProperty("look", "primary")
         self.save.setToolTip("Keep the changes (Ctrl+Enter); they can be undone")
         self.save.clicked.connect(self._save)
-        for keys, act in (("Ctrl+Return", self._save), ("Ctrl+Enter", self._save), ("Esc", self.left.emit)):
-            QShortcut(QKeySequence(keys), self, act, context=Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        bind("editor.save", self, self._save, Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        bind("editor.leave", self, self.left.emit, Qt.ShortcutContext.WidgetWithChildrenShortcut)
         self._lay_out()
 
     def show_record(self, record: AnyRecord) -> None:

@@ -6,7 +6,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QModelIndex, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QSplitter,
@@ -18,6 +17,7 @@ from PySide6.QtWidgets import (
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.records import AnyRecord
+from rlhf_lab.gui.actions import bind
 from rlhf_lab.gui.background import Background, Work
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.records_table import Pages, RecordsTable
@@ -82,11 +82,11 @@ class RecordsView(QWidget):
         self.redo = self._tool("redo", "Redo it (Ctrl+Shift+Z)")
         self.redo.clicked.connect(self._redo)
         in_table, in_view = Qt.ShortcutContext.WidgetShortcut, Qt.ShortcutContext.WidgetWithChildrenShortcut
-        QShortcut(QKeySequence("F2"), self.table, self._edit, context=in_table)
-        QShortcut(QKeySequence(QKeySequence.StandardKey.Delete), self.table, self._remove, context=in_table)
-        QShortcut(QKeySequence(QKeySequence.StandardKey.Find), self, self.bar.search.setFocus)
-        QShortcut(QKeySequence("Ctrl+Z"), self, self._undo, context=in_view)
-        QShortcut(QKeySequence("Ctrl+Shift+Z"), self, self._redo, context=in_view)
+        bind("records.edit", self.table, self._edit, in_table)
+        bind("records.remove", self.table, self._remove, in_table)
+        bind("records.find", self, self.bar.search.setFocus)
+        bind("records.undo", self, self._undo, in_view)
+        bind("records.redo", self, self._redo, in_view)
         self._lay_out()
 
     @property

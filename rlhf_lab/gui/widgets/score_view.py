@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.records import Message, Prompt
+from rlhf_lab.gui.actions import bind
 from rlhf_lab.gui.asker import Asker
 from rlhf_lab.gui.models.rank_words import LETTERS
 from rlhf_lab.gui.models.text_scores import Values, details, figure, verdict
@@ -117,8 +117,7 @@ class ScoreView(QWidget):
         self.add.clicked.connect(self._add)
         self.go.clicked.connect(self.score)
         self.prompt.textChanged.connect(self._prompt_changed)
-        for keys in ("Ctrl+Return", "Ctrl+Enter"):
-            QShortcut(QKeySequence(keys), self, self.score, context=Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        bind("reward.score", self, self.score, Qt.ShortcutContext.WidgetWithChildrenShortcut)
         asker.answered.connect(self._answered)
         asker.ended.connect(self._ended)
         self._judge()

@@ -4,18 +4,14 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout
 
 from rlhf_lab.core.judgement import LONGEST_NAME
+from rlhf_lab.gui.models.action_table import ACTIONS
 from rlhf_lab.gui.models.blind import Vote
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.plain_text import PlainLabel
 from rlhf_lab.gui.widgets.rank_keys import KeyButton
 from rlhf_lab.gui.widgets.still_text import StillLine
 
-VOTES: tuple[tuple[Vote, str, str], ...] = (
-    ("first", "A is better", "1"),
-    ("second", "B is better", "2"),
-    ("tie", "Tie", "3"),
-    ("both_bad", "Both bad", "4"),
-)
+VOTES: tuple[Vote, ...] = ("first", "second", "tie", "both_bad")
 SOMEBODY = "me"
 """Who votes until a name is given."""
 
@@ -31,7 +27,9 @@ class VoteBar(QFrame):
         super().__init__()
         self.setProperty("surface", "card")
         self.buttons: dict[Vote, KeyButton] = {}
-        for vote, words, key in VOTES:
+        for vote in VOTES:
+            declared = ACTIONS[f"vote.{vote}"]
+            words, key = declared.title, declared.keys[0]
             button = KeyButton(words, key)
             button.setShortcut(key)
             button.setToolTip(f"{words}: {key}")
@@ -39,7 +37,7 @@ class VoteBar(QFrame):
             self.buttons[vote] = button
         self.next = KeyButton("Next prompt", "Enter", "Another prompt of the data set, and two models drawn for it")
         self.next.setProperty("look", "primary")
-        self.next.setShortcut("Return")
+        self.next.setShortcut(ACTIONS["vote.next"].keys[0])
         self.next.clicked.connect(self.next_asked)
         self.back = QPushButton("Take back")
         self.back.setToolTip("Undo this vote; the names are known now, so vote on another prompt instead")
