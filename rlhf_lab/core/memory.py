@@ -163,12 +163,16 @@ def _learning_tokens(config: RunConfig, prompt: int, answer: int) -> int:
 
 def _adapters(config: RunConfig, shape: Shape, adapted: int) -> int:
     """fp32: weight, gradient and two moments of each number that is trained; on-policy runs also keep a copy to save."""
-    trained = 2 if isinstance(config, PpoConfig) else 0 if isinstance(config, BestOfNConfig) else 1
     copies = 7 if isinstance(config, OnPolicyRun) else 4
     frozen = 1 if getattr(config, "reward_model", None) else 0
     # The reward model's adapter may be another's size: that of this run is the best guess.
     one = config.lora_r * shape.in_and_out * (adapted or shape.layers)
-    return 4 * one * (trained * copies + frozen)
+    return 4 * one * (adapters_trained(config) * copies + frozen)
+
+
+def adapters_trained(config: RunConfig) -> int:
+    """How many adapters the stage trains: PPO has a critic beside the policy."""
+    return 2 if isinstance(config, PpoConfig) else 0 if isinstance(config, BestOfNConfig) else 1
 
 
 def smaller_micro_batch(config: RunConfig, shape: Shape, room: int, *, bf16: bool | None = None) -> int | None:

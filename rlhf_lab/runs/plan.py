@@ -12,6 +12,7 @@ from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.resources import resource
 from rlhf_lab.core.settings import ScoreSettings
 from rlhf_lab.runs.approval import FunctionFile, is_approved, read_function
+from rlhf_lab.runs.disk import needed_bytes
 from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.store import DatasetRow, Store
 
@@ -61,10 +62,10 @@ def make_plan(config: RunConfig, store: Store, runs_folder: Path) -> Plan:
                 )
     if isinstance(config, ScoreSettings):
         _rewards(config, config.model, STAGE_NAMES[config.stage], plan, runs_folder)
-    free = shutil.disk_usage(runs_folder).free
-    if free < _FREE_BYTES:
+    free, needed = shutil.disk_usage(runs_folder).free, max(_FREE_BYTES, needed_bytes(config, store))
+    if free < needed:
         plan.reasons.append(
-            f"Only {free >> 20} MB are free on the disk of {runs_folder.parent}; a run needs {_FREE_BYTES >> 20} MB. "
+            f"Only {free >> 20} MB are free on the disk of {runs_folder.parent}; this run needs {needed >> 20} MB. "
             "Delete something there, or choose another project folder."
         )
     return plan

@@ -17,6 +17,7 @@ from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.command_dialog import CommandDialog
 from rlhf_lab.gui.widgets.config_form import ConfigForm
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip
+from rlhf_lab.runs.disk import disk_in_words
 from rlhf_lab.runs.memory import memory_in_words
 
 CHECK_AFTER_MS = 150
@@ -122,7 +123,10 @@ class Launcher(QWidget):
         self.pairs.setVisible(bool(text))
 
     def _tell_memory(self, config: RunConfig | None) -> None:
-        words = memory_in_words(config) if config is not None else ""
+        project, words = self._lab.project, ""
+        if config is not None:
+            found = (memory_in_words(config), disk_in_words(config, project.store, project.folder))
+            words = " ".join(filter(None, found))
         self.memory.setText(words)
         self.memory.setVisible(bool(words))
 
