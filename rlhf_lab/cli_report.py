@@ -42,7 +42,7 @@ def report(
     from rlhf_lab.runs import behaviour_page
     from rlhf_lab.runs import behaviour_report as work
     from rlhf_lab.runs.behaviour_models import models_of
-    from rlhf_lab.runs.behaviour_questions import at_most
+    from rlhf_lab.runs.behaviour_questions import at_most, questions_for
     from rlhf_lab.runs.project import Project
     from rlhf_lab.terminal import Terminal
 
@@ -52,7 +52,7 @@ def report(
     notices: list[str] = []
     with Project.open(project) as opened:
         examined = models_of(opened, models)
-        items = at_most(_items(examined, questions or [], notices), most)
+        items = at_most(questions_for(examined, questions or [], notices), most)
         for notice in notices:
             terminal.say(notice)
         place = (out or work.new_place(opened.folder)).expanduser().absolute()
@@ -63,20 +63,6 @@ def report(
         terminal.tell(line)
     terminal.tell(f"The page is {place}")
     terminal.result(work.as_json(found, answers=False) | {"html": str(place), "json": str(numbers)})
-
-
-def _items(models: "list[Examined]", files: list[Path], notices: list[str]) -> "list[Item]":
-    """The files' questions, else those of the bundled world, which mean something to models of that world alone."""
-    from rlhf_lab.runs.behaviour_questions import bundled_items, items_of
-
-    if files:
-        return items_of(files, notices)
-    if strangers := [model.name for model in models if model.spec.model != "bundled"]:
-        raise LabError(
-            f"{', '.join(strangers)} does not stand on the bundled model, so the bundled questions say nothing of it. "
-            "Give your own with --questions FILE; docs/questions.md says how to write them."
-        )
-    return bundled_items()
 
 
 def _ask(

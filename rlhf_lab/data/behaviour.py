@@ -18,6 +18,14 @@ Verdict = Literal["rose", "fell", "same", "unclear"]
 Answers = Sequence[Mapping[str, float]]
 """The numbers of each answer, in the order of the prompts."""
 
+VERDICT_WORDS: dict[Verdict, str] = {
+    "rose": "▲ rose",
+    "fell": "▼ fell",
+    "same": "= stayed",
+    "unclear": "? not to be told",
+}
+"""What a cell of the table says of a change."""
+
 _SURE = 0.05
 
 
@@ -134,6 +142,22 @@ def summary(rows: Sequence[Row], model: str, reference: str) -> str:
     if by["unclear"]:
         said.append(f"More prompts would be needed to tell about {_listed(by['unclear'])}.")
     return " ".join(said)
+
+
+def value_text(e: Estimate, measure: Measure) -> str:
+    """ "97.1%"."""
+    return f"{e.value:.1%}" if measure.unit == "share" else f"{e.value:.3g}".replace("-", "−")
+
+
+def interval_text(e: Estimate, measure: Measure) -> str:
+    """ "94% to 99%"."""
+    ends = (f"{x:.0%}" if measure.unit == "share" else f"{x:.3g}" for x in (e.low, e.high))
+    return " to ".join(end.replace("-", "−") for end in ends)
+
+
+def p_text(p: float) -> str:
+    """ "p < 0.001"."""
+    return "p < 0.001" if p < 0.001 else f"p {p:.3f}" if math.isfinite(p) else "p –"
 
 
 def _compare(before: Answers, after: Answers, measure: Measure) -> Change:

@@ -3,11 +3,9 @@
 Everything that came from data or from a model is escaped.
 """
 
-import math
 from html import escape
 
-from rlhf_lab.data.behaviour import Measure, Row, sentence
-from rlhf_lab.data.paired import Estimate
+from rlhf_lab.data.behaviour import VERDICT_WORDS, Row, interval_text, p_text, sentence, value_text
 from rlhf_lab.runs.behaviour_report import BehaviourReport
 from rlhf_lab.runs.report_page import STYLE, as_text
 from rlhf_lab.runs.report_plots import WIDTH, nice_ticks
@@ -23,7 +21,6 @@ _KINDS = {
     "harmless": "that should not be refused",
     "open": "of other kinds",
 }
-_MARKS = {"rose": "▲ rose", "fell": "▼ fell", "same": "= stayed", "unclear": "? not to be told"}
 _MORE_STYLE = """
 .whisker { stroke-width: 2; } .whisker.c0 { stroke: var(--a); } .whisker.c1 { stroke: var(--b); }
 .whisker.c2 { stroke: var(--c); } .whisker.c3 { stroke: var(--d); } li { margin: .2rem 0; max-width: 52rem; }
@@ -95,7 +92,9 @@ def _picture(row: Row) -> str:
         parts.append(f'<text x="{_LEFT - 8}" y="{y + 4}" text-anchor="end">{as_text(short)}</text>')
         parts.append(f'<line class="whisker {colour}" x1="{at(e.low)}" x2="{at(e.high)}" y1="{y}" y2="{y}"/>')
         parts.append(f'<circle class="dot {colour}" cx="{at(e.value)}" cy="{y}" r="4.5"/>')
-    words = ". ".join(f"{name}: {_shown(e, row.measure)}, {_interval(e, row.measure)}" for name, e in found.items())
+    words = ". ".join(
+        f"{name}: {value_text(e, row.measure)}, {interval_text(e, row.measure)}" for name, e in found.items()
+    )
     label = f'role="img" aria-label="{as_text(f"{row.measure.label}. {words}.")}"'
     unit = "" if share or not row.measure.unit else f" ({escape(row.measure.unit)})"
     caption = f"<figcaption><b>{escape(row.measure.label)}</b>{unit}</figcaption>"
@@ -111,8 +110,8 @@ def _table(report: BehaviourReport) -> str:
         cells = []
         for name in names:
             e, cell = row.estimates[name], verdicts.get(name)
-            mark = f"<small>{_MARKS[cell.verdict]}, p {_p(cell.p)}</small>" if cell else ""
-            value = f"{_shown(e, row.measure)}<small>{_interval(e, row.measure)}</small>{mark}" if e.n else "–"
+            mark = f"<small>{VERDICT_WORDS[cell.verdict]}, {escape(p_text(cell.p))}</small>" if cell else ""
+            value = f"{value_text(e, row.measure)}<small>{interval_text(e, row.measure)}</small>{mark}" if e.n else "–"
             cells.append(f'<td class="n">{value}</td>')
         unit = "" if row.measure.unit in ("share", "") else f" ({escape(row.measure.unit)})"
         body.append(f"<tr><td>{escape(row.measure.label)}{unit}</td>{''.join(cells)}</tr>")
@@ -156,19 +155,6 @@ def _method(report: BehaviourReport) -> str:
         )
     said += report.notices
     return "".join(f'<p class="soft">{as_text(text)}</p>' for text in said)
-
-
-def _shown(e: Estimate, measure: Measure) -> str:
-    return f"{e.value:.1%}" if measure.unit == "share" else f"{e.value:.3g}"
-
-
-def _interval(e: Estimate, measure: Measure) -> str:
-    ends = (f"{x:.0%}" if measure.unit == "share" else f"{x:.3g}" for x in (e.low, e.high))
-    return " to ".join(end.replace("-", "−") for end in ends)
-
-
-def _p(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}" if math.isfinite(p) else "–"
 
 
 def _short(text: str) -> str:

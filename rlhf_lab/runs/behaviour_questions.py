@@ -8,6 +8,7 @@ from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.records import Message, Prompt, load_record
 from rlhf_lab.core.resources import resource
 from rlhf_lab.data.questions import PHRASES, Question, look, read_questions
+from rlhf_lab.runs.behaviour_models import Examined
 
 BUNDLED_SETS = ("lab-world-quiz", "lab-world-unanswerable", "lab-world-requests")
 RAW_END = "\n"
@@ -47,6 +48,21 @@ def bundled_items() -> list[Item]:
         with resource(f"datasets/{name}.jsonl").open("rb") as lines:
             found += [load_record(line).prompt for line in lines]
     return [Item(str(prompt.tags["world"]), prompt) for prompt in found]
+
+
+def questions_for(models: Sequence[Examined], files: Sequence[Path], notice: list[str]) -> list[Item]:
+    """The files' questions, else those of the bundled world, which mean something to models of that world alone.
+
+    Lines that could not be used go into ``notice``. Raises `LabError` where there is nothing to ask.
+    """
+    if files:
+        return items_of(files, notice)
+    if strangers := [model.name for model in models if model.spec.model != "bundled"]:
+        raise LabError(
+            f"{', '.join(strangers)} does not stand on the bundled model, so the bundled questions say nothing of it. "
+            "Give questions of your own (--questions FILE); docs/questions.md says how to write them."
+        )
+    return bundled_items()
 
 
 def items_of(files: Sequence[Path], notice: list[str]) -> list[Item]:

@@ -9,7 +9,7 @@ import math
 import queue
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +104,14 @@ def reckon(
     return BehaviourReport(
         tuple(models), tuple(items), texts, values, tuple(table(values, reference)), reference, seconds
     )
+
+
+def against(report: BehaviourReport, reference: str) -> BehaviourReport:
+    """The same answers, every model compared with ``reference`` instead; it comes first."""
+    models = sorted(report.models, key=lambda model: model.name != reference)
+    texts = {model.name: report.texts[model.name] for model in models}
+    values = {model.name: report.values[model.name] for model in models}
+    return replace(reckon(models, report.items, texts, values, report.seconds), notices=report.notices)
 
 
 def as_json(report: BehaviourReport, *, answers: bool = True) -> dict[str, Any]:

@@ -81,11 +81,11 @@ class Bench:
         self.project.close()
 
     def run(self, note: str, config: RunConfig) -> RunFolder:
-        """The finished run of just this config; trained now where it is not there."""
+        """The finished run of just this config, whatever is noted of it; trained now where it is not there."""
         config = config.model_copy(update={"note": note})
         for row in self.project.store.runs():
             folder = self.project.run(row.run)
-            if folder.config == config and row.outcome == "done":
+            if folder.config.model_copy(update={"note": note}) == config and row.outcome == "done":
                 return folder
         folder = self.project.create_run(config)
         finished = train(self.project, folder, self._terminal)
