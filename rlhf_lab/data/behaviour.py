@@ -133,7 +133,7 @@ def summary(rows: Sequence[Row], model: str, reference: str) -> str:
     for row in rows:
         for cell in row.cells:
             if cell.model == model:
-                by[cell.verdict].append(row.measure.label[0].lower() + row.measure.label[1:])
+                by[cell.verdict].append(_in_a_sentence(row.measure.label))
     ways: tuple[tuple[str, Verdict], ...] = (("raised", "rose"), ("lowered", "fell"))
     moved = [f"{verb} {_listed(by[way])}" for verb, way in ways if by[way]]
     said = [f"From {reference} to {model}, training {' and '.join(moved) or 'moved nothing that can be told'}."]
@@ -199,6 +199,11 @@ def _signed(value: float, measure: Measure) -> str:
 
 def _unit_of_change(measure: Measure) -> str:
     return " points" if measure.unit == "share" else f" {measure.unit}".rstrip()
+
+
+def _in_a_sentence(label: str) -> str:
+    """The label within a sentence: an abbreviation stays."""
+    return label if label[:2].isupper() else label[0].lower() + label[1:]
 
 
 def _listed(names: Sequence[str]) -> str:

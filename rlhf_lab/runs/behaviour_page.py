@@ -40,7 +40,7 @@ def render(report: BehaviourReport) -> str:
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <title>RLHF Lab: behaviour of {as_text(", ".join(names))}</title><style>{STYLE}{_MORE_STYLE}</style></head><body>
 <h1>{heading}</h1>
-<p class="soft">{as_text(" · ".join(names))}. {as_text(_asked(report))}</p>
+<p class="soft">{as_text(" · ".join(names))}. {as_text(asked(report))}</p>
 {said}
 <h2>Row by row</h2>{_sentences(report)}
 <h2>Pictures</h2><p class="soft">A dot is the mean over the questions, a line its 95% interval.</p>
@@ -52,7 +52,8 @@ def render(report: BehaviourReport) -> str:
 """
 
 
-def _asked(report: BehaviourReport) -> str:
+def asked(report: BehaviourReport) -> str:
+    """How many questions of which kinds."""
     counts = [f"{count:,} {_KINDS.get(kind, kind)}" for kind, count in report.counts().items()]
     return f"{len(report.items):,} questions: {', '.join(counts)}."
 

@@ -130,6 +130,11 @@ def test_the_summary_names_all_of_it() -> None:
     )
 
 
+def test_an_abbreviation_stays_one_within_the_summary() -> None:
+    rows = table({"a": [{"kl": 0.0}] * 20, "b": [{"kl": 2.0 + n / 10} for n in range(20)]}, "a")
+    assert summary(rows, "b", "a") == "From a to b, training raised KL to the base."
+
+
 def test_a_number_that_is_none_and_a_model_without_the_measure_are_left_out() -> None:
     models = {"a": [{"kl": math.nan}, {"kl": 1.0}], "b": [{"kl": 2.0}, {"kl": 3.0}], "c": [{}, {}]}
     [row] = table(models, "a")

@@ -7,8 +7,10 @@ from PySide6.QtWidgets import QButtonGroup, QComboBox, QHBoxLayout, QPushButton,
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import AnyEvent, Checkpointed
 from rlhf_lab.gui.asker import Asker, MakeInference
+from rlhf_lab.gui.behaviour_page import BehaviourPage
 from rlhf_lab.gui.blind_vote import BlindVote
 from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.models.behaviour import with_bases
 from rlhf_lab.gui.models.contenders import Contender, contenders, opening
 from rlhf_lab.gui.widgets.answer_view import AnswerView
 from rlhf_lab.gui.widgets.question_card import QuestionCard, Wish
@@ -17,6 +19,9 @@ from rlhf_lab.runs.inference import Inference
 
 FEWEST, MOST = 2, 4
 """Models beside each other."""
+
+ASKING = ("Side by side", "Blind vote")
+"""The pages with a prompt and answers."""
 
 
 class ComparePane(QWidget):
@@ -30,12 +35,15 @@ class ComparePane(QWidget):
         self._sides: dict[int, AnswerView] = {}
         self.card = QuestionCard()
         self.views = [AnswerView(letter) for letter in "ABCD"[:MOST]]
-        self.standings = StandingsPage(lab)
+        self.standings, self.behaviour = StandingsPage(lab), BehaviourPage(lab)
         self.blind = BlindVote(lab, self.card, self.views[:2], self.asker)
-        self.pages = {name: QPushButton(name) for name in ("Side by side", "Blind vote", "Standings")}
+        self.pages = {name: QPushButton(name) for name in (*ASKING, "Standings", "What changed")}
         self.pages["Side by side"].setToolTip("The same prompt to models that you know by name")
         self.pages["Blind vote"].setToolTip("Two models drawn by lot answer; you vote first and see the names after")
         self.pages["Standings"].setToolTip("Who is preferred to whom, and whether the votes are enough to say so")
+        self.pages["What changed"].setToolTip(
+            "Knowledge, refusals, tone, length: what moved from model to model, and what not"
+        )
         self._page = QButtonGroup(self)
         self.count = QComboBox()
         self.count.setAccessibleName("How many models")
@@ -59,10 +67,19 @@ class ComparePane(QWidget):
         known = contenders(self._lab.project)
         for view, first in zip(self.views, opening(known, MOST), strict=True):
             view.offer(known, first)
+        self.behaviour.offer(known)
         self.card.offer_rewards(self._lab.project)
         if self.card.example.count() <= 1:
             self._offer_prompts()
         self.blind.take_models(self._chosen())
+
+    def fill_in(self, fields: dict[str, object]) -> None:
+        """Show what these runs and their base have become: {"report": runs}."""
+        wanted = fields.get("report")
+        if isinstance(wanted, list):
+            project = self._lab.project
+            self.behaviour.take_models(with_bases(project, contenders(project), wanted))
+            self.pages["What changed"].click()
 
     def showEvent(self, event: QShowEvent) -> None:
         """A pane that comes into view shows the project as it is now."""
@@ -158,15 +175,17 @@ class ComparePane(QWidget):
     @Slot()
     def _show_page(self) -> None:
         self.stop()
-        blind, standings = self.pages["Blind vote"].isChecked(), self.pages["Standings"].isChecked()
-        self.count.setVisible(not blind and not standings)
+        page = next(name for name, button in self.pages.items() if button.isChecked())
+        blind, asking = page == "Blind vote", page in ASKING
+        self.count.setVisible(page == "Side by side")
         for widget in (self.card, self._beside):
-            widget.setVisible(not standings)
-        self.standings.setVisible(standings)
+            widget.setVisible(asking)
+        self.standings.setVisible(page == "Standings")
+        self.behaviour.setVisible(page == "What changed")
         self.card.set_blind(blind)
         self.blind.show(blind)
         self._show_count()
-        if blind or standings:
+        if page in ("Blind vote", "Standings"):
             self.standings.open()
 
     @Slot()
@@ -228,3 +247,4 @@ class ComparePane(QWidget):
         whole.addWidget(self.card)
         whole.addWidget(self._beside, 1)
         whole.addWidget(self.standings, 1)
+        whole.addWidget(self.behaviour, 1)

@@ -24,6 +24,7 @@ from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.go_on import GoOnButton
 from rlhf_lab.gui.widgets.lineage_view import LineageView
 from rlhf_lab.gui.widgets.plain_text import PlainLabel
+from rlhf_lab.gui.widgets.report_button import ReportButton
 from rlhf_lab.gui.widgets.run_differences import RunDifferences
 from rlhf_lab.gui.widgets.run_export import RunExportButton
 from rlhf_lab.gui.widgets.run_notes import RunNotes
@@ -64,7 +65,7 @@ class RunsPane(QWidget):
         self.table = _table(self.model)
         self.open, self.resume, self.stop = QPushButton("Open"), GoOnButton(lab), QPushButton("Stop and save")
         self.duplicate = QPushButton("Duplicate")
-        self.export, self.trash = RunExportButton(lab), TrashButtons(lab)
+        self.report, self.export, self.trash = ReportButton(lab), RunExportButton(lab), TrashButtons(lab)
         self.open.setToolTip("Show its curves and samples in the pane of its stage (Enter)")
         self.stop.setToolTip("Save the last whole step and end the run; it can be resumed")
         self.duplicate.setToolTip("Fill the form of its stage with its settings; change what you like, and start")
@@ -165,6 +166,7 @@ class RunsPane(QWidget):
         self.open.setEnabled(run is not None)
         self.duplicate.setEnabled(run is not None)
         self.export.show_run(run)
+        self.report.show_rows(rows)
         self.resume.show_run(run)
         self.resume.setEnabled(self.resume.possible)
         self.stop.setEnabled(waits or (follows and run is not None and not self._lab.state(run).stopping))
@@ -242,7 +244,7 @@ class RunsPane(QWidget):
         head = QHBoxLayout()
         head.setSpacing(8)
         head.addWidget(PlainLabel("Runs", role="title"), 1)
-        for button in (self.open, self.resume, self.stop, self.duplicate, self.export, self.trash):
+        for button in (self.open, self.resume, self.stop, self.duplicate, self.report, self.export, self.trash):
             head.addWidget(button)
         split = QSplitter(Qt.Orientation.Vertical)
         split.setChildrenCollapsible(False)

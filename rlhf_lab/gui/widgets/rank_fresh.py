@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Signal
 from PySide6.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
     QFormLayout,
     QFrame,
     QHBoxLayout,
-    QListWidget,
-    QListWidgetItem,
     QPushButton,
     QSpinBox,
     QVBoxLayout,
@@ -19,10 +17,8 @@ from PySide6.QtWidgets import (
 
 from rlhf_lab.gui.models.contenders import Contender
 from rlhf_lab.gui.models.fresh import FEWEST, MOST, FreshPlan
-from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line, plain_tip
-
-_MODEL = Qt.ItemDataRole.UserRole
-_FEWEST_LINES, _MOST_LINES = 2, 7
+from rlhf_lab.gui.widgets.model_list import ModelList
+from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line
 
 
 class FreshPage(QWidget):
@@ -35,8 +31,7 @@ class FreshPage(QWidget):
         super().__init__()
         self.prompts = QComboBox()
         self.prompts.setAccessibleName("Prompts of")
-        self.models = QListWidget()
-        self.models.setAccessibleName("Models that write")
+        self.models = ModelList("Models that write")
         self.answers = QSpinBox()
         self.answers.setAccessibleName("Answers to each prompt")
         self.answers.setRange(FEWEST, MOST)
@@ -66,24 +61,12 @@ class FreshPage(QWidget):
 
     def offer(self, datasets: Sequence[str], models: Sequence[Contender], first: Sequence[Contender]) -> None:
         """Offer prompts and models; ``first`` are ticked unless the person ticked others before."""
-        ticked = self._ticked() or list(first)
         before = self.prompts.currentData()
         self.prompts.clear()
         for name in datasets:
             self.prompts.addItem(one_line(name, 60), name)
         self.prompts.setCurrentIndex(max(0, self.prompts.findData(before)))
-        self.models.blockSignals(True)
-        self.models.clear()
-        for model in models:
-            item = QListWidgetItem(one_line(model.title, 60))
-            item.setData(_MODEL, model)
-            item.setToolTip(plain_tip(model.tip))
-            item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsUserCheckable)
-            item.setCheckState(Qt.CheckState.Checked if model in ticked else Qt.CheckState.Unchecked)
-            self.models.addItem(item)
-        self.models.blockSignals(False)
-        lines = min(max(len(models), _FEWEST_LINES), _MOST_LINES)
-        self.models.setFixedHeight(lines * self.models.sizeHintForRow(0) + 8 if models else 60)
+        self.models.offer(models, first)
         self._check()
 
     def take_focus(self) -> None:
@@ -94,22 +77,18 @@ class FreshPage(QWidget):
 
     def plan(self) -> FreshPlan | None:
         """What is asked for; None while something is missing."""
-        if not self._ticked() or self.prompts.currentData() is None:
+        if not self.models.ticked() or self.prompts.currentData() is None:
             return None
         return FreshPlan(
             dataset=self.prompts.currentData(),
-            models=tuple(self._ticked()),
+            models=tuple(self.models.ticked()),
             answers=self.answers.value(),
             temperature=self.temperature.value(),
             longest=self.longest.value(),
         )
 
-    def _ticked(self) -> list[Contender]:
-        items = (self.models.item(row) for row in range(self.models.count()))
-        return [item.data(_MODEL) for item in items if item.checkState() == Qt.CheckState.Checked]
-
     def _check(self) -> None:
-        models, answers = len(self._ticked()), self.answers.value()
+        models, answers = len(self.models.ticked()), self.answers.value()
         problem = ""
         if self.prompts.currentData() is None:
             problem = "There are no prompts yet: import some on the Data pane."
