@@ -62,9 +62,10 @@ def first_choice(known: Sequence[Contender]) -> tuple[Contender, ...]:
 
 
 def with_bases(project: "Project", known: Sequence[Contender], runs: Sequence[str]) -> list[Contender]:
-    """These runs, and the bases that they stand on."""
-    models = {project.run(run).config.model for run in runs}
-    return [c for c in known if (c.model in models if c.run is None else c.run in runs)]
+    """These runs (the newest save of one without a result), and the bases that they stand on."""
+    bases = {project.run(run).config.model for run in runs}
+    first = [next((c for c in known if c.run == run), None) for run in runs]
+    return [c for c in known if (c.model in bases if c.run is None else c in first)]
 
 
 def examined(project: "Project", models: Sequence[Contender]) -> "list[Examined]":
@@ -73,12 +74,18 @@ def examined(project: "Project", models: Sequence[Contender]) -> "list[Examined]
 
     if not models:
         raise LabError("Choose a model to ask.")
-    found = models_of(project, [model.run or model.model for model in models])
+    found = models_of(project, [_name(model) for model in models])
     titles = Counter(model.title for model in models)
     return [
         replace(one, name=model.title) if titles[model.title] == 1 else one
         for one, model in zip(found, models, strict=True)
     ]
+
+
+def _name(model: Contender) -> str:
+    if model.run is None:
+        return model.model
+    return model.run if model.step is None else f"{model.run}@{model.step}"
 
 
 def asked_in_words(report: "BehaviourReport") -> str:
