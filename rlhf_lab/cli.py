@@ -8,19 +8,14 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from rlhf_lab import __version__, cli_exports, cli_keeping, cli_report, cli_rewards
-from rlhf_lab.cli_options import JsonOption, ProjectOption, SetOption
+from rlhf_lab import __version__, cli_exports, cli_keeping, cli_report, cli_rewards, cli_run
+from rlhf_lab.cli_options import JsonOption, ProjectOption
+from rlhf_lab.cli_project import open_project
 from rlhf_lab.core.errors import LabError
-
-if TYPE_CHECKING:
-    from rlhf_lab.core.events import Finished
-    from rlhf_lab.runs.folder import RunFolder
-    from rlhf_lab.runs.project import Project
-    from rlhf_lab.terminal import Terminal
 
 MOST_PROBLEMS = 1000
 
@@ -31,6 +26,8 @@ app = typer.Typer(
     help="Rank answers, train a reward model, run PPO against it, and see what changed. No command: the window.",
 )
 
+app.command()(cli_run.run)
+app.command()(cli_run.resume)
 app.command()(cli_keeping.backup)
 app.command()(cli_keeping.restore)
 app.command()(cli_keeping.diagnostics)
@@ -116,65 +113,11 @@ def demo(
         if problem is None:
             raise typer.Exit(_window(project, guided=True))
         terminal.say(f"No window can open: {problem}. The same experiment runs here in the terminal.")
-    from rlhf_lab.headless import guided_experiment
+    from rlhf_lab.headless_recipes import guided_experiment
 
-    with _open(project, backing_up=terminal) as opened:
+    with open_project(project, backing_up=terminal) as opened:
         figures = guided_experiment(opened, seed, terminal)
     terminal.result(figures)
-
-
-@app.command()
-def run(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="What to run; see: rlhf-lab config STAGE")],
-    changes: SetOption = None,
-    project: ProjectOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Run what a TOML file describes."""
-    from rlhf_lab.core.config_toml import parse_config, read_toml
-    from rlhf_lab.core.small_files import read_text
-    from rlhf_lab.runs.project import BUNDLED
-    from rlhf_lab.terminal import Terminal
-
-    try:
-        text = read_text(config)
-    except (OSError, ValueError) as error:
-        raise LabError(f"{config} cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}.") from None
-    where = str(config)
-    wanted = parse_config(read_toml(text, where) | _changes(changes), where)
-    beside = config.parent / wanted.model
-    here = os.path.exists(os.path.expanduser(wanted.model))  # noqa: PTH110, PTH111 - which do not raise for bad names
-    if wanted.model != "bundled" and not here and os.path.exists(beside):  # noqa: PTH110
-        wanted = wanted.model_copy(update={"model": str(beside.resolve())})
-    terminal = Terminal(machine=as_json)
-    with _open(project, backing_up=terminal) as opened:
-        if wanted.dataset in BUNDLED:
-            opened.ensure_bundled()
-        _train(opened, opened.create_run(wanted), terminal)
-
-
-@app.command()
-def resume(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Its id, such as ppo-3.")],
-    changes: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="FIELD=VALUE",
-            help="max_steps or updates: a new total; learning_rate or kl_coef from here on; model: where its base lies "
-            "now. May be repeated.",
-        ),
-    ] = None,
-    project: ProjectOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Go on with a run from its last save; with a greater total also with one that is done."""
-    from rlhf_lab.runs.going_on import go_on_with
-    from rlhf_lab.terminal import Terminal
-
-    wanted = _changes(changes)
-    with _open(project) as opened:
-        _train(opened, go_on_with(opened, run, wanted), Terminal(machine=as_json), resume=True, changes=wanted)
 
 
 @app.command("import")
@@ -206,7 +149,7 @@ def import_(
 
     terminal = Terminal(machine=as_json)
     mapping = mapping_of(columns or [], verdicts or [], rating)
-    with _open(project, backing_up=terminal) as opened:
+    with open_project(project, backing_up=terminal) as opened:
         datasets = import_files(opened, files, terminal, MOST_PROBLEMS, mapping, heldout)
     terminal.result({"datasets": datasets})
 
@@ -231,7 +174,7 @@ def export(
     from rlhf_lab.terminal import Terminal
 
     terminal = Terminal(machine=as_json)
-    with _open(project) as opened:
+    with open_project(project) as opened:
         exported = export_dataset(opened, dataset, file, form, split, terminal, escape_formulas=not formulas)
     terminal.result(exported)
 
@@ -243,7 +186,7 @@ def runs(project: ProjectOption = None, as_json: JsonOption = False) -> None:
     from rlhf_lab.terminal import Terminal
 
     terminal = Terminal(machine=as_json)
-    with _open(project) as opened:
+    with open_project(project) as opened:
         opened.recover()
         rows = opened.store.runs()
         verdicts = {row.run: health.standing(opened.store.events(row.run, ["health"])) for row in rows}
@@ -273,7 +216,7 @@ def reindex(project: ProjectOption = None, as_json: JsonOption = False) -> None:
     from rlhf_lab.terminal import Terminal
 
     terminal = Terminal(machine=as_json)
-    with _open(project) as opened:
+    with open_project(project) as opened:
         count = opened.reindex()
     terminal.tell(f"{count} runs are in the index.")
     terminal.result({"runs": count})
@@ -281,19 +224,23 @@ def reindex(project: ProjectOption = None, as_json: JsonOption = False) -> None:
 
 @app.command("config")
 def show_config(
-    stage: Annotated[str, typer.Argument(metavar="[STAGE]", help="sft, reward, ppo, rloo, dpo or best_of_n.")] = "",
+    stage: Annotated[
+        str, typer.Argument(metavar="[STAGE]", help="sft, reward, ppo, rloo, dpo or best_of_n; or recipe.")
+    ] = "",
     reference: Annotated[bool, typer.Option("--reference", help="All settings as a Markdown table.")] = False,
 ) -> None:
-    """Print a commented config of a stage, with every default."""
+    """Print a commented config of a stage, with every default; or a commented recipe."""
     from rlhf_lab.core.config import STAGES
     from rlhf_lab.core.config_toml import default_toml
+    from rlhf_lab.core.recipe_toml import EXAMPLE
     from rlhf_lab.core.reference import config_reference
 
     found = next((name for name in STAGES if name == stage), None)
-    if found is None and not reference:
-        raise LabError(f"Name a stage: rlhf-lab config {'|'.join(STAGES)}" + (f" (not {stage!r})" if stage else ""))
+    if found is None and stage != "recipe" and not reference:
+        asked = f" (not {stage!r})" if stage else ""
+        raise LabError(f"Name a stage: rlhf-lab config {'|'.join(STAGES)}, or recipe{asked}")
     sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr] # a file for `run` is UTF-8 everywhere
-    sys.stdout.write(default_toml(found) if found else config_reference())
+    sys.stdout.write(EXAMPLE if stage == "recipe" else default_toml(found) if found else config_reference())
 
 
 @app.command()
@@ -334,64 +281,3 @@ def selfcheck(
     found = check(device=device, every=every, say=terminal.say if as_json else terminal.tell)
     terminal.result(found.as_json())
     raise typer.Exit(1 if found.failed else 0)
-
-
-def _open(project: Path | None, *, backing_up: "Terminal | None" = None) -> "Project":
-    """The project, its log begun; before work that writes much, its database is backed up when that is due."""
-    from rlhf_lab.runs.project import Project
-    from rlhf_lab.runs.project_log import open_log
-
-    opened = Project.open(project)
-    open_log(opened.folder)
-    if backing_up is not None:
-        from rlhf_lab.runs.keeping import back_up_if_due
-
-        try:
-            back_up_if_due(opened.store.path)
-        except LabError as error:
-            backing_up.say(f"No backup was made. {error}")
-    return opened
-
-
-def _train(
-    project: "Project",
-    folder: "RunFolder",
-    terminal: "Terminal",
-    *,
-    resume: bool = False,
-    changes: dict[str, Any] | None = None,
-) -> None:
-    """Train to the end; exit status 0 only when the outcome is "done"."""
-    from rlhf_lab.core.health import as_json, standing
-    from rlhf_lab.headless import train
-
-    finished: Finished = train(project, folder, terminal, resume=resume, changes=changes)
-    terminal.tell(f"{folder.run} is {finished.outcome}. {finished.message}".rstrip())
-    terminal.tell(f"It is in {folder.path}")
-    terminal.result(
-        {
-            "run": folder.run,
-            "outcome": finished.outcome,
-            "step": project.run_row(folder.run).step,
-            "message": finished.message,
-            "health": [as_json(verdict) for verdict in standing(project.store.events(folder.run, ["health"]))],
-            "dir": str(folder.path),
-        }
-    )
-    raise typer.Exit(0 if finished.outcome == "done" else 1)
-
-
-def _changes(pairs: list[str] | None) -> dict[str, Any]:
-    """``field=value`` as TOML reads the value; what is no TOML value is text."""
-    import tomllib
-
-    found: dict[str, Any] = {}
-    for pair in pairs or []:
-        name, sign, value = pair.partition("=")
-        if not sign or not name.strip():
-            raise LabError(f"--set wants FIELD=VALUE, such as --set seed=1, not {pair!r}.")
-        try:
-            found[name.strip()] = tomllib.loads(f"value = {value}")["value"]
-        except (ValueError, KeyError, RecursionError):  # no TOML, or a number of thousands of digits
-            found[name.strip()] = value.strip()
-    return found

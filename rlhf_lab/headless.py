@@ -1,13 +1,10 @@
-"""What the command line does with the rooms: train and watch, import, run the guided experiment."""
+"""What the command line does with the rooms: train and watch, import, export."""
 
 import shlex
-import time
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from rlhf_lab.core.config import Stage
 from rlhf_lab.core.control import Set
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import Finished
@@ -157,32 +154,3 @@ def export_dataset(
         "records": result.records,
         "left_out": result.left_out,
     }
-
-
-def guided_experiment(project: Project, seed: int, terminal: Terminal) -> dict[str, Any]:
-    """SFT, a reward model, PPO, the quiz and the report; the dict is that of ``demo --json``."""
-    from rlhf_lab.runs import report
-    from rlhf_lab.runs.experiment import GUIDED, guided_config, take_quiz
-
-    begun = time.monotonic()
-    project.ensure_bundled()
-    runs: dict[Stage, str] = {}
-    # The next run's child imports its libraries on the core that training leaves free.
-    with closing(Standby()) as standby:
-        for step in GUIDED:
-            terminal.say(f"{step.title}. {step.sentence}")
-            folder = project.create_run(guided_config(step.stage, seed, runs))
-            standby.enabled = step is not GUIDED[-1]
-            finished = train(project, folder, terminal, standby=standby)
-            if finished.outcome != "done":
-                raise LabError(
-                    f"The experiment ended early: {folder.run} is {finished.outcome}. {finished.message} "
-                    f"Go on with: rlhf-lab resume {folder.run} --project {shlex.quote(str(project.folder))}"
-                )
-            runs[step.stage] = folder.run
-    terminal.say("Knowledge quiz. RLHF should change manner and leave knowledge where it was.")
-    with terminal.bar("Quiz") as progress:
-        quiz = take_quiz(project, runs, progress)
-    figures = report.build(project, runs, quiz, time.monotonic() - begun)
-    terminal.tell(f"The report is in {figures['report']}")
-    return figures

@@ -62,6 +62,8 @@ class Terminal:
 
     def __init__(self, *, machine: bool = False) -> None:
         self.machine = machine
+        self.interrupted = False
+        """Whether Ctrl+C or SIGTERM asked some work to stop."""
         self._console = Console(stderr=True, markup=False, highlight=False, emoji=False)
 
     def say(self, text: str) -> None:
@@ -113,7 +115,7 @@ class Terminal:
         def ask(number: int, _: FrameType | None) -> None:
             if stop.asked and number == signal.SIGINT:
                 raise KeyboardInterrupt
-            stop.asked = True
+            stop.asked = self.interrupted = True
             self.say(f"Stopping {what} and saving. Ctrl+C again ends it at once.")
 
         before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -12,7 +12,7 @@ from rlhf_lab.core.config import Stage
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.gui.background import Background, Work
 from rlhf_lab.gui.lab import Lab
-from rlhf_lab.gui.run_state import ENDED
+from rlhf_lab.gui.recipes import RecipeWalk
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.plain_text import PlainLabel
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class GuidedWalk(QObject):
-    """Starts each stage when the one before is done; any other end of a run ends the walk."""
+    """Runs the guided recipe, then asks the quiz; any other end of a run than "done" ends the walk."""
 
     told = Signal(str, str)
     """Title and sentence of where it is now."""
@@ -35,21 +35,19 @@ class GuidedWalk(QObject):
     def __init__(self, lab: Lab, parent: QObject | None = None, *, seed: int = 0):
         super().__init__(parent)
         self._lab, self._seed = lab, seed
-        self._runs: dict[Stage, str] = {}
-        self._run: str | None = None
+        self._walk: RecipeWalk | None = None
         self._task: Background | None = None
         self._began = 0.0
-        lab.run_changed.connect(self._run_changed)
 
     @property
     def going(self) -> bool:
         """Whether it is under way."""
-        return self._run is not None or self._task is not None
+        return self._walk is not None or self._task is not None
 
     def begin(self) -> None:
         """From the first stage, once its data is there; does nothing while it is under way."""
         if not self.going:
-            self._runs, self._began = {}, time.monotonic()
+            self._began = time.monotonic()
             self._task = self._lab.in_background(put_bundled(self._lab.project.folder))
             self._task.done.connect(self._data_there)
             self._task.failed.connect(self._task_failed)
@@ -59,51 +57,49 @@ class GuidedWalk(QObject):
         """Stop and save the run that is under way, and start no other."""
         if self._task is not None:
             self._task.cancel()
-        elif self._run is not None:
-            self._lab.stop(self._run)
+        elif self._walk is not None:
+            self._walk.stop()
 
     @Slot()
     def _data_there(self) -> None:
+        from rlhf_lab.runs.experiment import guided
+
         self._task = None
         self._lab.datasets_changed.emit()
-        self._next()
-
-    def _next(self) -> None:
-        from rlhf_lab.runs.experiment import GUIDED, guided_config
-
-        step = next((step for step in GUIDED if step.stage not in self._runs), None)
-        if step is None:
-            self._ask_what_is_known()
-            return
         try:
-            self._run = self._lab.start(guided_config(step.stage, self._seed, self._runs))
+            self._walk = self._lab.recipes.begin(guided(self._seed))
         except LabError as error:
-            self._end(str(error))
+            self.ended.emit(str(error))
             return
-        self._runs[step.stage] = self._run
-        self.told.emit(step.title, step.sentence)
-        self.run_started.emit(self._run)
+        self._walk.begun.connect(self._stage_begun)
+        self._walk.over.connect(self._runs_over)
+        self._walk.go_on()
 
-    @Slot(str)
-    def _run_changed(self, run: str) -> None:
-        if run != self._run or run in self._lab.live() or run in self._lab.queued():
-            return
-        state = self._lab.state(run)
-        if state.outcome not in ENDED:
-            return
-        self._run = None
-        if state.outcome == "done":
-            self._next()
-        else:
-            self._end(f"The guided experiment ended with {state.title}: {state.message or state.outcome}")
+    @Slot(str, str)
+    def _stage_begun(self, stage: str, run: str) -> None:
+        assert self._walk is not None
+        said = self._walk.chain.recipe.stages[stage]
+        self.told.emit(said.title, said.about)
+        self.run_started.emit(run)
 
-    def _ask_what_is_known(self) -> None:
+    @Slot()
+    def _runs_over(self) -> None:
+        assert self._walk is not None
+        chain, self._walk = self._walk.chain, None
+        if chain.done:
+            self._ask_what_is_known({stage.stage: chain.runs[name] for name, stage in chain.recipe.stages.items()})
+            return
+        name, why = next(iter(chain.messages.items()))
+        title = self._lab.state(chain.runs[name]).title if name in chain.runs else chain.recipe.stages[name].title
+        self.ended.emit(f"The guided experiment ended with {title}: {why}")
+
+    def _ask_what_is_known(self, runs: dict[Stage, str]) -> None:
         self.told.emit(
             "Last: what does it still know?",
             "The base, the SFT and the PPO model answer the same quiz. RLHF should change how they answer, not what "
             "they know. Then the report is written.",
         )
-        self._task = self._lab.in_background(_quiz_and_report(self._lab.project.folder, dict(self._runs), self._began))
+        self._task = self._lab.in_background(_quiz_and_report(self._lab.project.folder, runs, self._began))
         self._task.progressed.connect(self.progressed)
         self._task.done.connect(self._reported)
         self._task.failed.connect(self._task_failed)
@@ -116,10 +112,6 @@ class GuidedWalk(QObject):
     @Slot(str)
     def _task_failed(self, reason: str) -> None:
         self._task = None
-        self._end(reason)
-
-    def _end(self, reason: str) -> None:
-        self._run = None
         self.ended.emit(reason)
 
 

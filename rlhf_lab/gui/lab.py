@@ -12,11 +12,13 @@ from rlhf_lab.core.events import AnyEvent, Finished
 from rlhf_lab.gui.actions import Actions
 from rlhf_lab.gui.background import Background, Work
 from rlhf_lab.gui.collector import Collector
+from rlhf_lab.gui.recipes import Recipes
 from rlhf_lab.gui.run_state import RunState
 from rlhf_lab.gui.trainer import TrainerThread
 from rlhf_lab.runs.queue import RunQueue
 
 if TYPE_CHECKING:
+    from rlhf_lab.core.recipe import Place
     from rlhf_lab.runs.folder import RunFolder
     from rlhf_lab.runs.project import Project
     from rlhf_lab.runs.source import RunSource
@@ -63,15 +65,18 @@ class Lab(QObject):
         self._trainers: dict[str, TrainerThread] = {}
         self._tasks: set[Background] = set()
         self.collector = Collector(self)
+        self.recipes = Recipes(self)
+        """What starts several runs, one after the other."""
 
-    def start(self, config: RunConfig) -> str:
+    def start(self, config: RunConfig, place: "Place | None" = None) -> str:
         """Make the run and put it in the queue; raises `LabError` that says why it cannot start.
 
-        Its data is copied beside the window first; until then it counts as waiting.
+        Its data is copied beside the window first; until then it counts as waiting. ``place``: which step of which
+        recipe it is.
         """
         if config.threads == 0 and self.default_threads:
             config = config.model_copy(update={"threads": self.default_threads})
-        folder = self.project.reserve_run(config)
+        folder = self.project.reserve_run(config, place)
         self._states[folder.run] = RunState(run=folder.run, stage=config.stage)
         self._freeze(folder)
         self.runs_changed.emit()
@@ -144,6 +149,15 @@ class Lab(QObject):
     def queued(self) -> list[str]:
         """Runs that wait for their turn, the next one first."""
         return self._queue.waiting() + self._freezing
+
+    def being_copied(self) -> list[str]:
+        """Of those that wait, the runs whose data is being copied."""
+        return list(self._freezing)
+
+    @property
+    def held(self) -> bool:
+        """Whether nothing more is started, since the window closes."""
+        return self._held
 
     @Slot()
     def find_runs(self) -> None:

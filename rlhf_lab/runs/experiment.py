@@ -1,13 +1,11 @@
-"""The guided experiment as data: SFT, then a reward model, then PPO, then a quiz on what is still known."""
+"""The guided experiment: a recipe of SFT, a reward model and PPO, and then a quiz on what is still known."""
 
-import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from rlhf_lab.core.config import RunConfig, Stage
-from rlhf_lab.core.config_toml import parse_config
+from rlhf_lab.core.recipe import Recipe, expand
+from rlhf_lab.core.recipe_toml import bundled_recipe
 from rlhf_lab.core.records import Message, Prompt
-from rlhf_lab.core.resources import resource
 from rlhf_lab.runs.ask import Answer, Reply
 from rlhf_lab.runs.inference import Inference
 from rlhf_lab.runs.project import Project
@@ -18,47 +16,15 @@ RAW_END = "\n"
 _ANSWER_TOKENS = 56
 
 
-@dataclass(frozen=True)
-class Step:
-    """One run of the experiment, with what a person is told while it goes on."""
-
-    stage: Stage
-    title: str
-    sentence: str
-
-
-GUIDED = (
-    Step(
-        "sft",
-        "1 of 3: Supervised fine-tuning",
-        "The base model knows its world but only continues text. It learns here from demonstrations to answer as an "
-        "assistant.",
-    ),
-    Step(
-        "reward",
-        "2 of 3: Reward model",
-        "From pairs of answers, of which people preferred one, a model learns to score any answer. A tenth of the "
-        "labels is wrong, as with real people.",
-    ),
-    Step(
-        "ppo",
-        "3 of 3: PPO",
-        "The assistant writes answers, the reward model scores them, and PPO makes well-scored ones likelier. The KL "
-        "penalty keeps it near where it started.",
-    ),
-)
+def guided(seed: int = 0) -> Recipe:
+    """Its three stages, as ``resources/recipes/guided.toml`` has them."""
+    return bundled_recipe("guided").changed({"seed": seed})
 
 
 def guided_config(stage: Stage, seed: int, runs: Mapping[Stage, str]) -> RunConfig:
-    """The config of a step; ``runs`` are the steps before it. The figures are in ``resources/recipes/guided.toml``."""
-    file = resource("recipes/guided.toml")
-    settings = tomllib.loads(file.read_text(encoding="utf-8"))[stage] | {"stage": stage, "seed": seed}
-    # The reward model trains on the SFT-merged base, so that it can share the policy's backbone.
-    if stage != "sft":
-        settings["start_from"] = runs["sft"]
-    if stage == "ppo":
-        settings["reward_model"] = runs["reward"]
-    return parse_config(settings, str(file))
+    """The config of one of its stages alone; ``runs`` are those of the stages before it."""
+    [step] = [step for step in expand(guided(seed)) if step.stage == stage]
+    return step.config({str(name): run for name, run in runs.items()})
 
 
 def take_quiz(

@@ -8,11 +8,12 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.recipe import Place
 from rlhf_lab.core.small_files import read_text
 from rlhf_lab.runs.folder import RunFolder, write_private
 from rlhf_lab.store import Store
 
-FILE = "labels.json"
+FILE, PLACE_FILE = "labels.json", "place.json"
 MOST_TAGS, LONGEST_TAG, LONGEST_NOTE = 20, 40, 10_000
 
 
@@ -24,6 +25,20 @@ class Labels(BaseModel):
     tags: tuple[str, ...] = ()
     note: str | None = None
     trashed: float | None = None
+
+
+def place_of(folder: RunFolder) -> Place | None:
+    """Which step of which recipe it is; None for a run that was started alone, or where the file is damaged."""
+    try:
+        return Place.model_validate_json(read_text(folder.path / PLACE_FILE, linked=False))
+    except (OSError, ValueError):
+        return None
+
+
+def write_place(folder: RunFolder, place: Place) -> None:
+    """Among the first files of a run of a recipe, with the recipe's name as its tag; `put_into_index` reads them."""
+    write_private(folder.path / PLACE_FILE, place.model_dump_json(indent=1))
+    write_private(folder.path / FILE, Labels(tags=tidy_tags([place.recipe])).model_dump_json(indent=1))
 
 
 def labels_of(folder: RunFolder) -> Labels:
@@ -76,6 +91,7 @@ def put_into_index(store: Store, folder: RunFolder) -> None:
     found = labels_of(folder)
     store.label_run(folder.run, found.tags, found.note)
     store.set_run_trashed(folder.run, found.trashed)
+    store.place_run(folder.run, place_of(folder))
 
 
 def tidy_tags(tags: Sequence[str]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from rlhf_lab.core.config import RunConfig
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import Finished
+from rlhf_lab.core.recipe import Place
 from rlhf_lab.core.records import AnyRecord, Pair, Ranking, Rated, dump_record, load_record
 from rlhf_lab.core.resources import resource
 from rlhf_lab.core.room import cannot_write
@@ -19,6 +20,7 @@ from rlhf_lab.data.pairing import pairs_of
 from rlhf_lab.runs.ask import ModelSpec
 from rlhf_lab.runs.checkpoints import at_step
 from rlhf_lab.runs.folder import Manifest, RunFolder, write_private
+from rlhf_lab.runs.labels import put_into_index, write_place
 from rlhf_lab.runs.log import end_attempt
 from rlhf_lab.runs.plan import Plan, absolute_model, make_plan
 from rlhf_lab.runs.recorder import Recorder
@@ -108,14 +110,17 @@ class Project:
         """Why the run could not start, in words; [] when it can."""
         return self._plan(config).reasons
 
-    def create_run(self, config: RunConfig) -> RunFolder:
+    def create_run(self, config: RunConfig, place: Place | None = None) -> RunFolder:
         """Make the run's folder with its frozen data and note it as waiting; raises `LabError` as `check` says."""
-        folder = self.reserve_run(config)
+        folder = self.reserve_run(config, place)
         self.freeze(folder)
         return folder
 
-    def reserve_run(self, config: RunConfig) -> RunFolder:
-        """The quick half of `create_run`: the run is noted as waiting, `freeze` has to follow."""
+    def reserve_run(self, config: RunConfig, place: Place | None = None) -> RunFolder:
+        """The quick half of `create_run`: the run is noted as waiting, `freeze` has to follow.
+
+        ``place``: which step of which recipe it is.
+        """
         config = config.model_copy(update=_absolute_paths(config))
         reasons = self.check(config)
         if reasons:
@@ -128,6 +133,9 @@ class Project:
             folder.write_config(config)
             where, settings = f"runs/{folder.run}", config.model_dump_json()
             self.store.add_run(folder.run, config.stage, where, settings, created=time.time())
+            if place is not None:
+                write_place(folder, place)
+                put_into_index(self.store, folder)
         except (OSError, LabError) as error:
             shutil.rmtree(folder.path, ignore_errors=True)
             if isinstance(error, LabError):

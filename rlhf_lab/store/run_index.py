@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import AnyEvent, Finished, Metrics, Progress, Resumed, Started, dump_event, load_event
+from rlhf_lab.core.recipe import Place
 from rlhf_lab.store.connection import Connection
 from rlhf_lab.store.schema import STEP_BITS
 
@@ -32,6 +33,8 @@ class RunRow:
     note: str = ""
     trashed: float | None = None
     """When it was put into the trash."""
+    place: Place | None = None
+    """Which step of which recipe it is."""
 
 
 class RunIndex:
@@ -51,7 +54,7 @@ class RunIndex:
     def all(self, trashed: bool) -> list[RunRow]:
         rows = self._connection.rows(
             "SELECT run, stage, outcome, step, total, message, created, dir, coalesce(config ->> 'dataset', ''), tags, "
-            "coalesce(note, config ->> 'note', ''), trashed "
+            "coalesce(note, config ->> 'note', ''), trashed, place "
             f"FROM runs WHERE trashed IS {'NOT ' if trashed else ''}NULL ORDER BY created, id"
         )
         return [_row(*row) for row in rows]
@@ -68,6 +71,11 @@ class RunIndex:
         key = self._id(run)
         with self._connection.write() as db:
             db.execute("UPDATE runs SET trashed = ? WHERE id = ?", (when, key))
+
+    def set_place(self, run: str, place_json: str | None) -> None:
+        key = self._id(run)
+        with self._connection.write() as db:
+            db.execute("UPDATE runs SET place = ? WHERE id = ?", (place_json, key))
 
     def config(self, run: str) -> str:
         key = self._id(run)
@@ -216,10 +224,23 @@ def _row(
     tags: str,
     note: str,
     trashed: float | None,
+    place: str | None,
 ) -> RunRow:
-    """As the table has it; tags are JSON there."""
+    """As the table has it; tags and place are JSON there."""
     return RunRow(
-        run, stage, outcome, step, total, message, created, dir, dataset, tuple(json.loads(tags)), note, trashed
+        run,
+        stage,
+        outcome,
+        step,
+        total,
+        message,
+        created,
+        dir,
+        dataset,
+        tuple(json.loads(tags)),
+        note,
+        trashed,
+        Place.model_validate_json(place) if place else None,
     )
 
 

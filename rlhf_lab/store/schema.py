@@ -221,10 +221,16 @@ def _third_labels_and_sketches(db: "Database") -> None:
     )
 
 
+def _fourth_places(db: "Database") -> None:
+    # place: which step of which recipe the run is, as JSON; NULL for one that was started alone.
+    db.execute("ALTER TABLE runs ADD COLUMN place TEXT")
+
+
 MIGRATIONS: list[Callable[["Database"], None]] = [
     _first_tables,
     _second_judgements_scores_and_edits,
     _third_labels_and_sketches,
+    _fourth_places,
 ]
 """The n-th brings a database from version n - 1 to n; one that was released is never changed."""
 

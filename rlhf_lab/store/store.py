@@ -8,6 +8,7 @@ from typing import Self
 
 from rlhf_lab.core.events import AnyEvent
 from rlhf_lab.core.judgement import Judgement, QueueName
+from rlhf_lab.core.recipe import Place
 from rlhf_lab.core.records import AnyRecord, Split
 from rlhf_lab.store.append import append_records
 from rlhf_lab.store.browse import PAGE, Browse, Row
@@ -299,6 +300,10 @@ class Store:
     def set_run_trashed(self, run: str, when: float | None) -> None:
         """Hide a run from all lists, or with None show it again."""
         self._runs.set_trashed(run, when)
+
+    def place_run(self, run: str, place: Place | None) -> None:
+        """Note which step of which recipe the run is."""
+        self._runs.set_place(run, place.model_dump_json() if place is not None else None)
 
     def run_config(self, run: str) -> str:
         """The config of a run as the JSON that `add_run` got."""

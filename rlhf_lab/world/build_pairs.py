@@ -2,7 +2,6 @@
 
 import random
 import tempfile
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +10,8 @@ import torch
 from rlhf_lab.core.config import SftConfig
 from rlhf_lab.core.control import NoControl
 from rlhf_lab.core.events import Finished, Metrics
+from rlhf_lab.core.recipe_toml import bundled_recipe
 from rlhf_lab.core.records import Pair, Prompt, Split
-from rlhf_lab.core.resources import resource
 from rlhf_lab.engine import chat, sft
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.parts import Parts
@@ -37,8 +36,8 @@ def build_pairs(model: Path, *, seed: int, say: Callable[[str], None]) -> list[P
 
 
 def _train_policy(model: Path, folder: Path, seed: int, say: Callable[[str], None]) -> Path:
-    recipe = tomllib.loads(resource("recipes/guided.toml").read_text(encoding="utf-8"))["sft"]
-    config = SftConfig(**recipe, seed=seed, threads=torch.get_num_threads())
+    recipe = bundled_recipe("guided").stages["sft"].alone
+    config = SftConfig.model_validate(recipe | {"seed": seed, "threads": torch.get_num_threads()})
     parts = Parts(
         folder=folder,
         records=demonstrations(seed),

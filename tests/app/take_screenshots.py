@@ -25,7 +25,7 @@ from rlhf_lab.gui.app import BUSY_MS, Session
 from rlhf_lab.gui.settings import Settings
 from rlhf_lab.gui.single import SingleWindow
 from rlhf_lab.gui.theme import theme
-from rlhf_lab.headless import guided_experiment
+from rlhf_lab.headless_recipes import guided_experiment
 from rlhf_lab.runs.experiment import guided_config
 from rlhf_lab.runs.project import Project
 from rlhf_lab.terminal import Terminal

@@ -53,7 +53,10 @@ def test_config_prints_a_default_that_run_reads(lab: Lab, stage: str) -> None:
 def test_config_refuses_another_stage_in_words(lab: Lab) -> None:
     ended = lab("config", "rlhf")
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr == "rlhf-lab: Name a stage: rlhf-lab config sft|reward|ppo|rloo|dpo|best_of_n (not 'rlhf')\n"
+    assert (
+        ended.stderr
+        == "rlhf-lab: Name a stage: rlhf-lab config sft|reward|ppo|rloo|dpo|best_of_n, or recipe (not 'rlhf')\n"
+    )
     assert lab("config", "--reference").stdout == config_reference()
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rlhf_lab import headless
-from rlhf_lab.core.config import RunConfig, Stage
+from rlhf_lab import headless_recipes
+from rlhf_lab.core.recipe import Recipe
 from rlhf_lab.core.records import load_record
 from rlhf_lab.core.resources import resource
 from rlhf_lab.runs import experiment
@@ -50,14 +50,14 @@ def few_questions(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = experiment.guided_config
+    whole = experiment.guided
 
-    def short(stage: Stage, seed: int, runs: Mapping[Stage, str]) -> RunConfig:
-        steps = {"updates": 1} if stage == "ppo" else {"max_steps": 2}
+    def short(seed: int) -> Recipe:
+        steps = {"sft.max_steps": 2, "reward.max_steps": 2, "updates": 1}
         small = {"batch_size": 8, "micro_batch_size": 8, "eval_size": 40, "max_new_tokens": 12}
-        return whole(stage, seed, runs).model_copy(update={**steps, **small})
+        return whole(seed).changed(steps | small)
 
-    monkeypatch.setattr(experiment, "guided_config", short)
+    monkeypatch.setattr(experiment, "guided", short)
 
 
 @pytest.mark.usefixtures("few_steps")
@@ -66,7 +66,7 @@ def test_the_demo_trains_three_runs_and_ends_in_a_report(
 ) -> None:
     terminal = Terminal(machine=True)
     with Project.open(few_questions) as project:
-        figures = headless.guided_experiment(project, 3, terminal)
+        figures = headless_recipes.guided_experiment(project, 3, terminal)
         outcomes = {row.run: row.outcome for row in project.store.runs()}
         configs = [project.run(run).config for run in ("sft-1", "reward-1", "ppo-1")]
     terminal.result(figures)

@@ -13,7 +13,6 @@ import random
 import statistics
 import sys
 import tempfile
-import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -22,6 +21,7 @@ import torch
 from rlhf_lab.core.config import RewardConfig, SftConfig
 from rlhf_lab.core.control import NoControl
 from rlhf_lab.core.events import Finished, Metrics
+from rlhf_lab.core.recipe_toml import bundled_recipe
 from rlhf_lab.core.records import Pair, load_record
 from rlhf_lab.core.resources import resource
 from rlhf_lab.engine import reward, reward_scores
@@ -83,7 +83,7 @@ def sureness(folder: Path, start: tuple[Path, ...], pairs: Sequence[Pair], confi
 def one_seed(seed: int, steps: int, folder: Path, start: tuple[Path, ...]) -> Iterator[tuple[str, int, float]]:
     """(way, labels, accuracy) of each model."""
     candidates, heldout = pool()
-    recipe = tomllib.loads(resource("recipes/guided.toml").read_text(encoding="utf-8"))["reward"]
+    recipe = bundled_recipe("guided").stages["reward"].alone
     config = RewardConfig(
         **{**recipe, "max_steps": steps, "eval_every": 0, "eval_size": len(heldout), "normalise": False, "seed": seed},
         threads=torch.get_num_threads(),
@@ -116,7 +116,7 @@ def main() -> None:
     found: dict[str, dict[int, list[float]]] = {way: {size: [] for size in SIZES} for way in WAYS}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        recipe = tomllib.loads(resource("recipes/guided.toml").read_text(encoding="utf-8"))["sft"]
+        recipe = bundled_recipe("guided").stages["sft"].alone
         lines = (resource("datasets") / "lab-world-demonstrations.jsonl").read_bytes().splitlines()
         train(SftConfig(**recipe, threads=1), folder / "sft", [load_record(line) for line in lines], ())
         start = (folder / "sft" / "adapter",)

@@ -23,6 +23,7 @@ from typing import Any
 from rlhf_lab.core.config import RunConfig
 from rlhf_lab.core.config_toml import parse_config
 from rlhf_lab.core.events import AnyEvent, Health, Metrics, Progress, superseded_after
+from rlhf_lab.core.recipe_toml import bundled_recipe
 from rlhf_lab.core.records import Prompt
 from rlhf_lab.core.resources import resource
 from rlhf_lab.gui.models.algorithms import GRPO
@@ -36,7 +37,6 @@ from rlhf_lab.runs.report import read_story
 from rlhf_lab.terminal import Terminal
 
 PROMPTS = "lab world prompts"
-RECIPES = ("guided", "policies")
 ALGORITHMS = ("ppo", "rloo", "grpo", "dpo", "best_of_n")
 ASKED = 320
 """Held-out prompts of the measurement; its standard error of a mean score is about 0.05."""
@@ -62,8 +62,9 @@ class Result:
 def recipe(name: str) -> dict[str, Any]:
     """The settings of an algorithm on the bundled world: those that the window offers."""
     stage = "rloo" if name == "grpo" else name
-    files = [tomllib.loads(resource(f"recipes/{file}.toml").read_text(encoding="utf-8")) for file in RECIPES]
-    settings = next(file[stage] for file in files if stage in file)
+    guided = {name: found.alone for name, found in bundled_recipe("guided").stages.items()}
+    others = tomllib.loads(resource("recipes/policies.toml").read_text(encoding="utf-8"))
+    settings = (others | guided)[stage]
     return settings | {"stage": stage} | (dict(GRPO) if name == "grpo" else {})
 
 

@@ -28,7 +28,7 @@ def test_it_walks_the_panes_and_stops_where_told(
     assert window.stack.currentWidget() is window.pane("sft")
     qtbot.waitUntil(lambda: "sft-1" in fakes.runs)
     finish(project, fakes, "sft-1")
-    qtbot.waitUntil(lambda: "reward-1" in fakes.runs)
+    qtbot.waitUntil(lambda: "reward-1" in fakes.runs, timeout=30_000)  # its data is copied first
     assert window.guide.title.text().startswith("2 of 3")
     assert window.stack.currentWidget() is window.pane("reward")
     assert lab.project.run("reward-1").config.start_from == "sft-1"

@@ -6,7 +6,7 @@ import pytest
 
 from rlhf_lab.core.config import SftConfig
 from rlhf_lab.core.events import AnyEvent, Checkpointed, Metrics, Resumed, Started
-from rlhf_lab.runs.experiment import GUIDED, guided_config
+from rlhf_lab.runs.experiment import guided, guided_config
 from rlhf_lab.runs.project import Project
 from rlhf_lab.runs.recorder import Recorder
 from rlhf_lab.runs.source import ProcessRun
@@ -61,7 +61,7 @@ def test_sft_stops_and_resumes(bundled: Project) -> None:
 
 def test_the_guided_experiment_chains_its_runs() -> None:
     runs = {"sft": "sft-4", "reward": "reward-2"}
-    configs = {step.stage: guided_config(step.stage, 3, runs) for step in GUIDED}
+    configs = {name: guided_config(name, 3, runs) for name in guided().stages}
     assert list(configs) == ["sft", "reward", "ppo"]
     assert {config.seed for config in configs.values()} == {3}
     assert configs["sft"].start_from is None

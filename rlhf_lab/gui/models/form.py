@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from rlhf_lab.core.config import STAGES, UNUSED, RunConfig, Stage, is_basic
+from rlhf_lab.core.recipe_toml import bundled_recipe
 from rlhf_lab.core.resources import resource
 from rlhf_lab.core.settings import FAST, BaseRun
 from rlhf_lab.gui.models.algorithms import GRPO
@@ -127,19 +128,18 @@ def presets(stage: Stage) -> dict[str, dict[str, Any]]:
             FAST_NAME: defaults | FAST,
             f"GRPO, {FAST_NAME.lower()}": defaults | GRPO | FAST,
         }
-    guided = stage in _recipes("guided")
+    guided = stage in bundled_recipe("guided").stages
     found = {"Bundled world (guided)" if guided else "Bundled world": world, "Defaults": defaults}
     return found | {FAST_NAME: defaults | FAST} if FAST.keys() <= plain.keys() else found
 
 
 def _recipe(stage: Stage) -> dict[str, Any]:
     """What is known to work on the bundled world."""
-    found: dict[str, Any] = (_recipes("policies") | _recipes("guided")).get(stage, {})
-    return found
-
-
-def _recipes(name: str) -> dict[str, Any]:
-    return tomllib.loads(resource(f"recipes/{name}.toml").read_text(encoding="utf-8"))
+    guided = bundled_recipe("guided").stages
+    if stage in guided:
+        return guided[stage].alone
+    found: dict[str, dict[str, Any]] = tomllib.loads(resource("recipes/policies.toml").read_text(encoding="utf-8"))
+    return found.get(stage, {})
 
 
 def shown(value: Any) -> str:

@@ -1,0 +1,116 @@
+"""Recipes in the terminal: one run after the other, watched to their ends."""
+
+import shlex
+import time
+from contextlib import closing
+from typing import Any
+
+from rlhf_lab.core.config import Stage
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.recipe import Recipe, Step
+from rlhf_lab.headless import train
+from rlhf_lab.runs.chain import Chain, early_reasons
+from rlhf_lab.runs.going_on import go_on_with
+from rlhf_lab.runs.project import BUNDLED, Project
+from rlhf_lab.runs.warm import Standby
+from rlhf_lab.terminal import Terminal
+
+
+def run_recipe(project: Project, recipe: Recipe, terminal: Terminal, *, resume: bool = False) -> Chain:
+    """All of its runs, as far as they come; Ctrl+C stops and saves the one that trains, and begins no other.
+
+    ``resume``: what was done with the same settings before is taken as it is, what was begun goes on.
+    """
+    chain = Chain.of(recipe)
+    if any(step.settings.get("dataset") in BUNDLED for step in chain.steps):
+        project.ensure_bundled()
+    if reasons := early_reasons(project, recipe):
+        raise LabError(" ".join(reasons))
+    if resume:
+        project.recover()
+        chain = Chain.of(recipe, project.store.runs())
+    _train_all(project, chain, terminal)
+    return chain
+
+
+def in_words(chain: Chain, terminal: Terminal) -> None:
+    """A line for each of its runs."""
+    width = max(len(step.key) for step in chain.steps)
+    for step in chain.steps:
+        line = f"{step.key:{width}}  {chain.runs.get(step.key, '–'):12} {chain.state(step):8}"
+        terminal.tell(f"{line} {chain.messages.get(step.key, '')}".rstrip())
+
+
+def as_json(project: Project, chain: Chain) -> dict[str, Any]:
+    """The object of ``run --json`` for a recipe or a sweep."""
+    return {
+        "recipe": chain.recipe.name,
+        "group": chain.group,
+        "outcome": "done" if chain.done else "unfinished",
+        "runs": [
+            {
+                "step": step.key,
+                "stage": step.stage,
+                "run": (run := chain.runs.get(step.key)),
+                "outcome": chain.state(step),
+                "message": chain.messages.get(step.key, ""),
+                "varied": dict(step.varied),
+                "dir": None if run is None else str(project.run(run).path),
+            }
+            for step in chain.steps
+        ],
+    }
+
+
+def guided_experiment(project: Project, seed: int, terminal: Terminal) -> dict[str, Any]:
+    """The guided recipe, the quiz and the report; the dict is that of ``demo --json``."""
+    from rlhf_lab.runs import experiment, report
+
+    begun = time.monotonic()
+    chain = run_recipe(project, experiment.guided(seed), terminal)
+    if not chain.done:
+        [ended] = [step for step in chain.steps if chain.state(step) in ("failed", "stopped")]
+        run = chain.runs[ended.key]
+        raise LabError(
+            f"The experiment ended early: {run} is {chain.state(ended)}. {chain.messages[ended.key]} "
+            f"Go on with: rlhf-lab resume {run} --project {shlex.quote(str(project.folder))}"
+        )
+    terminal.say("Knowledge quiz. RLHF should change manner and leave knowledge where it was.")
+    runs: dict[Stage, str] = {chain.recipe.stages[step.stage].stage: chain.runs[step.key] for step in chain.steps}
+    with terminal.bar("Quiz") as progress:
+        quiz = experiment.take_quiz(project, runs, progress)
+    figures = report.build(project, runs, quiz, time.monotonic() - begun)
+    terminal.tell(f"The report is in {figures['report']}")
+    return figures
+
+
+def _train_all(project: Project, chain: Chain, terminal: Terminal) -> None:
+    # The next run's child imports its libraries on the core that training leaves free.
+    with closing(Standby()) as standby:
+        while (step := chain.next()) is not None:
+            _announce(chain, step, terminal)
+            try:
+                _train_one(project, chain, step, standby, terminal)
+            except LabError as error:
+                terminal.say(f"{step.key}: {error}")
+                chain.ended(step, "failed", str(error))
+            if terminal.interrupted:
+                chain.halt()
+
+
+def _train_one(project: Project, chain: Chain, step: Step, standby: Standby, terminal: Terminal) -> None:
+    before = chain.unfinished.get(step.key)
+    folder = project.create_run(chain.config(step), chain.place(step)) if before is None else project.run(before)
+    resume = folder.attempt() > 0
+    if resume:
+        folder = go_on_with(project, folder.run)
+    chain.begun(step, folder.run)
+    standby.enabled = step is not chain.steps[-1]
+    finished = train(project, folder, terminal, resume=resume, standby=standby)
+    chain.ended(step, finished.outcome, finished.message)
+
+
+def _announce(chain: Chain, step: Step, terminal: Terminal) -> None:
+    stage = chain.recipe.stages[step.stage]
+    title = f"{chain.steps.index(step) + 1} of {len(chain.steps)}: {step.key}"
+    terminal.say(f"{title if step.varied or not stage.title else stage.title}. {stage.about}".rstrip())

@@ -1,0 +1,131 @@
+"""A recipe under way: which step can begin now, what becomes of the others when one fails. It starts nothing itself."""
+
+import secrets
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rlhf_lab.core.config import RunConfig
+from rlhf_lab.core.recipe import REFERENCES, Place, Recipe, Step, expand
+from rlhf_lab.runs.project import Project
+from rlhf_lab.store import RunRow
+
+StepState = Literal["waiting", "begun", "done", "stopped", "failed", "skipped"]
+
+
+@dataclass
+class Chain:
+    """Plain bookkeeping for whoever starts the runs; use it from one thread.
+
+    Ask `next` for a step, start its run (or resume the one in ``unfinished``), say `begun`, and `ended` when it has.
+    """
+
+    recipe: Recipe
+    steps: list[Step]
+    group: str
+    runs: dict[str, str] = field(default_factory=dict)
+    """The run of each step that has begun, by the step's key."""
+    unfinished: dict[str, str] = field(default_factory=dict)
+    """Runs of an earlier start that did not come to their end, by the step's key: to be resumed."""
+    messages: dict[str, str] = field(default_factory=dict)
+    """Why a step failed or was skipped, in words."""
+    _states: dict[str, StepState] = field(default_factory=dict)
+    _halted: bool = False
+
+    @classmethod
+    def of(cls, recipe: Recipe, earlier: Iterable[RunRow] = ()) -> "Chain":
+        """Begin at the beginning; or, with the project's runs, after what was done of the same settings before."""
+        steps = expand(recipe)
+        made = cls(recipe, steps, f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}")
+        found = {row.place.digest: row for row in earlier if row.place is not None}  # the newest of each
+        newest = 0.0
+        for step in steps:
+            row = found.get(step.digest)
+            if row is None or row.place is None:
+                continue
+            if row.outcome == "done":
+                made.runs[step.key], made._states[step.key] = row.run, "done"
+            else:
+                made.unfinished[step.key] = row.run
+            if row.created >= newest:
+                newest, made.group = row.created, row.place.group
+        return made
+
+    def state(self, step: Step) -> StepState:
+        """Where a step stands."""
+        return self._states.get(step.key, "waiting")
+
+    def next(self) -> Step | None:
+        """The first step that can begin now, in the order of the recipe."""
+        if self._halted:
+            return None
+        return next(
+            (step for step in self.steps if self.state(step) == "waiting" and self._grounds_are_done(step)), None
+        )
+
+    def config(self, step: Step) -> RunConfig:
+        """What the step's run is asked to do."""
+        return step.config(self.runs)
+
+    def place(self, step: Step) -> Place:
+        """What the step's run is to keep of where it stands."""
+        return Place(
+            group=self.group,
+            recipe=self.recipe.name,
+            step=step.key,
+            stage=step.stage,
+            digest=step.digest,
+            varied=dict(step.varied),
+        )
+
+    def begun(self, step: Step, run: str) -> None:
+        """Its run was made, or is resumed."""
+        self.runs[step.key], self._states[step.key] = run, "begun"
+
+    def ended(self, step: Step, outcome: str, message: str = "") -> None:
+        """Its run has ended, or could not be made ("failed")."""
+        self._states[step.key] = "done" if outcome == "done" else "failed" if outcome == "failed" else "stopped"
+        if outcome == "done":
+            return
+        self.messages[step.key] = message
+        if self.recipe.on_failure == "stop":
+            self.halt()
+        for other in self.steps:  # they stand in order: what is skipped lets others be skipped
+            lost = [key for key in other.needs.values() if self._states.get(key) in ("failed", "stopped", "skipped")]
+            if lost and self.state(other) == "waiting":
+                self._states[other.key] = "skipped"
+                self.messages[other.key] = f"Skipped, since {lost[0]} is not done."
+
+    def halt(self) -> None:
+        """Begin nothing more; what has begun goes on."""
+        self._halted = True
+
+    @property
+    def going(self) -> bool:
+        """Whether a run is under way or one more can begin."""
+        return self.next() is not None or "begun" in self._states.values()
+
+    @property
+    def done(self) -> bool:
+        """Whether every step is done."""
+        return all(self.state(step) == "done" for step in self.steps)
+
+    @property
+    def left(self) -> list[Step]:
+        """The steps that wait, as long as they may still begin."""
+        return [] if self._halted else [step for step in self.steps if self.state(step) == "waiting"]
+
+    def _grounds_are_done(self, step: Step) -> bool:
+        return all(self._states.get(key) == "done" for key in step.needs.values())
+
+
+def early_reasons(project: Project, recipe: Recipe) -> list[str]:
+    """Why a recipe could not run, as far as that can be known before its first run: data sets, bases, runs named."""
+    found: dict[str, None] = {}
+    for step in expand(recipe):
+        pending = tuple(f"{name}: " for name in REFERENCES if name in step.needs)
+        for reason in project.check(step.planned):
+            if not reason.startswith(pending or ("\0",)):
+                found[f"{step.stage}: {reason}"] = None
+    return list(found)

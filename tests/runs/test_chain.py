@@ -1,0 +1,141 @@
+"""A recipe under way: order, what stands on what, failures, and taking it up again. Its runs are fakes."""
+
+from collections.abc import Callable
+
+import pytest
+
+from rlhf_lab.core.config_toml import read_toml
+from rlhf_lab.core.events import Finished
+from rlhf_lab.core.recipe import Recipe
+from rlhf_lab.core.recipe_toml import parse_recipe
+from rlhf_lab.runs.chain import Chain, early_reasons
+from rlhf_lab.runs.labels import place_of
+from rlhf_lab.runs.log import end_attempt
+from rlhf_lab.runs.project import Project
+from rlhf_lab.runs.recorder import Recorder
+
+TWO_BRANCHES = """
+name = "two ways"
+on_failure = "{on_failure}"
+[defaults]
+model = '{model}'
+[stages.sft]
+dataset = "talks"
+[stages.reward]
+start_from = "sft"
+dataset = "pairs"
+[stages.ppo]
+start_from = "sft"
+reward_model = "reward"
+dataset = "talks"
+[stages.dpo]
+start_from = "sft"
+dataset = "pairs"
+"""
+
+
+@pytest.fixture
+def recipe(model: str) -> Callable[..., Recipe]:
+    def make(on_failure: str = "stop", more: str = "") -> Recipe:
+        return parse_recipe(read_toml(TWO_BRANCHES.format(on_failure=on_failure, model=model) + more))
+
+    return make
+
+
+def walk(project: Project, chain: Chain, ends: dict[str, str] | None = None, most: int = 99) -> list[str]:
+    """Run up to so many steps to their ends ("done" where nothing else is said); gives the keys in order."""
+    order = []
+    while len(order) < most and (step := chain.next()) is not None:
+        before = chain.unfinished.get(step.key)
+        folder = project.run(before) if before else project.create_run(chain.config(step), chain.place(step))
+        chain.begun(step, folder.run)
+        outcome = (ends or {}).get(step.key, "done")
+        if outcome == "done":
+            folder.adapter.mkdir()
+            (folder.adapter / "adapter_config.json").write_text("{}")
+        attempt = folder.attempt() + 1
+        (folder.path / f"attempt-{attempt}").touch()
+        end_attempt(folder.events_path, attempt, Finished(outcome=outcome, message="It broke." * (outcome != "done")))
+        Recorder(project.store).catch_up(folder)
+        chain.ended(step, outcome, "It broke.")
+        order.append(step.key)
+    return order
+
+
+def test_each_stage_starts_from_the_runs_before_it(project: Project, recipe) -> None:
+    chain = Chain.of(recipe())
+    assert walk(project, chain) == ["sft", "reward", "ppo", "dpo"]
+    assert chain.done
+    assert not chain.going
+    ppo = project.run(chain.runs["ppo"])
+    assert (ppo.config.start_from, ppo.config.reward_model) == ("sft-1", "reward-1")
+    assert ppo.manifest.start_runs == ("sft-1",)
+
+
+def test_runs_keep_where_they_stand_also_in_an_index_that_is_built_anew(project: Project, recipe) -> None:
+    chain = Chain.of(recipe(more='[sweep]\n"ppo.kl_coef" = [0.1, 0.2]\n'))
+    walk(project, chain)
+    before = {row.run: row.place for row in project.store.runs()}
+    project.reindex()
+    rows = {row.run: row for row in project.store.runs()}
+    assert {run: row.place for run, row in rows.items()} == before
+    assert {row.place.group for row in rows.values()} == {chain.group}
+    assert rows["ppo-2"].place.varied == {"ppo.kl_coef": 0.2}
+    assert rows["ppo-2"].tags == ("two ways",)
+    (project.run("ppo-2").path / "place.json").write_text("{}")
+    assert place_of(project.run("ppo-2")) is None
+
+
+def test_a_failure_stops_the_recipe(project: Project, recipe) -> None:
+    chain = Chain.of(recipe())
+    assert walk(project, chain, {"reward": "failed"}) == ["sft", "reward"]
+    assert not chain.going
+    assert not chain.done
+    assert [chain.state(step) for step in chain.steps] == ["done", "failed", "skipped", "waiting"]
+    assert chain.left == []
+    assert chain.messages == {"reward": "It broke.", "ppo": "Skipped, since reward is not done."}
+
+
+def test_or_continues_with_what_does_not_stand_on_it(project: Project, recipe) -> None:
+    chain = Chain.of(recipe("continue"))
+    assert walk(project, chain, {"reward": "stopped"}) == ["sft", "reward", "dpo"]
+    assert [chain.state(step) for step in chain.steps] == ["done", "stopped", "skipped", "done"]
+    assert not chain.done
+
+
+def test_what_is_skipped_skips_what_stands_on_it_in_turn(project: Project, recipe) -> None:
+    chain = Chain.of(
+        recipe("continue", '[stages.last]\nstage = "best_of_n"\nstart_from = "ppo"\nreward_model = "reward"\n')
+    )
+    walk(project, chain, {"sft": "failed"})
+    assert {chain.state(step) for step in chain.steps[1:]} == {"skipped"}
+    assert not chain.going
+
+
+def test_taken_up_again_it_keeps_what_was_done_and_resumes_what_was_not(project: Project, recipe) -> None:
+    first = Chain.of(recipe())
+    walk(project, first, {"reward": "stopped"})
+    again = Chain.of(recipe(), project.store.runs())
+    assert again.group == first.group
+    assert (again.runs, again.unfinished) == ({"sft": "sft-1"}, {"reward": "reward-1"})
+    assert walk(project, again) == ["reward", "ppo", "dpo"]
+    assert again.done
+    assert [row.run for row in project.store.runs()] == ["sft-1", "reward-1", "ppo-1", "dpo-1"]
+
+
+def test_taken_up_with_other_settings_only_what_they_concern_is_done_anew(project: Project, recipe) -> None:
+    walk(project, Chain.of(recipe()))
+    other = Chain.of(recipe().changed({"dpo.beta": 0.3}), project.store.runs())
+    assert walk(project, other) == ["dpo"]
+    assert other.runs["dpo"] == "dpo-2"
+    below = Chain.of(recipe().changed({"sft.seed": 3}), project.store.runs())
+    assert len(below.left) == 4
+
+
+def test_what_is_known_beforehand_is_said_beforehand(project: Project, recipe) -> None:
+    assert early_reasons(project, recipe()) == []
+    wrong = recipe().changed({"ppo.dataset": "nothing", "dpo.start_from": "sft-9"})
+    reasons = early_reasons(project, wrong)
+    assert len(reasons) == 2
+    assert reasons[0].startswith("ppo: dataset: there is no data set 'nothing'")
+    assert reasons[1].startswith("dpo: start_from: there is no run 'sft-9'")
