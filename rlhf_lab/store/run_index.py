@@ -181,15 +181,16 @@ class RunIndex:
             return self._curve(key, metric), True
         span = last[0][0] - first[0][0]
         bits = STEP_BITS + max(0, (span >> STEP_BITS).bit_length() - (most // 2).bit_length())
-        newest = last[0][0] >> bits
+        newest, half = last[0][0] >> bits, 1 << (bits - 1)
         rows = self._connection.rows(
-            "SELECT block >> ?, min(low), max(high) FROM metric_blocks WHERE run = ? AND metric = ? AND block < ? "
+            "SELECT block >> ?1 << ?2, min(low), max(high) FROM metric_blocks WHERE run = ?3 AND metric = ?4 AND block < ?5 "
             "GROUP BY 1 ORDER BY 1",
-            (bits - STEP_BITS, *of, newest << (bits - STEP_BITS)),
+            (bits - STEP_BITS, bits, *of, newest << (bits - STEP_BITS)),
         )
-        half = 1 << (bits - 1)
-        steps = [(block << bits) + more for block, _, _ in rows for more in (0, half)]
-        values = [value for _, low, high in rows for value in (low, high)]
+        steps, values = [0] * (2 * len(rows)), [0.0] * (2 * len(rows))
+        if rows:
+            steps[::2], values[::2], values[1::2] = zip(*rows, strict=True)
+            steps[1::2] = [step + half for step in steps[::2]]
         tail_steps, tail_values = self._curve(key, metric, newest << bits)
         return (steps + tail_steps, values + tail_values), False
 

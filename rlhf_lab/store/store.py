@@ -349,7 +349,7 @@ class Store:
         """From its first event to its last; None with fewer than two."""
         return self._runs.seconds(run)
 
-    def sketch(self, run: str, name: str, most: int = 4096) -> tuple[Curve, bool]:
+    def sketch(self, run: str, name: str, most: int = 2048) -> tuple[Curve, bool]:
         """A curve to be drawn at once, and whether it is the curve itself.
 
         One over more than ``most`` steps is told by the least and the greatest value of each 128 steps or more, its

@@ -8,6 +8,7 @@ from pytestqt.qtbot import QtBot
 
 from rlhf_lab.core.events import Metrics, Started
 from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.models import overlay
 from rlhf_lab.gui.models.runs_table import COLUMNS, size_in_words
 from rlhf_lab.gui.panes.runs import RunsPane
 from rlhf_lab.runs.folder import RunFolder
@@ -99,7 +100,7 @@ def test_curves_of_the_selected_runs_lie_over_each_other(qtbot, pane) -> None:
     assert pane.overlay.card._heading.text() == "KL"
 
 
-def test_a_long_curve_is_drawn_at_once_and_read_whole_by_who_looks_closer(qtbot, pane, lab, project) -> None:
+def test_a_curve_whose_sketch_is_rough_is_drawn_at_once_and_then_read_whole(qtbot, pane, lab, project) -> None:
     values = [float(n % 100) for n in range(6000)]
     made_run(project, "sft-2", {"train/loss": values}, created=9.0)
     lab.runs_changed.emit()
@@ -110,10 +111,38 @@ def test_a_long_curve_is_drawn_at_once_and_read_whole_by_who_looks_closer(qtbot,
     assert 0 < len(curve) < 300
     assert curve.newest == values[-1]
     assert (curve.values.min(), curve.values.max()) == (0, 99)
-    pane.overlay.card.setFocus()
-    qtbot.keyClick(pane.overlay.card.plot, Qt.Key.Key_Plus)
     qtbot.waitUntil(lambda: len(pane.overlay.card.plot.history.curves["0"]) == 6000)
     assert list(pane.overlay.card.plot.history.curves["0"].values) == values
+
+
+def test_a_curve_whose_sketch_is_fine_is_read_whole_by_who_looks_closer(
+    qtbot, pane, lab, project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overlay, "FINE", 40)
+    made_run(project, "sft-2", {"train/loss": [float(n % 100) for n in range(6000)]}, created=9.0)
+    lab.runs_changed.emit()
+    choose(pane, "sft-2")
+    assert pane.overlay.overlay.rough() == []
+    assert len(pane.overlay.card.plot.history.curves["0"]) < 300
+
+    pane.overlay.card.setFocus()
+    qtbot.keyClick(pane.overlay.card.plot, Qt.Key.Key_Plus)
+
+    qtbot.waitUntil(lambda: len(pane.overlay.card.plot.history.curves["0"]) == 6000)
+
+
+def test_what_a_run_says_while_its_curve_is_read_is_kept(project) -> None:
+    run = made_run(project, "sft-2", {"train/loss": [float(n % 100) for n in range(6000)]})
+    laid = overlay.Overlay()
+    laid.choose(project.store, [run], "train/loss")
+    whole = overlay.curve_of(project.store.curves(run)["train/loss"])
+    laid.take(run, [Metrics(step=6001, values={"train/loss": 7.0})])
+
+    laid.take_whole((run, "train/loss"), whole)
+
+    curve = laid.history().curves["0"]
+    assert (len(curve), curve.steps[-1], curve.newest) == (6001, 6001, 7.0)
+    assert laid.unread() == []
 
 
 def test_a_living_run_goes_on_in_the_overlay(qtbot, pane, lab, fakes, begun_run) -> None:

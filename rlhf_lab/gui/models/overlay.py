@@ -3,6 +3,8 @@
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from rlhf_lab.core.events import AnyEvent, Metrics, Resumed
 from rlhf_lab.gui.models.curves import Curve
 from rlhf_lab.gui.models.history import RunHistory
@@ -13,6 +15,8 @@ MOST = 10
 """Runs that are laid over each other; more cannot be told apart."""
 MOST_KEPT = 20
 """Whole curves that are kept for the next look; one of a million points is 16 MB."""
+FINE = 2048
+"""Points of a sketch, two a pixel, from which on it draws what the whole curve would draw."""
 PREFERRED = ("eval/score", "eval/accuracy", "eval/loss", "objective/scores", "dpo/loss", "reward/loss", "train/loss")
 """What is shown first where the selected runs have it."""
 
@@ -29,24 +33,34 @@ class Overlay:
         self._curves: OrderedDict[Key, Curve] = OrderedDict()
         self._sketched: set[Key] = set()
 
-    def choose(self, store: Store, runs: Sequence[str], metric: str) -> list[Key]:
-        """Read what can be read at once; gives the curves that should be read in full beside the window."""
+    def choose(self, store: Store, runs: Sequence[str], metric: str) -> None:
+        """Read what can be read at once."""
         self.runs, self.metric = tuple(runs[:MOST]), metric
         for key in self._keys():
             if key in self._curves:
                 self._curves.move_to_end(key)
                 continue
             (steps, values), exact = store.sketch(*key)
-            self._keep(key, _curve((steps, values)))
+            self._keep(key, curve_of((steps, values)))
             if not exact:
                 self._sketched.add(key)
+
+    def unread(self) -> list[Key]:
+        """The curves that are drawn from their sketch."""
         return [key for key in self._keys() if key in self._sketched]
 
-    def take_whole(self, key: Key, points: Points) -> None:
-        """The whole curve was read."""
+    def rough(self) -> list[Key]:
+        """Of these, those whose sketch has fewer points than the plot has pixels: the whole is seen to differ."""
+        return [key for key in self.unread() if len(self._curves[key]) < FINE]
+
+    def take_whole(self, key: Key, curve: Curve) -> None:
+        """The whole curve was read; what came meanwhile stays."""
         if key in self._sketched:
             self._sketched.discard(key)
-            self._keep(key, _curve(points))
+            before = self._curves[key]
+            newer = int(np.searchsorted(before.steps, curve.steps[-1], side="right")) if len(curve) else 0
+            curve.load(before.steps[newer:], before.values[newer:])
+            self._keep(key, curve)
 
     def take(self, run: str, events: Iterable[AnyEvent]) -> bool:
         """Add what a run says while it goes on; whether that shows."""
@@ -103,7 +117,8 @@ def first_metric(names: Sequence[str], before: str) -> str:
     return next((name for name in PREFERRED if name in names), names[0] if names else "")
 
 
-def _curve(points: Points) -> Curve:
+def curve_of(points: Points) -> Curve:
+    """As a plot needs it; a million points take a tenth of a second, so whoever reads them beside the window makes it there."""
     made = Curve()
     made.load(*points)
     return made

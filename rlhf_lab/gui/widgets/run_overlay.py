@@ -10,8 +10,9 @@ from rlhf_lab.core.events import AnyEvent
 from rlhf_lab.core.metrics import METRICS, describe
 from rlhf_lab.gui.background import Background
 from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.models.curves import Curve
 from rlhf_lab.gui.models.offers import run_title
-from rlhf_lab.gui.models.overlay import MOST, Key, Overlay, common_metrics, first_metric
+from rlhf_lab.gui.models.overlay import MOST, Key, Overlay, common_metrics, curve_of, first_metric
 from rlhf_lab.gui.models.plot_spec import PlotSpec, label
 from rlhf_lab.gui.plots.board import PlotControls
 from rlhf_lab.gui.plots.card import CurveCard
@@ -38,7 +39,6 @@ class RunOverlay(QWidget):
         self._lab = lab
         self._names: list[str] = []
         self._reading: Background | None = None
-        self._unread: list[Key] = []
         self.overlay = Overlay()
         self.metric = QComboBox()
         self.metric.setAccessibleName("Metric")
@@ -115,7 +115,7 @@ class RunOverlay(QWidget):
 
     def _show(self, runs: Sequence[str], metric: str) -> None:
         try:
-            unread = self.overlay.choose(self._lab.project.store, runs, metric)
+            self.overlay.choose(self._lab.project.store, runs, metric)
         except LabError as error:
             self.failed.emit(str(error))
             return
@@ -125,15 +125,14 @@ class RunOverlay(QWidget):
             QTimer.singleShot(0, self, self._make)
         else:
             self._paint()
-        self._unread = unread
-        self._read(())
+        self._read(self.overlay.rough())
 
     @Slot(object)
     def _zoomed(self, view: tuple[float, float] | None) -> None:
         """What is drawn from a sketch is read in full once somebody looks closer."""
         self.card.plot.set_view(view)
         if view is not None and self._reading is None:
-            self._read(self._unread)
+            self._read(self.overlay.unread())
 
     @Slot()
     def _make(self) -> None:
@@ -160,17 +159,16 @@ class RunOverlay(QWidget):
             for run, name in keys:
                 if task.cancelled():
                     return
-                task.part.emit(((run, name), store.curves(run, [name]).get(name, ([], []))))
+                task.part.emit(((run, name), curve_of(store.curves(run, [name]).get(name, ([], [])))))
 
         self._reading = self._lab.in_background(work)
         self._reading.part.connect(self._take_whole)
         self._reading.finished.connect(self._read_all)
 
     @Slot(object)
-    def _take_whole(self, found: tuple[Key, tuple[list[int], list[float]]]) -> None:
-        key, points = found
-        self.overlay.take_whole(key, points)
-        self._unread = [other for other in self._unread if other != key]
+    def _take_whole(self, found: tuple[Key, Curve]) -> None:
+        key, curve = found
+        self.overlay.take_whole(key, curve)
         if key[0] in self.overlay.runs and key[1] == self.overlay.metric:
             self.card.keep_view(self.overlay.history())
 
