@@ -147,6 +147,14 @@ STAGE_NAMES: dict[Stage, str] = {
     "best_of_n": "Best of n",
 }
 """How people call them."""
+
+
+def run_title(run: str) -> str:
+    """How people call a run: "PPO 3"."""
+    stage, _, number = run.rpartition("-")
+    return f"{next((name for known, name in STAGE_NAMES.items() if known == stage), stage)} {number}"
+
+
 POLICY_STAGES: tuple[Stage, ...] = ("ppo", "rloo", "dpo", "best_of_n")
 """What the Policy pane offers; all but the last leave an adapter."""
 UNUSED: dict[Stage, frozenset[str]] = {

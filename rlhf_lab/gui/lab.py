@@ -159,6 +159,16 @@ class Lab(QObject):
         """Whether nothing more is started, since the window closes."""
         return self._held
 
+    def in_line(self) -> list[str]:
+        """Of these, those whose data is frozen: they can be put into another order."""
+        return self._queue.waiting()
+
+    def move_in_line(self, run: str, places: int) -> None:
+        """Let a run that waits have its turn so many places later, or earlier where negative."""
+        self._queue.move(run, places)
+        for other in self._queue.waiting():
+            self.run_changed.emit(other)
+
     @Slot()
     def find_runs(self) -> None:
         """At start: follow the runs that live, queue those that never began, tell of those that died.

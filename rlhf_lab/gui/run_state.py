@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rlhf_lab.core.config import STAGE_NAMES, Stage
+from rlhf_lab.core.config import Stage, run_title
 from rlhf_lab.core.events import AnyEvent, Finished, Health, Metrics, Paused, Phase, Progress, Resumed, Started, Warned
 
 Standing = Literal["queued", "starting", "running", "paused", "done", "stopped", "failed", "interrupted"]
@@ -49,7 +49,7 @@ class RunState:
     @property
     def title(self) -> str:
         """How people call it: "PPO 3"."""
-        return f"{STAGE_NAMES[self.stage]} {self.run.rpartition('-')[2]}"
+        return run_title(self.run)
 
     def seconds_left(self) -> float | None:
         """From the mean of the last steps; None while that is not known."""

@@ -5,16 +5,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from rlhf_lab.store import RunRow, Store
+from rlhf_lab.core.config import run_title
+from rlhf_lab.store import DatasetRow, RunRow, Store
 
-Kind = Literal["data", "sft", "reward", "policy"]
-KINDS: tuple[Kind, ...] = ("data", "sft", "reward", "policy")
+Kind = Literal["data", "sft", "reward", "policy", "votes"]
+KINDS: tuple[Kind, ...] = ("data", "sft", "reward", "policy", "votes")
 """In the order of the work."""
+VOTED = ("blind votes", "fresh answers")
+"""Formats of the data sets in which answers of runs are kept, to be judged."""
+_DATA = "data:"
 
 
 @dataclass(frozen=True)
 class Node:
-    """A data set or a run; ``known`` is False where it is named and not there (any more)."""
+    """A data set ("data:" and its name) or a run; ``known`` is False where it is named and not there (any more)."""
 
     key: str
     kind: Kind
@@ -46,25 +50,51 @@ def dependents(store: Store, run: str) -> list[str]:
 
 
 def lineage(store: Store, chosen: Iterable[str]) -> Lineage:
-    """All that the chosen runs came from, and all that came of them."""
+    """All that the chosen runs came from, and all that came of them: also by votes on their answers."""
     rows = {row.run: row for row in (*store.runs(), *store.runs(trashed=True))}
-    above = parents(store, rows.values())
-    below: dict[str, list[str]] = {}
-    for run, named in above.items():
-        for parent in named:
-            below.setdefault(parent, []).append(run)
+    sets = {row.name: row for row in store.datasets()}
+    edges = {(parent, run) for run, named in parents(store, rows.values()).items() for parent in named}
+    edges |= {(_data(row.dataset), run) for run, row in rows.items() if row.dataset}
+    edges |= set(_of_votes(store, sets.values(), rows))
+    above, below = _neighbours((after, before) for before, after in edges), _neighbours(edges)
     wanted = list(chosen)
-    runs = _reach(wanted, above) | _reach(wanted, below)
-    nodes = {run: Node(run, _kind(run.rpartition("-")[0]), run in rows) for run in runs}
-    edges = [(parent, run) for run in runs for parent in above.get(run, ()) if parent in runs]
-    there = {row.name for row in store.datasets()}
-    for run in runs:
-        if run in rows and rows[run].dataset:
-            name = rows[run].dataset
-            nodes[f"data:{name}"] = Node(f"data:{name}", "data", name in there)
-            edges.append((f"data:{name}", run))
-    ordered = sorted(nodes.values(), key=lambda node: (KINDS.index(node.kind), _natural(node.key)))
-    return Lineage(tuple(ordered), tuple(sorted(edges)))
+    found = _reach(wanted, above) | _reach(wanted, below)
+    # A run is shown with its data also where only the run came of what was chosen.
+    found |= {before for before, after in edges if after in found and before.startswith(_DATA)}
+    nodes = [_node(key, rows, sets) for key in found]
+    ordered = sorted(nodes, key=lambda node: (KINDS.index(node.kind), _natural(node.key)))
+    return Lineage(tuple(ordered), tuple(sorted((a, b) for a, b in edges if a in found and b in found)))
+
+
+def _of_votes(store: Store, sets: Iterable[DatasetRow], runs: Iterable[str]) -> Iterable[tuple[str, str]]:
+    """From runs to the votes on their answers, and from verdicts to the data that was made of them."""
+    titles = {run_title(run): run for run in runs}
+    for row in sets:
+        if row.format == "ranked" and row.source:
+            yield _data(row.source), _data(row.name)
+        if row.format in VOTED:
+            for source, _ in store.sources(row.name):
+                # Models that wrote the same share an answer.
+                yield from ((titles[one], _data(row.name)) for one in source.split(", ") if one in titles)
+
+
+def _node(key: str, rows: Mapping[str, RunRow], sets: Mapping[str, DatasetRow]) -> Node:
+    if not key.startswith(_DATA):
+        return Node(key, _kind(key.rpartition("-")[0]), key in rows)
+    name = key.removeprefix(_DATA)
+    voted = name in sets and sets[name].format in VOTED
+    return Node(key, "votes" if voted else "data", name in sets)
+
+
+def _data(name: str) -> str:
+    return f"{_DATA}{name}"
+
+
+def _neighbours(edges: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for begin, end in edges:
+        found.setdefault(begin, []).append(end)
+    return found
 
 
 def _reach(begin: Iterable[str], steps: Mapping[str, Iterable[str]]) -> set[str]:

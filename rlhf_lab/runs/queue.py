@@ -37,6 +37,15 @@ class RunQueue:
         """Take a waiting run out; False when it does not wait (any more)."""
         return self._waiting.pop(run, None) is not None
 
+    def move(self, run: str, places: int) -> None:
+        """Let a waiting run have its turn so many places later (earlier where negative), as far as there are any."""
+        order = list(self._waiting)
+        if run not in order:
+            return
+        at = order.index(run)
+        order.insert(max(0, at + places), order.pop(at))
+        self._waiting = {name: self._waiting[name] for name in order}
+
     def waiting(self) -> list[str]:
         """Runs that wait, in order."""
         return list(self._waiting)

@@ -1,6 +1,7 @@
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
+from rlhf_lab.core.config import SftConfig
 from rlhf_lab.core.events import Finished, Metrics, Progress, Started
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.runs_table import COLUMNS
@@ -67,3 +68,36 @@ def test_a_run_is_opened_by_enter_and_resumed_by_its_button(qtbot, lab, fakes, b
 
     qtbot.mouseClick(pane.stop, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: lab.state(run).outcome == "stopped" and not lab.live())
+
+
+def test_what_waits_has_its_turn_earlier_or_later_or_not_at_all(qtbot, lab, fakes, model) -> None:
+    pane = opened(qtbot, lab)
+    runs = []
+    for steps in (1, 2, 3, 4):
+        runs.append(lab.start(SftConfig(dataset="talks", model=model, max_steps=steps)))
+        qtbot.waitUntil(lambda: runs[-1] in [*lab.live(), *lab.in_line()])
+    assert lab.in_line() == ["sft-2", "sft-3", "sft-4"]
+    pane.select("sft-1")
+    assert not pane.queue.isVisible()
+
+    pane.select("sft-4")
+    assert pane.queue.isVisible()
+    assert not pane.queue.later.isEnabled()
+    qtbot.mouseClick(pane.queue.earlier, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(pane.queue.earlier, Qt.MouseButton.LeftButton)
+    assert lab.in_line() == ["sft-4", "sft-2", "sft-3"]
+    assert [cell(pane, row, "Status") for row in range(3)] == ["… queued (1)", "… queued (3)", "… queued (2)"]
+    assert not pane.queue.earlier.isEnabled()
+    pane.select("sft-2")
+    qtbot.mouseClick(pane.queue.later, Qt.MouseButton.LeftButton)
+    assert lab.in_line() == ["sft-4", "sft-3", "sft-2"]
+    assert pane.stop.text() == "Cancel"
+    qtbot.mouseClick(pane.stop, Qt.MouseButton.LeftButton)
+    assert lab.in_line() == ["sft-4", "sft-3"]
+
+    fakes.runs["sft-1"].feed(Started(device="cpu", total_steps=1), Finished(outcome="done"))
+    qtbot.waitUntil(lambda: "sft-4" in fakes.runs)
+    lab.stop("sft-3")
+    lab.stop("sft-4")
+    qtbot.waitUntil(lambda: not lab.live())
+    assert list(fakes.runs) == ["sft-1", "sft-4"]

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.judgement import Judgement
+from rlhf_lab.core.records import Candidates, Completion, Message, Prompt
 from rlhf_lab.runs.folder import Manifest, RunFolder
 from rlhf_lab.runs.labels import (
     FILE,
@@ -130,3 +132,32 @@ def test_the_lineage_of_a_run_has_what_it_stands_on_and_what_stands_on_it(projec
         ("reward-9", False),
         ("ppo-2", True),
     ]
+
+
+def test_votes_stand_on_the_runs_that_answered_and_carry_what_was_trained_on_them(project: Project) -> None:
+    made(project, "sft-1")
+    made(project, "ppo-1", start_from="sft-1")
+    asked = Prompt(messages=(Message(role="user", content="Tea?"),))
+    with project.store.new_dataset("votes", "blind votes", "candidates"):
+        pass
+    written = (Completion(text="Yes.", source="PPO 1"), Completion(text="No.", source="Base model, SFT 1"))
+    (record,) = project.store.append("votes", [Candidates(prompt=asked, completions=written)])
+    project.store.judge("votes", record, Judgement(who="Ada", when=1.0, verdict="ranked", ranks=(1, 2)))
+    project.store.ranked_dataset("votes", "votes ranked")
+    made(project, "reward-1", dataset="votes ranked")
+    made(project, "dpo-1", dataset="talks")
+
+    found = lineage(project.store, ["reward-1"])
+
+    assert [(node.key, node.kind) for node in found.nodes] == [
+        ("data:talks", "data"),
+        ("data:votes ranked", "data"),
+        ("sft-1", "sft"),
+        ("reward-1", "reward"),
+        ("ppo-1", "policy"),
+        ("data:votes", "votes"),
+    ]
+    ways = {("ppo-1", "data:votes"), ("sft-1", "data:votes"), ("data:votes", "data:votes ranked")}
+    assert ways | {("data:votes ranked", "reward-1")} <= set(found.edges)
+    assert {node.key for node in lineage(project.store, ["ppo-1"]).nodes} == {node.key for node in found.nodes}
+    assert {node.key for node in lineage(project.store, ["dpo-1"]).nodes} == {"data:talks", "dpo-1"}

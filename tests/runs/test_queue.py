@@ -1,4 +1,4 @@
-"""One run a device, in order; what waits can be cancelled."""
+"""One run a device, in order; what waits can be cancelled, or have its turn earlier or later."""
 
 from rlhf_lab.runs.queue import RunQueue
 
@@ -41,3 +41,19 @@ def test_an_attached_run_occupies_its_device() -> None:
     assert queue.take() == []
     queue.finished("ppo-1")
     assert queue.take() == ["ppo-2"]
+
+
+def test_what_waits_can_have_its_turn_earlier_or_later() -> None:
+    queue = RunQueue()
+    for run in ("sft-1", "sft-2", "sft-3", "sft-4"):
+        queue.add(run, "cpu")
+    queue.take()
+    queue.move("sft-4", -1)
+    assert queue.waiting() == ["sft-2", "sft-4", "sft-3"]
+    queue.move("sft-2", 9)
+    assert queue.waiting() == ["sft-4", "sft-3", "sft-2"]
+    queue.move("sft-2", -9)
+    queue.move("sft-1", 1)
+    assert queue.waiting() == ["sft-2", "sft-4", "sft-3"]
+    queue.finished("sft-1")
+    assert queue.take() == ["sft-2"]

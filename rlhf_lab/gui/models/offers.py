@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlhf_lab.core.config import STAGE_NAMES, STAGES, Stage
+from rlhf_lab.core.config import STAGES, Stage, run_title
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.settings import ScoreSettings
 from rlhf_lab.gui.models.form import RUN_STAGES
@@ -27,12 +27,6 @@ class Option:
     answer: Any
     text: str
     tip: str = ""
-
-
-def run_title(run: str) -> str:
-    """How people call a run: "PPO 3"."""
-    stage, _, number = run.rpartition("-")
-    return f"{STAGE_NAMES.get(stage, stage)} {number}"
 
 
 def dataset_options(project: Project, stage: Stage) -> list[Option]:

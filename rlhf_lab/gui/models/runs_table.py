@@ -159,7 +159,7 @@ class RunsTable(QAbstractTableModel):
             case "Run":
                 return run_title(row.run)
             case "Status":
-                return f"{MARKS.get(self._outcome(row), '·')} {self._outcome(row)}"
+                return f"{MARKS.get(self._outcome(row), '·')} {self._outcome(row)}{self._place(row)}"
             case "Steps":
                 step, total = self._steps(row)
                 return f"{step:,} of {total:,}" if total else ""
@@ -183,6 +183,11 @@ class RunsTable(QAbstractTableModel):
 
     def _outcome(self, row: RunRow) -> str:
         return row.outcome if row.trashed is not None else self._lab.state(row.run).outcome
+
+    def _place(self, row: RunRow) -> str:
+        """Where it stands in the queue, where several wait."""
+        waiting = self._lab.queued()
+        return f" ({waiting.index(row.run) + 1})" if len(waiting) > 1 and row.run in waiting else ""
 
     def _steps(self, row: RunRow) -> tuple[int, int]:
         state = None if row.trashed is not None else self._lab.state(row.run)

@@ -24,6 +24,7 @@ from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.go_on import GoOnButton
 from rlhf_lab.gui.widgets.lineage_view import LineageView
 from rlhf_lab.gui.widgets.plain_text import PlainLabel
+from rlhf_lab.gui.widgets.queue_buttons import QueueButtons
 from rlhf_lab.gui.widgets.report_button import ReportButton
 from rlhf_lab.gui.widgets.run_differences import RunDifferences
 from rlhf_lab.gui.widgets.run_export import RunExportButton
@@ -64,7 +65,7 @@ class RunsPane(QWidget):
         self.filter = RunsFilter()
         self.table = _table(self.model)
         self.open, self.resume, self.stop = QPushButton("Open"), GoOnButton(lab), QPushButton("Stop and save")
-        self.duplicate = QPushButton("Duplicate")
+        self.duplicate, self.queue = QPushButton("Duplicate"), QueueButtons(lab)
         self.report, self.export, self.trash = ReportButton(lab), RunExportButton(lab), TrashButtons(lab)
         self.open.setToolTip("Show its curves and samples in the pane of its stage (Enter)")
         self.stop.setToolTip("Save the last whole step and end the run; it can be resumed")
@@ -156,7 +157,7 @@ class RunsPane(QWidget):
 
     @Slot(str)
     def _run_changed(self, run: str) -> None:
-        if run in self._chosen:
+        if run in self._chosen or run in self._lab.queued():
             self._show_actions()
 
     def _show_actions(self) -> None:
@@ -165,6 +166,7 @@ class RunsPane(QWidget):
         waits, follows = run in self._lab.queued(), run in self._lab.live()
         self.open.setEnabled(run is not None)
         self.duplicate.setEnabled(run is not None)
+        self.queue.show_run(run)
         self.export.show_run(run)
         self.report.show_rows(rows)
         self.resume.show_run(run)
@@ -258,7 +260,11 @@ class RunsPane(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
         column.addLayout(head)
-        column.addWidget(self.filter)
+        found = QHBoxLayout()
+        found.setSpacing(8)
+        found.addWidget(self.filter, 1)
+        found.addWidget(self.queue)
+        column.addLayout(found)
         column.addWidget(split, 1)
         self._stack.addWidget(self.empty)
         self._stack.addWidget(shown)

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from rlhf_lab.core.config import run_title
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.gui.background import Background
 from rlhf_lab.gui.lab import Lab
@@ -87,7 +88,7 @@ class RunExportDialog(QDialog):
         self._task: Background | None = None
         self._named = False
         self._done: Exported | None = None
-        title = f"Export {folder.run}"
+        title = f"Export {run_title(folder.run)}"
         self.setWindowTitle(title)
         self.resize(720, 640)
         self.title = PlainLabel(title, role="title")

@@ -5,6 +5,7 @@ import math
 from PySide6.QtCore import QSize, Qt, QTimer, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QPushButton, QToolButton, QWidget
 
+from rlhf_lab.core.config import run_title
 from rlhf_lab.core.metrics import METRICS, describe
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.verdicts import ICONS, LEVEL_WORDS, ROLES, in_full, standing
@@ -99,7 +100,9 @@ class RunStrip(QFrame):
             self._run = live[-1]
         queued = self._lab.queued()
         self.queue.setText(f"{len(queued)} queued" if queued else "")
-        self.queue.setToolTip(plain_tip("Waiting for their turn: " + ", ".join(queued)) if queued else "")
+        self.queue.setToolTip(
+            plain_tip("Waiting for their turn: " + ", ".join(map(run_title, queued))) if queued else ""
+        )
         state = self._lab.state(self._run) if self._run else None
         working = state is not None and state.live
         for widget in (self.bar, self.share, self.left, self.pause, self.stop):

@@ -57,7 +57,10 @@ class RunsFilter(QWidget):
 
     def show_found(self, shown: int, total: int) -> None:
         """ "12 of 500"."""
-        self.found.setText(f"{shown:,} of {total:,}" if shown != total else f"{total:,}")
+        empty = self.trash.isChecked() and not total
+        self.found.setText(
+            "The trash is empty" if empty else f"{shown:,} of {total:,}" if shown != total else f"{total:,}"
+        )
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Escape in the search lets everything through again."""
