@@ -143,9 +143,13 @@ def _dataset(config: RunConfig, store: Store, reasons: list[str]) -> DatasetRow 
     elif row.train == 0:
         reasons.append(f"dataset: {row.name!r} has no records in its train split; import more data.")
     elif isinstance(config, RewardConfig) and row.heldout == 0:
+        more = (
+            "judge more, until a held-out prompt is among them, and make it anew"
+            if row.format == "ranked"
+            else "import it again with a held-out share above 0"
+        )
         reasons.append(
-            f"dataset: {row.name!r} has no held-out records, so the reward model could not be judged; import it again "
-            "with a held-out share above 0."
+            f"dataset: {row.name!r} has no held-out records, so the reward model could not be judged; {more}."
         )
     return row
 

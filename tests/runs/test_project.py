@@ -131,6 +131,20 @@ def test_reasons_why_a_run_cannot_start(project: Project, new_run: NewRun, confi
 
 
 @pytest.mark.parametrize(
+    ("format", "words"), [("ranked", "judge more, until a held-out prompt is among them"), ("hh", "import it again")]
+)
+def test_a_reward_model_that_nothing_could_judge_is_not_trained(
+    project: Project, model: str, format: str, words: str
+) -> None:
+    asked = Prompt(messages=(Message(role="user", content="Tea?"),))
+    with project.store.new_dataset("some", format, "pair") as writer:
+        writer.add([Pair(prompt=asked, chosen=Completion(text="Yes."), rejected=Completion(text="No."))])
+    (reason,) = project.check(RewardConfig(dataset="some", model=model))
+    assert "has no held-out records" in reason
+    assert words in reason
+
+
+@pytest.mark.parametrize(
     ("name", "words"), [("weights.bin", "no .safetensors file"), ("config.txt", "has no config.json")]
 )
 def test_folders_that_are_no_models(project: Project, tmp_path: Path, name: str, words: str) -> None:

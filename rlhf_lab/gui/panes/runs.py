@@ -38,11 +38,11 @@ from rlhf_lab.store import RunRow, Store
 
 WIDTHS = {
     "Run": 88,
-    "Status": 96,
+    "Status": 110,
     "Steps": 96,
     "Duration": 80,
-    "Key figures": 264,
-    "Started": 138,
+    "Key figures": 258,
+    "Started": 130,
     "Size": 76,
     "Tags": 110,
     "Note": 132,
