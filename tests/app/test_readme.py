@@ -15,6 +15,14 @@ TEST = (
     "python3 -m venv .venv && .venv/bin/pip install -c constraints.txt -e '.[test]' "
     "&& .venv/bin/rlhf-lab doctor --fix && .venv/bin/pytest"
 )
+STARTED_BY_OTHERS = {
+    "equal_trl.py",
+    "speed_lab.py",
+    "speed_stages_lab.py",
+    "speed_stages_trl.py",
+    "speed_trl.py",
+    "trl_peer.py",
+}
 
 
 @pytest.mark.parametrize("command", [START, TEST])
@@ -52,3 +60,12 @@ def test_the_tested_set_pins_every_dependency_and_names_no_build() -> None:
     project = (CHECKOUT / "pyproject.toml").read_text()
     wanted = {name.lower() for name in re.findall(r'^    "([A-Za-z][A-Za-z0-9-]+)>=', project, re.MULTILINE)}
     assert wanted <= {name.lower().replace("_", "-") for name in pins}
+
+
+def test_every_benchmark_is_listed_and_every_listed_one_is_there() -> None:
+    text = (CHECKOUT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"`([a-z_]+\.py)\b", text))
+    listed |= {f"{name}.py" for name in re.findall(r"-m tests\.benchmarks\.(\w+)", text)}
+    folder = CHECKOUT / "tests" / "benchmarks"
+    commands = {file.name for file in folder.glob("*.py") if '__name__ == "__main__"' in file.read_text("utf-8")}
+    assert listed == commands - STARTED_BY_OTHERS
