@@ -1,7 +1,7 @@
 """How much memory a run will need, reckoned before it starts from the model's config.json and the run's settings.
 
-Pure arithmetic, so that the window can say it without importing torch. Rows are taken to be as long as the limits
-allow, unless their lengths are given: shorter data needs less. Held against measured peaks on the CPU by
+Pure arithmetic, so that the window can say it without importing torch. Where lengths of the data are given, batches of
+them are cut into micro-batches as the engine does it; else rows are taken to be as long as the limits allow. Held against measured peaks on the CPU by
 ``tests/benchmarks/memory_estimate.py``; on a GPU it is a guess of what is allocated there.
 """
 
@@ -9,18 +9,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from rlhf_lab.core.config import BestOfNConfig, DpoConfig, PpoConfig, RewardConfig, RunConfig
+from rlhf_lab.core.config import BestOfNConfig, DpoConfig, PpoConfig, RewardConfig, RunConfig, SftConfig
+from rlhf_lab.core.grouping import micro_batches
+from rlhf_lab.core.lengths import FULL, Lengths
 from rlhf_lab.core.settings import OnPolicyRun
 
 ACTIVATIONS_AT_ONCE = 2**30
 """Bytes of activations that a micro-batch on the CPU keeps for its backward pass at most, as an fp32 base would."""
 ACTIVATIONS_PER_LINEAR = 2
 """Numbers kept, by what goes in and out of the linear layers; measured on Llama blocks with LoRA."""
-_LIBRARIES = 410 * 2**20
+_LIBRARIES = 470 * 2**20
+"""Of a run's process once its model is loaded: torch, transformers and what they keep; on Linux."""
 _BF16_ACTIVATIONS = 0.64
 """Norms and the low-rank parts are computed in fp32 on a bf16 base too: measured on 135M parameters."""
 _LOGITS_AT_ONCE = 2**22
 """As many numbers in a chunk of logits; beside it stand its softmax and its gradient."""
+_SFT_LOGITS_AT_ONCE = 2**24
+"""The same for SFT."""
+_BATCHES = 8
+"""So many are cut up to find the largest micro-batch,"""
+_LOOKED_AT = 1024
+"""of so many rows each at most."""
 _UNGATED = frozenset({"gpt2", "gpt_neox", "opt", "phi", "starcoder2"})
 
 
@@ -111,39 +120,33 @@ class Memory:
 
 
 def estimate(
-    config: RunConfig,
-    shape: Shape,
-    *,
-    bf16: bool | None = None,
-    cpu: bool = True,
-    prompt_tokens: int | None = None,
-    answer_tokens: int | None = None,
+    config: RunConfig, shape: Shape, *, bf16: bool | None = None, cpu: bool = True, lengths: Lengths = FULL
 ) -> Memory:
     """What a run needs at its peak. ``bf16``: whether the base is, where the config leaves it to the device."""
     half = config.dtype == "bf16" or (config.dtype == "auto" and bool(bf16))
     size = 2 if half else 4
-    prompt = min(prompt_tokens or config.max_prompt_tokens, config.max_prompt_tokens)
-    answer = min(answer_tokens or config.max_new_tokens, config.max_new_tokens)
     trains = not isinstance(config, BestOfNConfig)
     adapted = max(1, round(config.lora_layers * shape.layers)) if trains else 0
-    of_tokens = _learning_tokens(config, prompt, answer) if trains else 0
-    each = 4 * ACTIVATIONS_PER_LINEAR * adapted * shape.in_and_out
-    activations = of_tokens * each
-    if cpu and trains:
-        # At least one row goes through at once, however long.
-        activations = min(activations, max(ACTIVATIONS_AT_ONCE, (prompt + answer) * each))
+    block = 4 * ACTIVATIONS_PER_LINEAR * shape.in_and_out
+    tokens = (
+        _learning_tokens(config, lengths, ACTIVATIONS_AT_ONCE // (adapted * block) if cpu else 2**31) if trains else 0
+    )
+    activations = tokens * adapted * block * (_BF16_ACTIVATIONS if half else 1)
+    rows = lengths.rows(config)
     kept = 0
     if adapted < shape.layers and isinstance(config, OnPolicyRun):
-        kept = config.batch_size * (prompt + answer) * shape.width * size
-    cache = config.batch_size * (prompt + answer) * 2 * shape.kv * shape.layers * size
-    logits = 3 * 4 * min(_LOGITS_AT_ONCE, max(of_tokens, config.batch_size) * shape.vocabulary)
+        kept = config.batch_size * sum(rows) // len(rows) * shape.width * size
+    cache = lengths.cached(config) * 2 * shape.kv * shape.layers * size
+    at_once = _SFT_LOGITS_AT_ONCE if isinstance(config, SftConfig) else _LOGITS_AT_ONCE
+    logits = 3 * 4 * min(at_once, tokens * shape.vocabulary)
+    sampled = 3 * 4 * min(_LOGITS_AT_ONCE, config.batch_size * shape.vocabulary)
     merged = 0 if half else 4 * adapted * (shape.block_parameters - 2 * shape.width)
     return Memory(
         libraries=_LIBRARIES if cpu else 0,
         weights=shape.parameters * size,
         adapters=_adapters(config, shape, adapted),
-        learning=int(activations * (_BF16_ACTIVATIONS if half else 1)) + kept + logits,
-        sampling=cache + merged + logits,
+        learning=int(activations) + kept + logits,
+        sampling=cache + merged + sampled,
     )
 
 
@@ -152,13 +155,32 @@ def asking(shape: Shape, half: bool) -> int:
     return _LIBRARIES + shape.parameters * (2 if half else 4) + 3 * 4 * shape.vocabulary
 
 
-def _learning_tokens(config: RunConfig, prompt: int, answer: int) -> int:
-    """Of the largest micro-batch."""
+def _learning_tokens(config: RunConfig, lengths: Lengths, bound: int) -> int:
+    """Of the largest micro-batch, padding included, among a few batches that are cut up as the engine does.
+
+    ``bound``: tokens at most, unless one row has more.
+    """
+    rows = lengths.rows(config)
+    count = -(-config.batch_size // config.minibatches) if isinstance(config, OnPolicyRun) else config.batch_size
+    size = micro_batch_of(config)
     if isinstance(config, RewardConfig | DpoConfig):
-        pairs = min(config.batch_size, max(1, config.micro_batch_size // 2))
-        return pairs * (prompt + 2 * answer)
-    rows = -(-config.batch_size // config.minibatches) if isinstance(config, OnPolicyRun) else config.batch_size
-    return min(rows, config.micro_batch_size) * (prompt + answer)
+        size = max(1, size // 2)
+    if isinstance(config, SftConfig) and config.packing:
+        rows = [config.max_prompt_tokens + config.max_new_tokens]
+    if len(set(rows)) == 1:
+        return max(rows[0], min(count, size, max(1, bound // rows[0])) * rows[0])
+    largest = 0
+    for start in range(0, _BATCHES * min(count, _LOOKED_AT), min(count, _LOOKED_AT)):
+        batch = [rows[place % len(rows)] for place in range(start, start + min(count, _LOOKED_AT))]
+        for group in micro_batches(batch, size, bound):
+            largest = max(largest, len(group) * batch[group[0]])
+    return largest
+
+
+def micro_batch_of(config: RunConfig) -> int:
+    """How many rows go through the model at once; where that is left to the memory, at most all of the batch."""
+    pair = 2 if isinstance(config, RewardConfig | DpoConfig) else 1
+    return config.micro_batch_size or pair * config.batch_size
 
 
 def _adapters(config: RunConfig, shape: Shape, adapted: int) -> int:
@@ -175,11 +197,20 @@ def adapters_trained(config: RunConfig) -> int:
     return 2 if isinstance(config, PpoConfig) else 0 if isinstance(config, BestOfNConfig) else 1
 
 
-def smaller_micro_batch(config: RunConfig, shape: Shape, room: int, *, bf16: bool | None = None) -> int | None:
+def smaller_micro_batch(
+    config: RunConfig,
+    shape: Shape,
+    room: int,
+    *,
+    bf16: bool | None = None,
+    cpu: bool = True,
+    lengths: Lengths = FULL,
+) -> int | None:
     """The largest micro-batch that fits into ``room`` bytes by `estimate`; None where even one row does not."""
-    size = config.micro_batch_size
+    size = micro_batch_of(config)
     while size >= 1:
-        if estimate(config.model_copy(update={"micro_batch_size": size}), shape, bf16=bf16).total <= room:
+        asked = config.model_copy(update={"micro_batch_size": size})
+        if estimate(asked, shape, bf16=bf16, cpu=cpu, lengths=lengths).total <= room:
             return size
         size //= 2
     return None

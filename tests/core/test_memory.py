@@ -7,6 +7,7 @@ import pytest
 from safetensors import safe_open
 
 from rlhf_lab.core.config import STAGES, BestOfNConfig, DpoConfig, PpoConfig, RewardConfig, SftConfig
+from rlhf_lab.core.lengths import Lengths
 from rlhf_lab.core.memory import Memory, Shape, estimate, in_words, smaller_micro_batch
 from rlhf_lab.core.resources import resource
 
@@ -22,6 +23,7 @@ SMOL = Shape.of(
         "tie_word_embeddings": True,
     }
 )
+TINY = Shape(width=64, layers=2, vocabulary=100, attention=64, kv=64, mlp=128, gated=True, tied=True)
 PPO: dict[str, Any] = {
     "batch_size": 8,
     "micro_batch_size": 8,
@@ -78,7 +80,27 @@ def test_every_stage_is_reckoned_and_less_of_anything_is_never_more(stage: Any) 
     assert (most.adapters == 0) is isinstance(usual, BestOfNConfig)
     for change in ({"micro_batch_size": 1}, {"max_new_tokens": 8}, {"lora_layers": 0.1}, {"dtype": "bf16"}):
         assert estimate(usual.model_copy(update=change), SMOL).total <= most.total
-    assert estimate(usual, SMOL, prompt_tokens=9, answer_tokens=9).total < most.total
+    assert estimate(usual, SMOL, lengths=Lengths((9,), ((9, 9),))).total < most.total
+
+
+def test_batches_of_the_data_are_cut_up_as_the_engine_does() -> None:
+    settings = {"batch_size": 4, "micro_batch_size": 4, "max_prompt_tokens": 64, "max_new_tokens": 1000}
+    config = SftConfig(**settings)
+    spread = Lengths((10,) * 4, ((300,), (10,), (10,), (10,)))
+    assert spread.rows(config) == [310, 20, 20, 20]
+    # The long row goes alone: three short ones beside it would be mostly padding.
+    alike = Lengths((10,), ((300,),))
+    assert estimate(config, TINY, lengths=spread).learning * 4 == estimate(config, TINY, lengths=alike).learning
+    # Limits cut what is longer, and a pair is both of its answers behind one prompt.
+    assert Lengths((99,), ((5000, 7),)).rows(config) == [1064]
+    assert Lengths((99,), ((5000, 7),)).rows(DpoConfig(**settings)) == [1071]
+
+
+def test_what_is_sampled_fills_the_cache_as_far_as_answers_are_known_to_go_on() -> None:
+    config = PpoConfig(batch_size=3, max_prompt_tokens=10, max_new_tokens=50)
+    assert Lengths().cached(config) == 3 * (10 + 50)
+    assert Lengths((4,), ((30,), (2,), (2,))).cached(config) == 34  # one row to the end beats three for two tokens
+    assert Lengths((4,), ((30,), (2,), (2,))).cached(SftConfig(batch_size=99, max_new_tokens=50)) == 16 * (4 + 50)
 
 
 def test_the_device_decides_what_auto_means() -> None:

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.grouping import PRICE_OF_A_GROUP
 from rlhf_lab.core.records import dump_record
-from rlhf_lab.engine.batches import PRICE_OF_A_GROUP, batch_indices, choose, fill_rows, micro_batches, pad, side_by_side
+from rlhf_lab.engine.batches import batch_indices, choose, fill_rows, micro_batches, pad, side_by_side
 from rlhf_lab.engine.record_file import RecordFile
 from tests.engine.conftest import pairs
 

@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 
 from rlhf_lab.core.config import PpoConfig, RunConfig, SftConfig
+from rlhf_lab.core.lengths import Lengths
 from rlhf_lab.core.memory import estimate
 from rlhf_lab.core.out_of_memory import LESS_MEMORY, advised_in
+from rlhf_lab.core.records import Completion, Demonstration, Message, Pair, Prompt, PromptOnly, dump_record
 from rlhf_lab.runs.folder import RunFolder
-from rlhf_lab.runs.memory import less_memory, memory_in_words, native_bf16, shape_of
+from rlhf_lab.runs.memory import learned_answers, lengths_of, less_memory, memory_in_words, native_bf16, shape_of
+from rlhf_lab.runs.project import Project
 
 
 def test_the_bundled_model_needs_little_and_it_is_said() -> None:
@@ -30,6 +33,41 @@ def test_nothing_is_said_where_nothing_is_known(tmp_path: Path) -> None:
     for model in (str(tmp_path), str(tmp_path / "model.gguf"), "someone/some-model", "\0"):
         assert memory_in_words(SftConfig(model=model, device="cpu")) == ""
     assert memory_in_words(SftConfig(device="cuda")) == ""
+
+
+def test_lengths_are_told_from_texts() -> None:
+    asked = Prompt(messages=(Message(role="user", content="x" * 34),))
+    pair = Pair(prompt=asked, chosen=Completion(text="y" * 68), rejected=Completion(text=""))
+    found = lengths_of([pair, PromptOnly(prompt=asked)])
+    assert found == Lengths((14, 14), ((21, 1),))
+    assert lengths_of([pair], ((7,),)).answers == ((7,),)
+
+
+def test_a_form_reckons_with_the_data_that_was_chosen(tmp_path: Path) -> None:
+    with Project.open(tmp_path) as project:
+        project.ensure_bundled()
+        config = SftConfig(
+            dataset="lab world demonstrations", device="cpu", batch_size=64, micro_batch_size=64, max_new_tokens=400
+        )
+        known, full = memory_in_words(config, project.store, project.runs_folder), memory_in_words(config)
+        assert size_in(known) < size_in(full) / 1.5
+        gone = config.model_copy(update={"dataset": "none such"})
+        assert size_in(memory_in_words(gone, project.store, project.runs_folder)) == size_in(full)
+
+
+def test_sampled_answers_are_taken_to_be_as_those_that_its_start_learned(begun: RunFolder) -> None:
+    asked = Prompt(messages=(Message(role="user", content="Hello."),))
+    begun.data_path.write_bytes(dump_record(Demonstration(prompt=asked, completion=Completion(text="y" * 340))))
+    runs = begun.path.parent
+    assert learned_answers(PpoConfig(start_from=begun.run, max_new_tokens=500), runs) == ((101,),)
+    assert learned_answers(PpoConfig(max_new_tokens=500), runs) == ((500,),)
+    assert learned_answers(PpoConfig(start_from="gone", max_new_tokens=500), runs) == ((500,),)
+    assert learned_answers(SftConfig(start_from=begun.run), runs) == ()
+
+
+def size_in(words: str) -> float:
+    number, unit = words.removeprefix("About ").split()[:2]
+    return float(number) * (1024 if unit == "GB" else 1)
 
 
 def test_the_processor_says_whether_it_has_bf16(tmp_path: Path) -> None:

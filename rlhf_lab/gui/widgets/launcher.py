@@ -125,7 +125,10 @@ class Launcher(QWidget):
     def _tell_memory(self, config: RunConfig | None) -> None:
         project, words = self._lab.project, ""
         if config is not None:
-            found = (memory_in_words(config), disk_in_words(config, project.store, project.folder))
+            found = (
+                memory_in_words(config, project.store, project.runs_folder),
+                disk_in_words(config, project.store, project.folder),
+            )
             words = " ".join(filter(None, found))
         self.memory.setText(words)
         self.memory.setVisible(bool(words))

@@ -1,0 +1,44 @@
+"""How long the examples of a data set are, as far as that is known before a run: what its memory is reckoned from."""
+
+from dataclasses import dataclass
+
+from rlhf_lab.core.config import DpoConfig, RewardConfig, RunConfig, SftConfig
+from rlhf_lab.core.settings import OnPolicyRun
+
+_SHOWN = 16
+"""Held-out prompts that an SFT run answers at once."""
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Tokens of some examples of the data, which stand for all; empty where nothing is known but the limits."""
+
+    prompts: tuple[int, ...] = ()
+    answers: tuple[tuple[int, ...], ...] = ()
+    """Of each prompt: one to learn from, or the two of a pair. For stages that sample, what answers may be like."""
+
+    def rows(self, config: RunConfig) -> list[int]:
+        """Tokens of each example as the stage learns from it, under the run's limits."""
+        most = config.max_new_tokens
+        sides = 2 if isinstance(config, RewardConfig | DpoConfig) else 1
+        if not self.prompts:
+            return [config.max_prompt_tokens + sides * most]
+        answers = self.answers or ((most,) * sides,)
+        return [
+            min(prompt, config.max_prompt_tokens)
+            + sum(min(answer, most) for answer in answers[i % len(answers)][:sides])
+            for i, prompt in enumerate(self.prompts)
+        ]
+
+    def cached(self, config: RunConfig) -> int:
+        """The most tokens in the cache of a sampled batch: answers that have ended are dropped from it."""
+        prompt = min(max(self.prompts, default=config.max_prompt_tokens), config.max_prompt_tokens)
+        ends = [side for answer in self.answers for side in answer] if isinstance(config, OnPolicyRun) else []
+        count = min(config.batch_size, _SHOWN) if isinstance(config, SftConfig) else config.batch_size
+        drawn = [ends[i % len(ends)] if ends else config.max_new_tokens for i in range(count)]
+        longest = sorted((min(answer, config.max_new_tokens) for answer in drawn), reverse=True)
+        return max((i + 1) * (prompt + answer) for i, answer in enumerate(longest))
+
+
+FULL = Lengths()
+"""Every row as long as the limits allow."""
