@@ -142,11 +142,12 @@ def gigabytes(pane: TrainingPane) -> float:
 def test_the_memory_that_a_run_needs_is_said_before_it_starts(qtbot, open_pane) -> None:
     pane = open_pane(SftPane)
     choose(pane, "bundled", "talks")
-    assert 0.3 < gigabytes(pane) < 3
+    few = gigabytes(pane)
+    assert 0.3 < few < 1
     assert pane.launcher.memory.isVisible()
 
     type_in(qtbot, pane, batch_size="4096", micro_batch_size="4096", max_new_tokens="200")
-    qtbot.waitUntil(lambda: gigabytes(pane) > 3)
+    qtbot.waitUntil(lambda: gigabytes(pane) > few + 0.5)  # the texts are short, and a micro-batch keeps 1 GB at most
 
     choose(pane, "somebody/unknown", "talks")
     assert pane.launcher.memory.isHidden()
