@@ -31,6 +31,7 @@ from rlhf_lab.gui.widgets.run_export import RunExportButton
 from rlhf_lab.gui.widgets.run_notes import RunNotes
 from rlhf_lab.gui.widgets.run_overlay import RunOverlay
 from rlhf_lab.gui.widgets.runs_filter import RunsFilter
+from rlhf_lab.gui.widgets.sweep_view import SweepView
 from rlhf_lab.gui.widgets.trash_buttons import TrashButtons
 from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.labels import disk_use
@@ -79,11 +80,12 @@ class RunsPane(QWidget):
         )
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.overlay, self.differences = RunOverlay(lab), RunDifferences(lab)
-        self.lineage, self.notes = LineageView(lab), RunNotes(lab)
+        self.lineage, self.notes, self.sweep = LineageView(lab), RunNotes(lab), SweepView(lab)
         self.tabs = QTabWidget()
         self.tabs.tabBar().setDrawBase(False)
         for title, view in (
             ("Curves", self.overlay),
+            ("Sweep", self.sweep),
             ("Settings", self.differences),
             ("Lineage", self.lineage),
             ("Tags and note", self.notes),
@@ -103,7 +105,8 @@ class RunsPane(QWidget):
         # Queued: what is kept on leaving a field may be kept in the middle of a new choice.
         self.notes.saved.connect(self.model.refresh, Qt.ConnectionType.QueuedConnection)
         self.trash.moved.connect(self._runs_moved)
-        for part in (self.notes, self.overlay):
+        self.sweep.chosen.connect(self.select)
+        for part in (self.notes, self.overlay, self.sweep):
             part.failed.connect(lab.message)
         lab.run_changed.connect(self._run_changed)
         bind("runs.trash", self.table, self.trash.press, Qt.ShortcutContext.WidgetShortcut)
@@ -184,6 +187,8 @@ class RunsPane(QWidget):
             match self.tabs.currentWidget():
                 case self.overlay:
                     self.overlay.show_runs(runs)
+                case self.sweep:
+                    self.sweep.show_runs(runs)
                 case self.differences:
                     self.differences.show_runs(runs)
                 case self.lineage:

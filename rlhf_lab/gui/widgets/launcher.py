@@ -17,6 +17,7 @@ from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.command_dialog import CommandDialog
 from rlhf_lab.gui.widgets.config_form import ConfigForm
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip
+from rlhf_lab.gui.widgets.sweep_dialog import SweepDialog
 from rlhf_lab.runs.disk import disk_in_words
 from rlhf_lab.runs.memory import memory_in_words
 
@@ -46,6 +47,9 @@ class Launcher(QWidget):
         self.start.setProperty("look", "primary")
         theme().keep_icon(self.start, "play")
         self.start.clicked.connect(self._start)
+        self.sweep = QPushButton("Sweep…")
+        self.sweep.setToolTip("Run it for several values of a setting, or with several seeds")
+        self.sweep.clicked.connect(self._ask_for_sweep)
         self.command = QPushButton("Show command")
         self.command.setToolTip("The same run from a terminal: the command line and its config file")
         self.command.clicked.connect(self._show_command)
@@ -110,6 +114,7 @@ class Launcher(QWidget):
         self.reason.setVisible(bool(reasons))
         self.start.setEnabled(not reasons)
         self.start.setToolTip(plain_tip("\n".join(reasons)))
+        self.sweep.setEnabled(not reasons)
         self._name_start()
         self.start.setAccessibleDescription(" ".join(reasons))
         self.command.setEnabled(config is not None)
@@ -162,6 +167,16 @@ class Launcher(QWidget):
         self.started.emit(run)
 
     @Slot()
+    def _ask_for_sweep(self) -> None:
+        self.check()
+        config = self._config()
+        if config is not None and self.sweep.isEnabled():
+            dialog = SweepDialog(self._lab, config, self.window())
+            dialog.begun.connect(self.started)
+            dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            dialog.open()
+
+    @Slot()
     def _show_command(self) -> None:
         config = self._config()
         if config is not None:
@@ -211,9 +226,10 @@ class Launcher(QWidget):
         foot.addWidget(self.pairs)
         foot.addWidget(self.memory)
         foot.addWidget(self.reason)
+        foot.addWidget(self.start)
         row = QHBoxLayout()
-        row.addWidget(self.start, 1)
-        row.addWidget(self.command)
+        row.addWidget(self.sweep, 1)
+        row.addWidget(self.command, 1)
         foot.addLayout(row)
         card = QFrame()
         card.setProperty("surface", "card")
