@@ -26,6 +26,8 @@ _LOGITS_AT_ONCE = 2**22
 """As many numbers in a chunk of logits; beside it stand its softmax and its gradient."""
 _SFT_LOGITS_AT_ONCE = 2**24
 """The same for SFT."""
+_SURE = 0.8
+"""Of free memory: the estimate may be off by a fifth."""
 _BATCHES = 8
 """So many are cut up to find the largest micro-batch,"""
 _LOOKED_AT = 1024
@@ -214,6 +216,15 @@ def smaller_micro_batch(
             return size
         size //= 2
     return None
+
+
+def chosen_micro_batch(
+    config: RunConfig, shape: Shape, room: int, *, bf16: bool, cpu: bool, lengths: Lengths = FULL
+) -> int:
+    """The micro-batch that a run uses which has ``room`` bytes: the config's, or where that is 0 what surely fits."""
+    if config.micro_batch_size:
+        return config.micro_batch_size
+    return smaller_micro_batch(config, shape, int(room * _SURE), bf16=bf16, cpu=cpu, lengths=lengths) or 1
 
 
 def in_words(needed: Memory, room: int, advised: int | None, micro_batch_size: int) -> str:

@@ -51,8 +51,9 @@ class BaseRun(BaseModel):
     micro_batch_size: int = setting(
         8,
         "Micro-batch",
-        "How many go through the model at once. Changes memory and speed, never the result.",
-        ge=1,
+        "How many go through the model at once; 0: as many as fit into free memory. Changes memory and speed, never the "
+        "result.",
+        ge=0,
         le=65_536,
     )
     learning_rate: float = setting(3e-4, "Learning rate", "Of AdamW, for the LoRA weights.", basic=True, gt=0, le=1)

@@ -72,6 +72,11 @@ def peak_memory_mb(device: torch.device) -> float:
     return most / 2**20 if sys.platform == "darwin" else most / 2**10
 
 
+def free_memory(device: torch.device) -> int:
+    """Bytes that a run on this device may still take; on a GPU, of its own memory."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+
+
 def _status() -> str:
     try:
         return Path("/proc/self/status").read_text(encoding="utf-8")

@@ -6,6 +6,7 @@ from PySide6.QtCore import QObject, Slot
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import AnyEvent, Warned
+from rlhf_lab.core.memory import micro_batch_of
 from rlhf_lab.core.out_of_memory import LESS_MEMORY, advised_in
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.run_state import RunState
@@ -67,7 +68,7 @@ class RunNews(QObject):
         if advised is None and not unknown:
             return None
         try:
-            size = self._lab.project.run(state.run).config.micro_batch_size
+            size = micro_batch_of(self._lab.project.run(state.run).config)
         except LabError:
             return None
         less = size // 2 if advised is None else advised

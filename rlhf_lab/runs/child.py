@@ -27,7 +27,7 @@ from rlhf_lab.runs.approval import approved
 from rlhf_lab.runs.control_file import FileControl
 from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.log import EventLog, said_so_far
-from rlhf_lab.runs.memory import less_memory
+from rlhf_lab.runs.memory import lengths_in, less_memory
 from rlhf_lab.runs.outcome import to_the_end
 from rlhf_lab.runs.watched import watched
 
@@ -40,14 +40,22 @@ Work = Callable[[RunFolder, Control, bool], Iterable[Event]]
 
 def stage_of(folder: RunFolder, control: Control, resume: bool) -> Iterator[Event]:
     """The usual work: the engine's stage that the config names, under watch."""
-    from rlhf_lab.engine.machine import use_threads
+    from rlhf_lab.engine.machine import free_memory, pick_device, use_threads
+    from rlhf_lab.engine.sized import sized
     from rlhf_lab.engine.stages import TRAIN
 
     config = folder.config
     use_threads(config.threads or host.default_threads())
 
     def make(watched_control: Control) -> Iterable[Event]:
-        return TRAIN[config.stage](config, parts_of(folder, watched_control, resume))
+        parts = parts_of(folder, watched_control, resume)
+        if not config.micro_batch_size:
+            device = pick_device(config.device)
+            fitting = sized(config, parts.model, lengths_in(folder), device, free_memory(device))
+            yield Phase(name=f"micro-batch of {fitting.micro_batch_size}, as memory allows")
+            yield from TRAIN[config.stage](fitting, parts)
+        else:
+            yield from TRAIN[config.stage](config, parts)
 
     earlier = said_so_far(folder.events_path, Metrics, Samples, Resumed) if resume else ()
     yield from watched(make, control, config, earlier)

@@ -11,7 +11,16 @@ from pydantic import ValidationError
 from rlhf_lab.core.config import RunConfig
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.lengths import FULL, Lengths
-from rlhf_lab.core.memory import Shape, asking, estimate, gigabytes, in_words, micro_batch_of, smaller_micro_batch
+from rlhf_lab.core.memory import (
+    Shape,
+    asking,
+    chosen_micro_batch,
+    estimate,
+    gigabytes,
+    in_words,
+    micro_batch_of,
+    smaller_micro_batch,
+)
 from rlhf_lab.core.out_of_memory import LESS_MEMORY, advice
 from rlhf_lab.core.records import AnyRecord, Demonstration, Pair, Several, Unpaired, load_record
 from rlhf_lab.core.resources import resource
@@ -72,11 +81,17 @@ def less_memory(folder: RunFolder, free: int) -> str:
     shape = shape_of(config.model)
     if shape is None or _on_gpu(config):
         return LESS_MEMORY
-    lengths = lengths_of(_first_of(folder), learned_answers(config, folder.path.parent))
-    smaller = config.model_copy(update={"micro_batch_size": micro_batch_of(config) // 2})
-    if not smaller.micro_batch_size:
+    half, lengths = native_bf16(), lengths_in(folder)
+    smaller = chosen_micro_batch(config, shape, free, bf16=half, cpu=True, lengths=lengths) // 2
+    if not smaller:
         return advice(None, free)
-    return advice(smaller_micro_batch(smaller, shape, free, bf16=native_bf16(), lengths=lengths), free)
+    config = config.model_copy(update={"micro_batch_size": smaller})
+    return advice(smaller_micro_batch(config, shape, free, bf16=half, lengths=lengths), free)
+
+
+def lengths_in(folder: RunFolder) -> Lengths:
+    """Of the data that a run has, and of what its answers may be like."""
+    return lengths_of(_first_of(folder), learned_answers(folder.config, folder.path.parent))
 
 
 def lengths_of(records: Iterable[AnyRecord], answers: Sequence[tuple[int, ...]] = ()) -> Lengths:

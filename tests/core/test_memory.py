@@ -8,7 +8,7 @@ from safetensors import safe_open
 
 from rlhf_lab.core.config import STAGES, BestOfNConfig, DpoConfig, PpoConfig, RewardConfig, SftConfig
 from rlhf_lab.core.lengths import Lengths
-from rlhf_lab.core.memory import Memory, Shape, estimate, in_words, smaller_micro_batch
+from rlhf_lab.core.memory import Memory, Shape, chosen_micro_batch, estimate, in_words, smaller_micro_batch
 from rlhf_lab.core.resources import resource
 
 SMOL = Shape.of(
@@ -120,6 +120,22 @@ def test_the_micro_batch_that_is_advised_fits_and_the_next_does_not() -> None:
     assert smaller_micro_batch(config, SMOL, room) == 2
     assert smaller_micro_batch(config, SMOL, 10 * GB) == 8
     assert smaller_micro_batch(config, SMOL, GB) is None
+
+
+def test_a_micro_batch_that_is_left_to_the_memory_fits_with_a_fifth_to_spare() -> None:
+    config = PpoConfig(**PPO | {"micro_batch_size": 0}, lora_layers=0.33)
+    assert estimate(config, SMOL) == estimate(PpoConfig(**PPO, lora_layers=0.33), SMOL)  # all eight of the batch
+    two = estimate(config.model_copy(update={"micro_batch_size": 2}), SMOL).total
+    assert chosen_micro_batch(config, SMOL, two, bf16=False, cpu=True) == 1
+    assert chosen_micro_batch(config, SMOL, int(two / 0.8) + 2, bf16=False, cpu=True) == 2
+    assert chosen_micro_batch(config, SMOL, 0, bf16=False, cpu=True) == 1
+    own = config.model_copy(update={"micro_batch_size": 7})
+    assert chosen_micro_batch(own, SMOL, 0, bf16=False, cpu=True) == 7
+    # A GPU keeps whatever a micro-batch needs; no bound of 1 GB cuts it.
+    pairs = DpoConfig(**PAIRS | {"micro_batch_size": 0, "batch_size": 64})
+    assert chosen_micro_batch(pairs, SMOL, 20 * GB, bf16=True, cpu=False) < 64
+    assert chosen_micro_batch(pairs, SMOL, 20 * GB, bf16=True, cpu=True) == 128  # its activations are bounded
+    assert chosen_micro_batch(pairs, SMOL, 1000 * GB, bf16=True, cpu=False) == 128
 
 
 def test_the_words_say_what_to_do() -> None:

@@ -107,6 +107,12 @@ def test_out_of_memory_names_the_micro_batch_that_fits_into_what_was_free(begun:
     assert "no smaller micro-batch fits" in too_little
 
 
+def test_a_run_that_chose_its_micro_batch_is_advised_a_smaller_one(begun: RunFolder) -> None:
+    begun.write_config(begun.config.model_copy(update={"micro_batch_size": 0}))
+    room = int(needs(begun.config, 8) / 0.8) + 2  # of which it took four fifths, and so 8 rows
+    assert advised_in(less_memory(begun, room)) == 4
+
+
 def test_out_of_memory_where_nothing_can_be_reckoned_is_told_in_general(begun: RunFolder) -> None:
     begun.write_config(begun.config.model_copy(update={"device": "cuda"}))
     assert less_memory(begun, 2**40) == LESS_MEMORY
