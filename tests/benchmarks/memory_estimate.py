@@ -89,9 +89,13 @@ def records_of(stage: Stage, shape: str) -> Iterator[AnyRecord]:
 def config_of(folder: Path, shape: str, stage: Stage, changes: dict[str, Any]) -> RunConfig:
     """Of one row."""
     if shape == "bundled":
-        recipe = tomllib.loads(resource("recipes/guided.toml").read_text(encoding="utf-8"))
+        recipe = tomllib.loads(resource("recipes/guided.toml").read_text(encoding="utf-8"))["stages"]
         settings = recipe[stage if stage in recipe else "reward" if stage == "dpo" else "ppo"]
-        settings = {name: value for name, value in settings.items() if name in STAGES[stage].model_fields}
+        settings = {
+            name: value
+            for name, value in settings.items()
+            if name in STAGES[stage].model_fields and name != "start_from"
+        }
     else:
         settings = SIZES[shape] | {"eval_size": SIZES[shape]["batch_size"]}
     settings = settings | SMALL | {"stage": stage, "model": str(model_of(folder, shape))}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rlhf_lab.core.config import SftConfig
-from rlhf_lab.core.events import AnyEvent, Checkpointed, Metrics, Resumed, Started
+from rlhf_lab.core.events import AnyEvent, Checkpointed, Metrics, Phase, Resumed, Started
 from rlhf_lab.runs.experiment import guided, guided_config
 from rlhf_lab.runs.project import Project
 from rlhf_lab.runs.recorder import Recorder
@@ -26,6 +26,7 @@ def test_sft_stops_and_resumes(bundled: Project) -> None:
         dataset="lab world demonstrations",
         max_steps=12,
         batch_size=4,
+        micro_batch_size=0,
         eval_size=4,
         lora_r=2,
         max_prompt_tokens=48,
@@ -46,6 +47,7 @@ def test_sft_stops_and_resumes(bundled: Project) -> None:
         assert stopped is not None
         assert stopped.outcome == "stopped", folder.child_log_path.read_text()
         assert any(isinstance(e, Started) for e in events)
+        assert any(isinstance(e, Phase) and e.name == "micro-batch of 4, as memory allows" for e in events)
         assert any(isinstance(e, Checkpointed) for e in events)
         assert folder.has_result()
 
