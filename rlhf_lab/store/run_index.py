@@ -14,6 +14,7 @@ from rlhf_lab.store.schema import STEP_BITS
 
 Curve = tuple[list[int], list[float]]
 """Steps in rising order, and the values at them."""
+_LAST = 2**62
 
 
 @dataclass(frozen=True)
@@ -168,36 +169,38 @@ class RunIndex:
             times += [float(time) for (time,) in rows if time]
         return times[1] - times[0] if len(times) == 2 else None
 
-    def sketch(self, run: str, name: str, most: int) -> tuple[Curve, bool]:
+    def sketch(self, run: str, name: str, most: int, between: tuple[float, float] | None) -> tuple[Curve, bool]:
         key = self._id(run)
         ids = self._connection.rows("SELECT id FROM metric_names WHERE name = ?", (name,))
         if not ids:
             return ([], []), True
         metric = int(ids[0][0])
-        where, of = "FROM metrics WHERE run = ? AND metric = ?", (key, metric)
+        low, high = (math.floor(between[0]), math.ceil(between[1])) if between else (0, _LAST)
+        where, of = "FROM metrics WHERE run = ? AND metric = ? AND step BETWEEN ? AND ?", (key, metric, low, high)
         first = self._connection.rows(f"SELECT step {where} ORDER BY step LIMIT 1", of)
         last = self._connection.rows(f"SELECT step {where} ORDER BY step DESC LIMIT 1", of)
         if not first or last[0][0] - first[0][0] <= most:
-            return self._curve(key, metric), True
+            return self._curve(key, metric, low, high), True
         span = last[0][0] - first[0][0]
         bits = STEP_BITS + max(0, (span >> STEP_BITS).bit_length() - (most // 2).bit_length())
         newest, half = last[0][0] >> bits, 1 << (bits - 1)
         rows = self._connection.rows(
-            "SELECT block >> ?1 << ?2, min(low), max(high) FROM metric_blocks WHERE run = ?3 AND metric = ?4 AND block < ?5 "
-            "GROUP BY 1 ORDER BY 1",
-            (bits - STEP_BITS, bits, *of, newest << (bits - STEP_BITS)),
+            "SELECT block >> ?1 << ?2, min(low), max(high) FROM metric_blocks WHERE run = ?3 AND metric = ?4 "
+            "AND block >= ?5 AND block < ?6 GROUP BY 1 ORDER BY 1",
+            (bits - STEP_BITS, bits, key, metric, first[0][0] >> STEP_BITS, newest << (bits - STEP_BITS)),
         )
         steps, values = [0] * (2 * len(rows)), [0.0] * (2 * len(rows))
         if rows:
             steps[::2], values[::2], values[1::2] = zip(*rows, strict=True)
             steps[1::2] = [step + half for step in steps[::2]]
-        tail_steps, tail_values = self._curve(key, metric, newest << bits)
+        tail_steps, tail_values = self._curve(key, metric, newest << bits, high)
         return (steps + tail_steps, values + tail_values), False
 
-    def _curve(self, run: int, metric: int, begin: int = -1) -> Curve:
+    def _curve(self, run: int, metric: int, begin: int = 0, end: int = _LAST) -> Curve:
         rows = self._connection.rows(
-            "SELECT step, value, status FROM metrics WHERE run = ? AND metric = ? AND step >= ? ORDER BY step, attempt",
-            (run, metric, begin),
+            "SELECT step, value, status FROM metrics WHERE run = ? AND metric = ? AND step BETWEEN ? AND ? "
+            "ORDER BY step, attempt",
+            (run, metric, begin, end),
         )
         # A later attempt may look again at the step that it resumed from: the later look counts.
         values = {step: value if status is None else float(status) for step, value, status in rows}

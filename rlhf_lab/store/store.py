@@ -349,13 +349,15 @@ class Store:
         """From its first event to its last; None with fewer than two."""
         return self._runs.seconds(run)
 
-    def sketch(self, run: str, name: str, most: int = 2048) -> tuple[Curve, bool]:
-        """A curve to be drawn at once, and whether it is the curve itself.
+    def sketch(
+        self, run: str, name: str, most: int = 2048, between: tuple[float, float] | None = None
+    ) -> tuple[Curve, bool]:
+        """A curve, or what it is between two steps, to be drawn at once; and whether it is the curve itself.
 
         One over more than ``most`` steps is told by the least and the greatest value of each 128 steps or more, its
         end by all values.
         """
-        return self._runs.sketch(run, name, most)
+        return self._runs.sketch(run, name, most, between)
 
     def curves(self, run: str, names: Iterable[str] | None = None) -> dict[str, Curve]:
         """Every metric (or the named ones) as (steps, values) that count; NaN and ±inf as they were."""

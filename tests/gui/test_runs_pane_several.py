@@ -115,20 +115,46 @@ def test_a_curve_whose_sketch_is_rough_is_drawn_at_once_and_then_read_whole(qtbo
     assert list(pane.overlay.card.plot.history.curves["0"].values) == values
 
 
-def test_a_curve_whose_sketch_is_fine_is_read_whole_by_who_looks_closer(
-    qtbot, pane, lab, project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def sketched(qtbot: QtBot, pane: RunsPane, lab: Lab, project: Project, monkeypatch: pytest.MonkeyPatch) -> RunsPane:
+    """A run whose curve is drawn from a sketch that is fine enough."""
     monkeypatch.setattr(overlay, "FINE", 40)
-    made_run(project, "sft-2", {"train/loss": [float(n % 100) for n in range(6000)]}, created=9.0)
+    made_run(project, "sft-2", {"train/loss": [float(n * n % 101) for n in range(6000)]}, created=9.0)
     lab.runs_changed.emit()
     choose(pane, "sft-2")
     assert pane.overlay.overlay.rough() == []
-    assert len(pane.overlay.card.plot.history.curves["0"]) < 300
+    plot = pane.overlay.card.plot
+    assert len(plot.history.curves["0"]) < 300
+    qtbot.waitUntil(lambda: plot.getPlotItem().getViewBox().viewRange()[0][1] > 5000)  # it is drawn
+    return pane
 
-    pane.overlay.card.setFocus()
-    qtbot.keyClick(pane.overlay.card.plot, Qt.Key.Key_Plus)
 
-    qtbot.waitUntil(lambda: len(pane.overlay.card.plot.history.curves["0"]) == 6000)
+def test_of_a_sketched_curve_that_part_is_read_that_somebody_looks_at(qtbot, sketched) -> None:
+    plot = sketched.overlay.card.plot
+    sketch = plot.history.curves["0"]
+    for _ in range(3):
+        qtbot.keyClick(plot, Qt.Key.Key_Plus)
+    qtbot.waitUntil(lambda: len(plot.history.curves["0"]) > 1700)
+
+    low, high = plot.getPlotItem().getViewBox().viewRange()[0]
+    curve = plot.history.curves["0"]
+    seen = [step for step in curve.steps if low <= step <= high]
+    assert seen == [step for step in range(6001) if low <= step <= high]
+    assert [curve.at(step)[1] for step in seen] == [float((step - 1) ** 2 % 101) for step in seen]
+    outside = [(step, value) for step, value in zip(curve.steps, curve.values, strict=True) if step < low - 1]
+    assert outside == list(zip(sketch.steps, sketch.values, strict=True))[: len(outside)]
+    assert sorted(set(curve.steps)) == list(curve.steps)
+
+    qtbot.keyClick(plot, Qt.Key.Key_Home)
+    for _ in range(2):
+        qtbot.keyClick(plot, Qt.Key.Key_Minus)
+    assert len(plot.history.curves["0"]) < 6000
+
+
+def test_what_is_smoothed_is_read_whole(qtbot, sketched) -> None:
+    sketched.overlay.controls.slider.setValue(50)
+    qtbot.waitUntil(lambda: len(sketched.overlay.card.plot.history.curves["0"]) == 6000)
+    assert sketched.overlay.overlay.unread() == []
 
 
 def test_what_a_run_says_while_its_curve_is_read_is_kept(project) -> None:

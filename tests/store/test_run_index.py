@@ -206,6 +206,22 @@ def test_a_sketch_has_no_more_points_than_are_wanted(store: Store) -> None:
     assert steps == sorted(set(steps))
 
 
+def test_a_part_of_a_curve_is_sketched_in_its_own_detail(store: Store) -> None:
+    events = [Metrics(attempt=1, seq=n + 1, step=n, values={"loss": float(n % 700)}) for n in range(5000)]
+    store.record_events("ppo-1", with_offsets(events))
+
+    few, exact = store.sketch("ppo-1", "loss", most=200, between=(1000.5, 1099.5))
+    assert exact
+    assert few == (list(range(1000, 1101)), [float(n % 700) for n in range(1000, 1101)])
+
+    (steps, drawn), exact = store.sketch("ppo-1", "loss", most=200, between=(1000.0, 2000.0))
+    assert not exact
+    assert steps[:4] == [896, 960, 1024, 1088]  # by blocks of 128, the first one from its beginning
+    assert drawn[:4] == [196.0, 323.0, 324.0, 451.0]
+    assert (steps[-1], drawn[-1]) == (2000, 600.0)
+    assert store.sketch("ppo-1", "loss", between=(6000.0, 7000.0)) == (([], []), True)
+
+
 def test_a_sketch_forgets_what_a_resume_superseded(store: Store) -> None:
     first = [Metrics(attempt=1, seq=n + 1, step=n, values={"loss": float(n)}) for n in range(400)]
     later: list[AnyEvent] = [Resumed(attempt=2, seq=1, step=150, device="cpu", total_steps=600)]

@@ -1,4 +1,4 @@
-"""One metric of several runs, laid over each other: drawn at once from sketches, then from the whole curves. No Qt."""
+"""One metric of several runs, laid over each other: drawn at once from sketches, then from what the view needs. No Qt."""
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -31,7 +31,8 @@ class Overlay:
         self.runs: tuple[str, ...] = ()
         self.metric = ""
         self._curves: OrderedDict[Key, Curve] = OrderedDict()
-        self._sketched: set[Key] = set()
+        self._sketched: dict[Key, Curve] = {}
+        """The sketches; `_curves` has them with what was read of a part."""
 
     def choose(self, store: Store, runs: Sequence[str], metric: str) -> None:
         """Read what can be read at once."""
@@ -43,7 +44,7 @@ class Overlay:
             (steps, values), exact = store.sketch(*key)
             self._keep(key, curve_of((steps, values)))
             if not exact:
-                self._sketched.add(key)
+                self._sketched[key] = self._curves[key]
 
     def unread(self) -> list[Key]:
         """The curves that are drawn from their sketch."""
@@ -51,13 +52,24 @@ class Overlay:
 
     def rough(self) -> list[Key]:
         """Of these, those whose sketch has fewer points than the plot has pixels: the whole is seen to differ."""
-        return [key for key in self.unread() if len(self._curves[key]) < FINE]
+        return [key for key in self.unread() if len(self._sketched[key]) < FINE]
+
+    def take_part(self, key: Key, part: Curve) -> None:
+        """What was read of a part of a sketched curve stands there from now on; of other parts their sketch."""
+        if key not in self._sketched or not len(part):
+            return
+        sketch = self._sketched[key]
+        begin = int(np.searchsorted(sketch.steps, part.steps[0]))
+        end = int(np.searchsorted(sketch.steps, part.steps[-1], side="right"))
+        joined = Curve()
+        for curve, piece in ((sketch, slice(begin)), (part, slice(None)), (sketch, slice(end, None))):
+            joined.load(curve.steps[piece], curve.values[piece])
+        self._keep(key, joined)
 
     def take_whole(self, key: Key, curve: Curve) -> None:
         """The whole curve was read; what came meanwhile stays."""
         if key in self._sketched:
-            self._sketched.discard(key)
-            before = self._curves[key]
+            before = self._sketched.pop(key)
             newer = int(np.searchsorted(before.steps, curve.steps[-1], side="right")) if len(curve) else 0
             curve.load(before.steps[newer:], before.values[newer:])
             self._keep(key, curve)
@@ -73,6 +85,8 @@ class Overlay:
                 for name, value in event.values.items():
                     if (run, name) in self._curves:
                         self._curves[run, name].append(event.step, value)
+                        if (run, name) in self._sketched:
+                            self._sketched[run, name].append(event.step, value)
                         shown |= name == self.metric and run in self.runs
         return shown
 
@@ -80,7 +94,7 @@ class Overlay:
         """Its curves have to be read again."""
         for key in [key for key in self._curves if key[0] == run]:
             del self._curves[key]
-            self._sketched.discard(key)
+            self._sketched.pop(key, None)
 
     def history(self) -> RunHistory:
         """For a plot; places without values have no curve."""
@@ -98,7 +112,7 @@ class Overlay:
         self._curves.move_to_end(key)
         while len(self._curves) > MOST_KEPT:
             gone, _ = self._curves.popitem(last=False)
-            self._sketched.discard(gone)
+            self._sketched.pop(gone, None)
 
 
 def common_metrics(store: Store, runs: Iterable[str]) -> list[str]:

@@ -1,7 +1,7 @@
 """Lets a run that waits have its turn earlier or later."""
 
-from PySide6.QtCore import Slot
-from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
+from PySide6.QtCore import Qt, Slot
+from PySide6.QtWidgets import QHBoxLayout, QToolButton, QWidget
 
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.theme import theme
@@ -15,7 +15,9 @@ class QueueButtons(QWidget):
         super().__init__()
         self._lab = lab
         self._run: str | None = None
-        self.earlier, self.later = QPushButton("Earlier"), QPushButton("Later")
+        self.earlier, self.later = QToolButton(), QToolButton()
+        self.earlier.setText("Earlier")
+        self.later.setText("Later")
         self.earlier.setToolTip(plain_tip("Let this run have its turn before the one that waits in front of it"))
         self.later.setToolTip(plain_tip("Let the run that waits behind this one have its turn first"))
         theme().keep_icon(self.earlier, "arrow-up")
@@ -24,6 +26,8 @@ class QueueButtons(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(8)
         for button in (self.earlier, self.later):
+            button.setProperty("look", "small")
+            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
             row.addWidget(button)
         self.earlier.clicked.connect(self._move_up)
         self.later.clicked.connect(self._move_down)

@@ -29,8 +29,15 @@ SPEC = PlotSpec(
 )
 
 
+CLOSER_MS = 60
+"""After the last turn of a wheel, before what it shows is read."""
+
+
 class RunOverlay(QWidget):
-    """Shows the first ten runs of a selection; a long curve from its sketch until somebody zooms in."""
+    """Shows the first ten runs of a selection; a long curve from its sketch, where somebody zooms in from more of it.
+
+    What is smoothed is read whole: a smoothed sketch would be another curve than the smoothed curve.
+    """
 
     failed = Signal(str)
 
@@ -39,6 +46,10 @@ class RunOverlay(QWidget):
         self._lab = lab
         self._names: list[str] = []
         self._reading: Background | None = None
+        self._looking: Background | None = None
+        self._view: tuple[float, float] | None = None
+        self._closer = QTimer(self, singleShot=True, interval=CLOSER_MS)
+        self._closer.timeout.connect(self._look_closer)
         self.overlay = Overlay()
         self.metric = QComboBox()
         self.metric.setAccessibleName("Metric")
@@ -64,6 +75,7 @@ class RunOverlay(QWidget):
         self._column.addStretch(1)
         self.metric.activated.connect(self._choose_metric)
         self.controls.reset_asked.connect(self._reset)
+        self.controls.smoothing_changed.connect(self._smooth)
         lab.events_arrived.connect(self._take)
 
     @property
@@ -125,14 +137,48 @@ class RunOverlay(QWidget):
             QTimer.singleShot(0, self, self._make)
         else:
             self._paint()
-        self._read(self.overlay.rough())
+        self._view = None
+        self._read(self.overlay.unread() if self._smoothed() else self.overlay.rough())
 
     @Slot(object)
     def _zoomed(self, view: tuple[float, float] | None) -> None:
-        """What is drawn from a sketch is read in full once somebody looks closer."""
+        """Of what is drawn from a sketch more is read once somebody looks closer."""
         self.card.plot.set_view(view)
-        if view is not None and self._reading is None:
+        self._view = view
+        if view is not None and self.overlay.unread():
+            self._closer.start()
+
+    @Slot()
+    def _look_closer(self) -> None:
+        view, keys = self._view, self.overlay.unread()
+        if view is None or not keys or self._reading is not None:
+            return
+        if self._looking is not None:
+            self._looking.cancel()
+
+        def work(store: Store, task: Background) -> None:
+            for key in keys:
+                if task.cancelled():
+                    return
+                task.part.emit((key, curve_of(store.sketch(*key, between=view)[0])))
+
+        self._looking = self._lab.in_background(work)
+        self._looking.part.connect(self._take_part)
+        self._looking.finished.connect(self._read_all)
+
+    @Slot(object)
+    def _take_part(self, found: tuple[Key, Curve]) -> None:
+        if self.sender() is self._looking:
+            self.overlay.take_part(*found)
+            self.card.keep_view(self.overlay.history())
+
+    @Slot(float)
+    def _smooth(self, weight: float) -> None:
+        if weight and self._reading is None:
             self._read(self.overlay.unread())
+
+    def _smoothed(self) -> bool:
+        return self.controls.slider.value() > 0
 
     @Slot()
     def _make(self) -> None:
@@ -176,6 +222,8 @@ class RunOverlay(QWidget):
     def _read_all(self) -> None:
         if self.sender() is self._reading:
             self._reading = None
+        elif self.sender() is self._looking:
+            self._looking = None
 
     @Slot(str, list)
     def _take(self, run: str, events: list[AnyEvent]) -> None:
@@ -187,6 +235,7 @@ class RunOverlay(QWidget):
 
     @Slot()
     def _reset(self) -> None:
+        self._view = None
         self.card.plot.set_view(None)
 
 
