@@ -6,6 +6,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from rlhf_lab.core.events import SampleRow
 from rlhf_lab.core.records import Prompt
 from rlhf_lab.runs.ask import Answer, Done, Failed, ModelSpec, Reply, Token
 from rlhf_lab.runs.inference import Inference
@@ -20,6 +21,8 @@ class Asker(QObject):
     """Request, more text of its answer."""
     answered = Signal(int, str, dict)
     """Request, the whole answer, its numbers."""
+    tokens_known = Signal(int, object)
+    """Request, a `SampleRow` of its answer: the tokens and what is known of each. Before `answered`."""
     ended = Signal(int, str)
     """Request, and why it failed; "" when it did not. The last thing said of it."""
     _arrived = Signal(object)
@@ -59,6 +62,11 @@ class Asker(QObject):
             case Token():
                 self.came.emit(reply.id, reply.text)
             case Answer():
+                if reply.pieces:
+                    self.tokens_known.emit(
+                        reply.id,
+                        SampleRow(prompt="", completion=reply.text, pieces=reply.pieces, per_token=reply.per_token),
+                    )
                 self.answered.emit(reply.id, reply.text, reply.values)
             case Done():
                 self.ended.emit(reply.id, "")

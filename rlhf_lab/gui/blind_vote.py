@@ -12,7 +12,7 @@ from rlhf_lab.core.records import PromptOnly
 from rlhf_lab.gui.asker import Asker
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.blind import VOTES, Ballot, Vote, cast, draw, votes_between
-from rlhf_lab.gui.models.contenders import Contender
+from rlhf_lab.gui.models.contenders import Contender, draws_problem
 from rlhf_lab.gui.models.fresh import as_asked, questions
 from rlhf_lab.gui.models.ranking import LONGEST_LOOK
 from rlhf_lab.gui.widgets.answer_view import AnswerView
@@ -112,9 +112,13 @@ class BlindVote(QObject):
             if mode == "raw":
                 more["system"] = None
             try:
+                if problem := draws_problem(model, mode, wish.reward):
+                    raise LabError(problem)
                 reward = project.model_spec(wish.reward) if wish.reward is not None and mode == "chat" else None
                 kl = model.run is not None
-                request = self._asker.ask(model.spec(project), prompt, **more, kl=kl, reward=reward)
+                request = self._asker.ask(
+                    model.spec(project), prompt, **more, kl=kl, reward=reward, best_of=model.best_of
+                )
             except LabError as error:
                 self._fail(str(error))
                 return

@@ -7,6 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from rlhf_lab.core.records import Prompt
 
+MOST_DRAWS = 64
+"""Answers to one prompt from which the best can be sent."""
+
 
 class _Line(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
@@ -26,7 +29,9 @@ class Generate(_Line):
     ``mode`` "raw" continues the text of each prompt's last message as it stands. ``stop`` ends an answer
     and is cut off. ``judge``: the hidden preference of the bundled world, where it knows the question.
     ``kl``: log-ratio of the answer to the base that the last adapter sits on; ``kl_to``: to this model instead.
-    ``reward``: score by this model.
+    ``reward``: score by this model. ``best_of``: write so many answers to each prompt and send the one that ``reward``
+    likes best, its numbers with it, "mean_score" that of all. ``tokens``: with each answer its tokens, and where a KL is
+    asked for the log-ratio of each.
     """
 
     op: Literal["generate"] = "generate"
@@ -44,6 +49,8 @@ class Generate(_Line):
     kl: bool = False
     kl_to: ModelSpec | None = None
     reward: ModelSpec | None = None
+    best_of: int = Field(default=1, ge=1, le=MOST_DRAWS)
+    tokens: bool = False
 
 
 class Score(_Line):
@@ -80,13 +87,18 @@ class Token(_Line):
 
 
 class Answer(_Line):
-    """One whole answer and its numbers: "tokens", "ended", and what was asked for ("score", "kl", "gold", ...)."""
+    """One whole answer and its numbers: "tokens", "ended", and what was asked for ("score", "kl", "gold", ...).
+
+    ``pieces`` are its tokens as text, ``per_token`` a number for each of them by name, as in `core.events.SampleRow`.
+    """
 
     kind: Literal["answer"] = "answer"
     id: int
     index: int
     text: str
     values: dict[str, float]
+    pieces: tuple[str, ...] = ()
+    per_token: dict[str, tuple[float, ...]] = Field(default_factory=dict)
 
 
 class Done(_Line):

@@ -150,8 +150,11 @@ def generate(request: Generate, desk: Desk, models: Models) -> None:
     backbone, adapter = models.get(request.model)
     asked = _encode(backbone, request)
     generator = torch.Generator().manual_seed(request.seed)
-    for start in range(0, len(asked), _AT_ONCE):
-        part = asked.part(start, _AT_ONCE)
+    if request.best_of > 1 and request.reward is None:
+        raise LabError("The best of several answers is chosen by a reward model. Choose one.")
+    at_once = max(1, _AT_ONCE // request.best_of)
+    for start in range(0, len(asked), at_once):
+        part = asked.part(start, at_once).repeated(request.best_of)
         stream = Stream(request.id, start, backbone.tokenizer, desk.reply) if request.stream else None
         answers = sample(
             backbone,
@@ -162,14 +165,26 @@ def generate(request: Generate, desk: Desk, models: Models) -> None:
             generator=generator,
             tick=tick,
             stop=request.stop,
-            on_token=stream,
+            on_token=stream if request.best_of == 1 else None,
         )
-        numbers = _measure(request, models, backbone, adapter, Episodes(part, answers), tick)
-        for i, answer in enumerate(answers):
+        numbers: list[dict[str, float]] = [{} for _ in answers]
+        if request.best_of > 1:
+            part, answers, numbers = _best(request, models, backbone, Episodes(part, answers), tick)
+        found = _measure(request, models, backbone, adapter, Episodes(part, answers), tick)
+        for i, (answer, (values, per_token)) in enumerate(zip(answers, found, strict=True)):
             text = _text(backbone, answer, request.stop)
             if request.judge and "world" in part.prompts[i].tags:
-                numbers[i] |= judge(part.prompts[i], text)
-            desk.reply(Answer(id=request.id, index=start + i, text=text, values=numbers[i]))
+                values |= judge(part.prompts[i], text)
+            desk.reply(
+                Answer(
+                    id=request.id,
+                    index=start + i,
+                    text=text,
+                    values=numbers[i] | values,
+                    pieces=chat.pieces(backbone.tokenizer, answer) if request.tokens else (),
+                    per_token=per_token if request.tokens else {},
+                )
+            )
 
 
 def score(request: Score, desk: Desk, models: Models) -> None:
@@ -211,27 +226,52 @@ def _measure(
     adapter: str | None,
     episodes: Episodes,
     tick: Callable[[], None],
-) -> list[dict[str, float]]:
-    """The numbers of each answer, all of the ids that were sampled."""
+) -> list[tuple[dict[str, float], dict[str, tuple[float, ...]]]]:
+    """The numbers of each answer and those of its tokens, all of the ids that were sampled."""
     eos = backbone.tokenizer.eos_token_id
     found = [{"tokens": float(len(ids)), "ended": float(ids[-1] == eos)} for ids in episodes.answer_ids]
+    per_token: list[dict[str, tuple[float, ...]]] = [{} for _ in found]
     if request.kl or request.kl_to is not None:
         other, base = (backbone, None) if request.kl_to is None else models.get(request.kl_to)
         if not chat.same_tokenizer(other.tokenizer, backbone.tokenizer):
             raise LabError("The KL between these models is not defined: they write other tokens.")
         ours, theirs = (
-            score_tokens(of, episodes, name, temperature=1.0, micro_batch_size=_SCORED_AT_ONCE, tick=tick)[0].sum(1)
+            score_tokens(of, episodes, name, temperature=1.0, micro_batch_size=_SCORED_AT_ONCE, tick=tick)[0]
             for of, name in ((backbone, adapter), (other, base))
         )
-        for values, difference in zip(found, (ours - theirs).tolist(), strict=True):
-            values["kl"] = difference
+        for i, ratios in enumerate((ours - theirs).tolist()):
+            found[i]["kl"] = sum(ratios)
+            per_token[i]["kl"] = tuple(ratios[: len(episodes.answer_ids[i])])
     if request.reward is not None:
-        judge_backbone, name = models.get(request.reward, head=True)
-        if name is None or not chat.same_tokenizer(judge_backbone.tokenizer, backbone.tokenizer):
-            raise LabError("This reward model cannot score these answers: it reads other tokens than the model writes.")
-        for values, scored in zip(found, _reward(request.reward, judge_backbone, name, episodes, tick), strict=True):
+        for values, scored in zip(found, _judged(request.reward, models, backbone, episodes, tick), strict=True):
             values |= scored
-    return found
+    return list(zip(found, per_token, strict=True))
+
+
+def _best(
+    request: Generate, models: Models, backbone: Backbone, episodes: Episodes, tick: Callable[[], None]
+) -> tuple[Asked, list[list[int]], list[dict[str, float]]]:
+    """Of each ``best_of`` neighbours the one with the highest score, and what to know of the others."""
+    assert request.reward is not None
+    scores = [values["score"] for values in _judged(request.reward, models, backbone, episodes, tick)]
+    groups = [range(at, at + request.best_of) for at in range(0, len(scores), request.best_of)]
+    best = [max(group, key=scores.__getitem__) for group in groups]
+    asked = Asked([episodes.asked.prompts[i] for i in best], [episodes.asked.ids[i] for i in best])
+    more = [
+        {"best_of": float(request.best_of), "mean_score": sum(scores[i] for i in group) / len(group)}
+        for group in groups
+    ]
+    return asked, [episodes.answer_ids[i] for i in best], more
+
+
+def _judged(
+    spec: ModelSpec, models: Models, writer: Backbone, episodes: Episodes, tick: Callable[[], None]
+) -> list[dict[str, float]]:
+    """What a reward model makes of ids that another model wrote."""
+    backbone, name = models.get(spec, head=True)
+    if name is None or not chat.same_tokenizer(backbone.tokenizer, writer.tokenizer):
+        raise LabError("This reward model cannot score these answers: it reads other tokens than the model writes.")
+    return _reward(spec, backbone, name, episodes, tick)
 
 
 def _reward(

@@ -195,3 +195,39 @@ def test_replies_come_by_callback_when_there_is_one(tmp_path: Path) -> None:
     with Inference(tmp_path, lambda reply: came.set(), entry=(sys.executable, "-c", program)) as client:
         client.generate(BASE, PROMPTS)
         assert came.wait(30)
+
+
+def test_the_best_of_several_answers_is_the_one_that_the_reward_model_likes_best(
+    client: Inference, adapters: dict[str, Path]
+) -> None:
+    reward = ModelSpec(adapters=(adapters["reward"],))
+    wishes = {"max_new_tokens": 10, "seed": 4, "reward": reward}
+    eight = client.wait_for(client.generate(BASE, PROMPTS[:1] * 8, **wishes))
+    scores = [answer.values["score"] for answer in eight]
+    assert len(set(scores)) > 1
+
+    (best,) = client.wait_for(client.generate(BASE, PROMPTS[:1], best_of=8, **wishes))
+
+    assert best.text == eight[scores.index(max(scores))].text
+    assert best.values["score"] == pytest.approx(max(scores), abs=1e-4)
+    assert best.values["mean_score"] == pytest.approx(sum(scores) / 8, abs=1e-4)
+    assert best.values["best_of"] == 8
+    several = client.wait_for(client.generate(BASE, PROMPTS, best_of=3, **wishes))
+    assert [answer.index for answer in several] == [0, 1, 2]
+    with pytest.raises(LabError, match="chosen by a reward model"):
+        client.wait_for(client.generate(BASE, PROMPTS[:1], best_of=2))
+
+
+def test_the_tokens_of_an_answer_spell_it_and_their_numbers_add_up_to_its_kl(
+    client: Inference, adapters: dict[str, Path]
+) -> None:
+    other = ModelSpec(adapters=(adapters["reward"],))
+    (answer,) = client.wait_for(
+        client.generate(BASE, PROMPTS[:1], max_new_tokens=12, tokens=True, kl_to=other, mode="raw")
+    )
+    assert "".join(answer.pieces).replace("<|end|>", "").strip() == answer.text
+    assert len(answer.per_token["kl"]) == len(answer.pieces) == answer.values["tokens"]
+    assert sum(answer.per_token["kl"]) == pytest.approx(answer.values["kl"], abs=1e-4)
+    (plain,) = client.wait_for(client.generate(BASE, PROMPTS[:1], max_new_tokens=12, kl_to=other, mode="raw"))
+    assert (plain.pieces, plain.per_token) == ((), {})
+    assert plain.values == answer.values

@@ -31,10 +31,16 @@ class Contender:
     step: int | None = None
     note: str = field(default="", compare=False)
     """What to know before it is asked."""
+    best_of: int = 1
+    """It writes so many answers, and a reward model chooses the one that counts."""
 
     @property
     def title(self) -> str:
         """What people call it."""
+        return self._name if self.best_of == 1 else f"{self._name}, best of {self.best_of}"
+
+    @property
+    def _name(self) -> str:
         if self.run is not None:
             return run_title(self.run) if self.step is None else f"{run_title(self.run)} at step {self.step:,}"
         return "Base model" if self.model == BUNDLED else f"Base {Path(self.model).name or self.model}"
@@ -93,6 +99,15 @@ def opening(known: list[Contender], count: int) -> list[Contender]:
     runs, bases = [c for c in whole if c.run is not None], [c for c in whole if c.run is None]
     more = [c for c in bases[:1] + runs + bases[1:] if c not in first]
     return (first + more + whole * count)[:count]
+
+
+def draws_problem(contender: Contender, mode: Mode, reward: str | None) -> str:
+    """Why no best of its answers can be chosen; "" where it can, or need not be."""
+    if contender.best_of == 1:
+        return ""
+    if mode == "raw":
+        return "Reward models score answers in chat form only: none can choose the best of several raw ones."
+    return "" if reward is not None else "Choose under “Scored by” which reward model picks the best of the answers."
 
 
 def mismatch(contender: Contender, mode: Mode) -> str:

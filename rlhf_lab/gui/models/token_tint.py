@@ -28,6 +28,13 @@ TINTS: dict[str, Tint] = {
         "log π − log π_ref: how much more (or less) likely the policy finds this token than the model that it started from. "
         "The sum over the answer is its KL; a few strong tokens say what the policy has learned to write.",
     ),
+    "kl_base": Tint(
+        "KL to the base",
+        "rarer",
+        "likelier than in the base",
+        "log π − log π_base: how much more (or less) likely the model finds this token than the base without any adapter. "
+        "What SFT and RLHF have changed together; it says no more where the base was never a chat model.",
+    ),
     "advantage": Tint(
         "Advantage",
         "worse",

@@ -5,16 +5,18 @@ from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QButtonGroup, QComboBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.core.events import AnyEvent, Checkpointed
+from rlhf_lab.core.events import AnyEvent, Checkpointed, SampleRow
 from rlhf_lab.gui.asker import Asker, MakeInference
 from rlhf_lab.gui.behaviour_page import BehaviourPage
 from rlhf_lab.gui.blind_vote import BlindVote
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.behaviour import with_bases
-from rlhf_lab.gui.models.contenders import Contender, contenders, opening
+from rlhf_lab.gui.models.contenders import Contender, contenders, draws_problem, opening
+from rlhf_lab.gui.models.token_tint import full_shade
 from rlhf_lab.gui.widgets.answer_view import AnswerView
 from rlhf_lab.gui.widgets.question_card import QuestionCard, Wish
 from rlhf_lab.gui.widgets.standings_page import StandingsPage
+from rlhf_lab.gui.widgets.tint_bar import BASE, START, TintBar
 from rlhf_lab.runs.inference import Inference
 
 FEWEST, MOST = 2, 4
@@ -45,6 +47,8 @@ class ComparePane(QWidget):
             "Knowledge, refusals, tone, length: what moved from model to model, and what not"
         )
         self._page = QButtonGroup(self)
+        self.tint = TintBar()
+        self._measured = START
         self.count = QComboBox()
         self.count.setAccessibleName("How many models")
         for count in range(FEWEST, MOST + 1):
@@ -104,16 +108,17 @@ class ComparePane(QWidget):
         wish = self.card.wish()
         if wish is None:
             return
+        self._measured = BASE if self.tint.name == BASE else START
         for place, view in enumerate(self.shown):
             contender = view.contender()
             assert contender is not None
             try:
-                request = self._ask(contender, wish)
+                request = self._ask(contender, wish, place)
             except LabError as error:
                 view.end(str(error))
                 continue
             self._sides[request] = view
-            view.begin("Loading the model…" if place == 0 else f"Waiting for model {'ABCD'[place - 1]}…")
+            view.begin(_begun(contender) if place == 0 else f"Waiting for model {'ABCD'[place - 1]}…")
         self.card.show_busy(bool(self._sides))
 
     @Slot()
@@ -122,13 +127,21 @@ class ComparePane(QWidget):
         self.asker.cancel(list(self._sides))
         self.blind.stop()
 
-    def _ask(self, contender: Contender, wish: Wish) -> int:
-        project, chat = self._lab.project, wish.mode == "chat"
+    def _ask(self, contender: Contender, wish: Wish, place: int) -> int:
+        if problem := draws_problem(contender, wish.mode, wish.reward):
+            raise LabError(problem)
+        project = self._lab.project
+        spec = contender.spec(project)
+        to_base = self.tint.name == BASE
+        base = spec.model_copy(update={"adapters": ()})
         return self.asker.ask(
-            contender.spec(project),
+            spec,
             wish.prompt,
-            **wish.more,
-            kl=contender.run is not None and chat,
+            **wish.of(place),
+            kl=contender.run is not None and not to_base,
+            kl_to=base if contender.run is not None and to_base else None,
+            tokens=True,
+            best_of=contender.best_of,
             reward=project.model_spec(wish.reward) if wish.reward is not None else None,
         )
 
@@ -144,7 +157,25 @@ class ComparePane(QWidget):
     @Slot(int, str, dict)
     def _answered(self, request: int, text: str, values: dict[str, float]) -> None:
         if request in self._sides:
-            self._sides[request].set_answer(text, values)
+            named = {self._measured if name == START else name: value for name, value in values.items()}
+            self._sides[request].set_answer(text, named)
+            self._tint()
+
+    @Slot(int, object)
+    def _tokens_known(self, request: int, row: SampleRow) -> None:
+        if request in self._sides:
+            named = {self._measured if name == START else name: given for name, given in row.per_token.items()}
+            self._sides[request].set_tokens(row.model_copy(update={"per_token": named}))
+
+    @Slot()
+    def _tint(self) -> None:
+        """The same shade is the same number in all answers."""
+        name = self.tint.name
+        rows = [view.row for view in self.shown if view.row is not None and name in view.row.per_token]
+        full = full_shade(rows, name) if name is not None and rows else 1.0
+        for view in self.views:
+            view.show_tint(name, full)
+        self.tint.show_scale(full if rows else None)
 
     @Slot(int, str)
     def _ended(self, request: int, problem: str) -> None:
@@ -152,13 +183,15 @@ class ComparePane(QWidget):
             return
         self._sides.pop(request).end(problem)
         for view in self._sides.values():
-            view.show_status("Loading the model…")
+            contender = view.contender()
+            assert contender is not None
+            view.show_status(_begun(contender))
         self.card.show_busy(bool(self._sides))
 
     @Slot()
     def _take_mode(self) -> None:
         for view in self.views:
-            view.set_mode(self.card.mode)
+            view.set_mode(self.card.mode, self.card.reward.currentData())
 
     @Slot()
     def _show_count(self) -> None:
@@ -177,7 +210,8 @@ class ComparePane(QWidget):
         self.stop()
         page = next(name for name, button in self.pages.items() if button.isChecked())
         blind, asking = page == "Blind vote", page in ASKING
-        self.count.setVisible(page == "Side by side")
+        for widget in (self.count, self.tint):
+            widget.setVisible(page == "Side by side")
         for widget in (self.card, self._beside):
             widget.setVisible(asking)
         self.standings.setVisible(page == "Standings")
@@ -211,6 +245,9 @@ class ComparePane(QWidget):
         self._page.buttonClicked.connect(self._show_page)
         for view in self.views:
             view.model_changed.connect(self._models_changed)
+            view.answer.pointed.connect(self.tint.tell)
+        self.tint.changed.connect(self._tint)
+        self.asker.tokens_known.connect(self._tokens_known)
         self.asker.came.connect(self._came)
         self.asker.answered.connect(self._answered)
         self.asker.ended.connect(self._ended)
@@ -239,6 +276,7 @@ class ComparePane(QWidget):
         for view in self.views:
             sides.addWidget(view, 1)
         column.addLayout(sides, 1)
+        column.addWidget(self.tint)
         column.addWidget(self.blind.bar)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(12, 12, 12, 12)
@@ -248,3 +286,9 @@ class ComparePane(QWidget):
         whole.addWidget(self._beside, 1)
         whole.addWidget(self.standings, 1)
         whole.addWidget(self.behaviour, 1)
+
+
+def _begun(contender: Contender) -> str:
+    if contender.best_of == 1:
+        return "Loading the model…"
+    return f"Writing {contender.best_of} answers; the best appears when all are scored…"

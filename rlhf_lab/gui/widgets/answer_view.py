@@ -1,19 +1,31 @@
 """One side of a comparison: which model, whether the mode fits it, its answer as it comes, and the numbers."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QVBoxLayout
 
-from rlhf_lab.gui.models.contenders import Contender, Mode, mismatch
+from rlhf_lab.core.events import SampleRow
+from rlhf_lab.gui.models.contenders import Contender, Mode, draws_problem, mismatch
 from rlhf_lab.gui.models.plot_spec import number
-from rlhf_lab.gui.widgets.plain_text import PlainLabel, PlainView, one_line, plain_tip
+from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line, plain_tip
 from rlhf_lab.gui.widgets.save_note import SaveNote
+from rlhf_lab.gui.widgets.token_view import TokenView
 
 SHOWN_EVERY_MS = 40
 """Tokens may come faster than anybody reads."""
 
-VALUES = {"score": "score", "kl": "KL", "gold": "gold", "correct": "correct"}
+VALUES = {
+    "score": "score",
+    "mean_score": "mean of all",
+    "kl": "KL",
+    "kl_base": "KL to the base",
+    "gold": "gold",
+    "correct": "correct",
+}
+DRAWS = (1, 4, 16, 64)
+"""From so many answers a reward model can choose."""
 
 
 class AnswerView(QFrame):
@@ -27,6 +39,10 @@ class AnswerView(QFrame):
         self._mode: Mode = "chat"
         self._text = self._numbers = ""
         self._hidden = False
+        self._reward: str | None = None
+        self._tint: tuple[str, float] | None = None
+        self.row: SampleRow | None = None
+        """The answer with its tokens, once it is whole."""
         self._known: list[Contender] = []
         self.model = QComboBox()
         self.model.setAccessibleName(f"Model {name}")
@@ -37,14 +53,24 @@ class AnswerView(QFrame):
         self.save = SaveNote()
         self.warning = PlainLabel(role="warn", wrap=True)
         self.status = PlainLabel(role="muted")
-        self.answer = PlainView()
+        self.draws = QComboBox()
+        self.draws.setAccessibleName(f"Answers that model {name} writes")
+        self.draws.setToolTip(
+            plain_tip(
+                "Best of n: the model writes n answers, the reward model under “Scored by” chooses one. It trains nothing, "
+                "and is the baseline that RLHF has to beat. At temperature 0 all n are the same."
+            )
+        )
+        for count in DRAWS:
+            self.draws.addItem("one answer" if count == 1 else f"best of {count}", count)
+        self.answer = TokenView()
         self.answer.setAccessibleName(f"Answer of model {name}")
         self.answer.setPlaceholderText("The answer appears here as it is written.")
-        self.numbers = PlainLabel(role="caption")
+        self.numbers = PlainLabel(role="caption", wrap=True)
         self.numbers.setToolTip(
             plain_tip(
-                "score: of the chosen reward model. KL: how much likelier this answer is than under the model's start, in "
-                "nats. gold: the bundled world's hidden preference, where it knows the question."
+                "score: of the chosen reward model; of the best of n, with the mean of all n. KL: how much likelier this answer "
+                "is than under the model's start, or under the base, in nats. gold: the bundled world's hidden preference, where it knows the question."
             )
         )
         self._timer = QTimer(self, singleShot=True, interval=SHOWN_EVERY_MS)
@@ -52,25 +78,28 @@ class AnswerView(QFrame):
         head = QHBoxLayout()
         self.letter = PlainLabel(f"Model {name}", role="strong")
         head.addWidget(self.letter)
-        head.addWidget(self.model, 1)
         head.addWidget(self.who, 1)
+        head.addStretch(1)
+        head.addWidget(self.draws)
         column = QVBoxLayout(self)
         column.setContentsMargins(12, 10, 12, 10)
         column.setSpacing(6)
         column.addLayout(head)
+        column.addWidget(self.model)
         column.addWidget(self.save)
         column.addWidget(self.warning)
         column.addWidget(self.status)
         column.addWidget(self.answer, 1)
         column.addWidget(self.numbers)
-        self.model.currentIndexChanged.connect(self._chosen)
+        for box in (self.model, self.draws):
+            box.currentIndexChanged.connect(self._chosen)
         self.save.newer_chosen.connect(self._take_newer)
         self.show_status("")
         self._warn()
 
     def offer(self, known: Sequence[Contender], first: Contender) -> None:
         """Offer these models; the chosen one stays, a save that is gone gives way to a newer one, else it is ``first``."""
-        before, self._known = self.contender(), list(known)
+        before, self._known = self.model.currentData(), list(known)
         self.model.blockSignals(True)
         self.model.clear()
         for contender in known:
@@ -83,13 +112,15 @@ class AnswerView(QFrame):
         self._warn()
 
     def contender(self) -> Contender | None:
-        """The chosen model."""
-        return self.model.currentData()
+        """The chosen model, and from how many of its answers the best is taken."""
+        chosen: Contender | None = self.model.currentData()
+        return replace(chosen, best_of=self.draws.currentData()) if chosen is not None else None
 
     def hide_model(self, hidden: bool) -> None:
         """Whether nothing may tell which model writes, its numbers neither."""
         self._hidden = hidden
-        self.model.setVisible(not hidden)
+        for box in (self.model, self.draws):
+            box.setVisible(not hidden)
         self.who.setVisible(hidden)
         self.who.setText("named after the vote")
         self.numbers.setText("" if hidden else self._numbers)
@@ -100,14 +131,15 @@ class AnswerView(QFrame):
         self.who.setText(one_line(title, 60))
         self.numbers.setText(self._numbers)
 
-    def set_mode(self, mode: Mode) -> None:
-        """How it will be asked."""
-        self._mode = mode
+    def set_mode(self, mode: Mode, reward: str | None = None) -> None:
+        """How it will be asked, and which reward model looks at the answer."""
+        self._mode, self._reward = mode, reward
         self._warn()
 
     def begin(self, status: str) -> None:
         """A question is on its way."""
         self._text = self._numbers = ""
+        self.row = None
         self._show_text()
         self.numbers.setText("")
         self.show_status(status)
@@ -123,6 +155,16 @@ class AnswerView(QFrame):
         """The whole answer and its numbers."""
         self.show_whole(text)
         self.set_numbers(values)
+
+    def set_tokens(self, row: SampleRow) -> None:
+        """The tokens of the whole answer, with what is known of each."""
+        self.row = row
+
+    def show_tint(self, name: str | None, full: float) -> None:
+        """Tint the tokens by a number of theirs; None: plain text."""
+        self._tint = (name, full) if name is not None else None
+        if self.row is not None:
+            self._show_text()
 
     def show_whole(self, text: str) -> None:
         """All of the answer at once."""
@@ -154,7 +196,11 @@ class AnswerView(QFrame):
 
     @Slot()
     def _show_text(self) -> None:
-        self.answer.set_text(self._text)
+        if self.row is not None and self._tint is not None and not self._hidden:
+            name, full = self._tint
+            self.answer.show_row(self.row, name, full)
+            return
+        self.answer.show_plain(self._text)
         bar = self.answer.verticalScrollBar()
         bar.setValue(bar.maximum())
 
@@ -170,6 +216,8 @@ class AnswerView(QFrame):
     def _warn(self) -> None:
         contender = self.contender()
         self.save.show_of(None if self._hidden else contender, self._known)
-        words = mismatch(contender, self._mode) if contender is not None and not self._hidden else ""
-        self.warning.setText(words)
-        self.warning.setVisible(bool(words))
+        said = []
+        if contender is not None and not self._hidden:
+            said = [draws_problem(contender, self._mode, self._reward), mismatch(contender, self._mode)]
+        self.warning.setText("\n".join(filter(None, said)))
+        self.warning.setVisible(any(said))

@@ -1,5 +1,6 @@
 """What models are asked: the prompt, chat or raw completion, and the settings that all of them share."""
 
+import random
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QPlainTextEdit,
     QPushButton,
+    QToolButton,
     QVBoxLayout,
 )
 
@@ -37,10 +39,15 @@ class Wish:
     prompt: Prompt
     reward: str | None
     more: dict[str, Any]
+    same_seed: bool = True
+
+    def of(self, place: int) -> dict[str, Any]:
+        """The same for the model that stands at this place, which may draw with a seed of its own."""
+        return self.more if self.same_seed else self.more | {"seed": (self.more["seed"] + place) % 2**31}
 
 
 class QuestionCard(QFrame):
-    """Says `asked`, `stop_asked` and `mode_changed`."""
+    """Says `asked`, `stop_asked` and `mode_changed`, that of another reward model too."""
 
     asked = Signal()
     stop_asked = Signal()
@@ -74,6 +81,16 @@ class QuestionCard(QFrame):
         self.reward = _combo("Reward model that scores the answers", 0)
         self.temperature = _number("1", "0 always takes the likeliest token; 1 samples as trained.", "Temperature")
         self.seed = _number("0", "The same seed and model: the same answer.", "Seed")
+        self.new_seed = QToolButton()
+        self.new_seed.setAccessibleName("Another seed")
+        self.new_seed.setToolTip("Another seed, and so other answers")
+        theme().keep_icon(self.new_seed, "shuffle")
+        self.same_seed = QCheckBox("for all")
+        self.same_seed.setAccessibleName("The same seed for all models")
+        self.same_seed.setToolTip(
+            plain_tip("Off: each model draws with a seed of its own, so that one model can stand beside itself.")
+        )
+        self.same_seed.setChecked(True)
         self.length = _number("96", "Answers are cut after so many tokens.", "Longest answer")
         self.ask = QPushButton()
         self.ask.setProperty("look", "primary")
@@ -102,7 +119,7 @@ class QuestionCard(QFrame):
     def set_blind(self, blind: bool) -> None:
         """Show what makes sense while the names are hidden, or all."""
         self._blind = blind
-        for widget in (self.chat, self.raw, self.example):
+        for widget in (self.chat, self.raw, self.example, self.same_seed):
             widget.setVisible(not blind)
         for widget in (self.source, self._source_label):
             widget.setVisible(blind)
@@ -146,7 +163,8 @@ class QuestionCard(QFrame):
             "max_new_tokens": int(self.length.text()),
             "judge": "world" in prompt.tags,
         }
-        return Wish(self.mode, prompt, self.reward.currentData() if chat else None, more)
+        reward = self.reward.currentData() if chat else None
+        return Wish(self.mode, prompt, reward, more, self._blind or self.same_seed.isChecked())
 
     def offer_rewards(self, project: Project) -> None:
         """Offer the reward models of the project; the chosen one stays, else it is the newest."""
@@ -194,6 +212,10 @@ class QuestionCard(QFrame):
         return Prompt(messages=(Message(role="user", content=text),), tags=tags)
 
     @Slot()
+    def _draw_seed(self) -> None:
+        self.seed.setText(str(random.randrange(2**16)))
+
+    @Slot()
     def _take_mode(self) -> None:
         chat = self.mode == "chat"
         self.system.setVisible(chat)
@@ -219,7 +241,9 @@ class QuestionCard(QFrame):
         self.ask.clicked.connect(self.asked)
         self.stop.clicked.connect(self.stop_asked)
         self.chat.toggled.connect(self._take_mode)
+        self.reward.currentIndexChanged.connect(self.mode_changed)
         self.example.activated.connect(self._take_example)
+        self.new_seed.clicked.connect(self._draw_seed)
         bind("compare.ask", self, self.asked.emit, Qt.ShortcutContext.WidgetWithChildrenShortcut)
 
     def _lay_out(self) -> None:
@@ -245,6 +269,9 @@ class QuestionCard(QFrame):
             label.setBuddy(widget)
             last.addWidget(label)
             last.addWidget(widget)
+            if widget is self.seed:
+                last.addWidget(self.new_seed)
+                last.addWidget(self.same_seed)
             last.addSpacing(8)
         last.addStretch(1)
         last.addWidget(self.stop)

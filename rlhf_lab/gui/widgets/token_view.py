@@ -35,9 +35,7 @@ class TokenView(PlainView):
     def show_row(self, row: SampleRow, name: str | None, full: float) -> None:
         """Show the answer, its tokens tinted by ``name``; as plain text with None, or where that is not known."""
         if name is None or name not in row.per_token or not row.pieces:
-            self._row, self._starts = None, []
-            self.set_text(row.completion or "(an empty answer)")
-            self._tell()
+            self.show_plain(row.completion or "(an empty answer)")
             return
         pieces = [piece_shown(piece) for piece in row.pieces]
         values = row.per_token[name]
@@ -45,6 +43,12 @@ class TokenView(PlainView):
         looks = [_look(value, full) for value in values[: len(pieces)]]
         self.set_spans(zip_longest(pieces, looks))
         self._row, self._starts = row, starts_of(pieces)
+        self._tell()
+
+    def show_plain(self, text: str) -> None:
+        """Show text whose tokens are not known."""
+        self._row, self._starts = None, []
+        self.set_text(text)
         self._tell()
 
     def words_at(self, place: int) -> str:
