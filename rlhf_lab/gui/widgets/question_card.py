@@ -85,7 +85,7 @@ class QuestionCard(QFrame):
         self.new_seed.setAccessibleName("Another seed")
         self.new_seed.setToolTip("Another seed, and so other answers")
         theme().keep_icon(self.new_seed, "shuffle")
-        self.same_seed = QCheckBox("for all")
+        self.same_seed = QCheckBox("same for all")
         self.same_seed.setAccessibleName("The same seed for all models")
         self.same_seed.setToolTip(
             plain_tip("Off: each model draws with a seed of its own, so that one model can stand beside itself.")
