@@ -80,7 +80,7 @@ def test_it_draws_and_lists_the_sweep_of_the_selected_run(qtbot, view: SweepView
     view.show_runs(["sft-6", "sft-3"])
     assert not view.empty.isVisible()
     assert view.note.text() == "SFT sweep: 4 runs"
-    assert view.metric.currentData() == "eval/score"
+    assert view.metric_box.currentData() == "eval/score"
     assert rows(view) == [("4", "2.00", "1.00 to 3.00", "SFT 1, SFT 2"), ("8", "7.00", "5.00 to 9.00", "SFT 3, SFT 4")]
     qtbot.waitUntil(lambda: len(view.plot._items) == 4)
     assert view.plot.accessibleDescription() == "4: 2; 8: 7"

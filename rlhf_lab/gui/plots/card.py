@@ -152,8 +152,8 @@ class StepCard(Card):
 class CurveCard(StepCard):
     """A `CurvePlot` with its legend."""
 
-    def __init__(self, spec: PlotSpec):
-        self.plot = CurvePlot(spec)
+    def __init__(self, spec: PlotSpec, plot: CurvePlot | None = None):
+        self.plot = plot or CurvePlot(spec)
         entries = [Entry(n, words, describe(n), n in spec.dashed) for n, words in spec.lines.items()]
         self.legend = Legend(entries, self.plot.set_shown if len(entries) > 1 else None)
         title = spec.title if spec.unit in ("", "share") else f"{spec.title} ({spec.unit})"

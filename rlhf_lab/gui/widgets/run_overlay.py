@@ -6,16 +6,19 @@ from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QCompleter, QHBoxLayout, QVBoxLayout, QWidget
 
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.core.events import AnyEvent
+from rlhf_lab.core.events import AnyEvent, Metrics
 from rlhf_lab.core.metrics import METRICS, describe
 from rlhf_lab.gui.background import Background
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.curves import Curve
+from rlhf_lab.gui.models.history import RunHistory
 from rlhf_lab.gui.models.offers import run_title
 from rlhf_lab.gui.models.overlay import MOST, Key, Overlay, common_metrics, curve_of, first_metric
 from rlhf_lab.gui.models.plot_spec import PlotSpec, label
+from rlhf_lab.gui.plots.band_plot import BandPlot
 from rlhf_lab.gui.plots.board import PlotControls
 from rlhf_lab.gui.plots.card import CurveCard
+from rlhf_lab.gui.widgets.band_choice import BandChoice
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip, visible
 from rlhf_lab.store import Store
 
@@ -51,21 +54,25 @@ class RunOverlay(QWidget):
         self._closer = QTimer(self, singleShot=True, interval=CLOSER_MS)
         self._closer.timeout.connect(self._look_closer)
         self.overlay = Overlay()
-        self.metric = QComboBox()
-        self.metric.setAccessibleName("Metric")
-        self.metric.setEditable(True)
-        self.metric.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-        self.metric.setMinimumContentsLength(26)
-        completer = self.metric.completer()
+        self.metric_box = QComboBox()
+        self.metric_box.setAccessibleName("Metric")
+        self.metric_box.setEditable(True)
+        self.metric_box.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self.metric_box.setMinimumContentsLength(26)
+        completer = self.metric_box.completer()
         completer.setFilterMode(Qt.MatchFlag.MatchContains)
         completer.setCompletionMode(QCompleter.CompletionMode.PopupCompletion)
+        self.seeds = BandChoice(lab)
         self.note = PlainLabel(role="caption")
         self.controls = PlotControls()
         self._card: CurveCard | None = None
+        self._bands: BandPlot
+        self._selected = 0
         head = QHBoxLayout()
         head.setSpacing(8)
         head.addWidget(PlainLabel("Metric", role="muted"))
-        head.addWidget(self.metric)
+        head.addWidget(self.metric_box)
+        head.addWidget(self.seeds)
         head.addWidget(self.note, 1)
         head.addWidget(self.controls)
         self._column = QVBoxLayout(self)
@@ -73,7 +80,8 @@ class RunOverlay(QWidget):
         self._column.setSpacing(6)
         self._column.addLayout(head)
         self._column.addStretch(1)
-        self.metric.activated.connect(self._choose_metric)
+        self.metric_box.activated.connect(self._choose_metric)
+        self.seeds.chosen.connect(self._paint)
         self.controls.reset_asked.connect(self._reset)
         self.controls.smoothing_changed.connect(self._smooth)
         lab.events_arrived.connect(self._take)
@@ -82,7 +90,8 @@ class RunOverlay(QWidget):
     def card(self) -> CurveCard:
         """The plot; it is made after the table beside it is seen, for it takes as long as all the rest."""
         if self._card is None:
-            self._card = CurveCard(SPEC)
+            self._bands = BandPlot(SPEC)
+            self._card = CurveCard(SPEC, self._bands)
             self._column.takeAt(1)
             self._column.addWidget(self._card, 1)
             plot = self._card.plot
@@ -103,21 +112,23 @@ class RunOverlay(QWidget):
 
     def show_runs(self, runs: Sequence[str]) -> None:
         """Lay these over each other, the metric of before where they have it."""
+        self._selected = len(runs)
         try:
+            self.seeds.show_runs(runs)
             self._names = common_metrics(self._lab.project.store, runs[:MOST])
         except LabError as error:
             self.failed.emit(str(error))
             return
         metric = first_metric(self._names, self.overlay.metric)
-        self.metric.clear()
+        self.metric_box.clear()
         for name in self._names:
-            self.metric.addItem(f"{label(name)} ({name})" if name in METRICS else name, name)
-        self.metric.setCurrentIndex(self._names.index(metric) if metric else -1)
+            self.metric_box.addItem(f"{label(name)} ({name})" if name in METRICS else name, name)
+        self.metric_box.setCurrentIndex(self._names.index(metric) if metric else -1)
         self._show(runs, metric)
 
     def choose(self, metric: str) -> None:
         """Show another metric of the same runs."""
-        self.metric.setCurrentIndex(self._names.index(metric))
+        self.metric_box.setCurrentIndex(self._names.index(metric))
         self._show(self.overlay.runs, metric)
 
     @Slot(int)
@@ -131,8 +142,8 @@ class RunOverlay(QWidget):
         except LabError as error:
             self.failed.emit(str(error))
             return
-        self.metric.setToolTip(plain_tip(describe(metric)) if metric else "")
-        self.note.setText(visible(_note(len(runs), bool(self._names))))
+        self.metric_box.setToolTip(plain_tip(describe(metric)) if metric else "")
+        self.note.setText(visible(_note(self._selected, bool(self._names))))
         if self._card is None:
             QTimer.singleShot(0, self, self._make)
         else:
@@ -184,15 +195,35 @@ class RunOverlay(QWidget):
     def _make(self) -> None:
         _ = self.card
 
+    @Slot()
     def _paint(self) -> None:
         metric = self.overlay.metric
         self.card.set_title(label(metric) if metric else SPEC.title)
+        self.note.setText(visible("" if self.seeds.on else _note(self._selected, bool(self._names))))
+        if self.seeds.on:
+            self._paint_bands(metric)
+            return
+        self._bands.show_bands({})
         self.card.legend.set_names(
             {place: (run_title(run), run_title(run)) for place, run in zip(PLACES, self.overlay.runs, strict=False)}
         )
         history = self.overlay.history()
         self.card.legend.set_there(history.curves)
         self.card.show_history(history)
+
+    def _paint_bands(self, metric: str, *, keep_view: bool = False) -> None:
+        try:
+            found = dict(zip(PLACES, self.seeds.bands(metric, MOST), strict=False))
+        except LabError as error:
+            self.failed.emit(str(error))
+            return
+        history = RunHistory("")
+        history.curves = {place: mean for place, (_, mean, _) in found.items() if len(mean)}
+        names = {place: (one.title, ", ".join(map(run_title, one.runs))) for place, (one, _, _) in found.items()}
+        self.card.legend.set_names(names)
+        self.card.legend.set_there(history.curves)
+        (self.card.keep_view if keep_view else self.card.show_history)(history)
+        self._bands.show_bands({place: band for place, (one, _, band) in found.items() if len(one.runs) > 1})
 
     def _read(self, keys: Sequence[Key]) -> None:
         if self._reading is not None:
@@ -215,6 +246,8 @@ class RunOverlay(QWidget):
     def _take_whole(self, found: tuple[Key, Curve]) -> None:
         key, curve = found
         self.overlay.take_whole(key, curve)
+        if self.seeds.on:
+            return
         if key[0] in self.overlay.runs and key[1] == self.overlay.metric:
             self.card.keep_view(self.overlay.history())
 
@@ -227,7 +260,12 @@ class RunOverlay(QWidget):
 
     @Slot(str, list)
     def _take(self, run: str, events: list[AnyEvent]) -> None:
-        if not self.overlay.take(run, events):
+        shown = self.overlay.take(run, events)
+        if self.seeds.on:
+            if self.seeds.concerns(run) and any(isinstance(event, Metrics) for event in events):
+                self._paint_bands(self.overlay.metric, keep_view=True)
+            return
+        if not shown:
             return
         if self.overlay.history().curves.keys() != self.card.plot.history.curves.keys():
             self._show(self.overlay.runs, self.overlay.metric)

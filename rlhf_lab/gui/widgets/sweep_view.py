@@ -81,8 +81,8 @@ class SweepView(QWidget):
             return
         names = common_metrics(store, [row.run for row in self._rows])
         names = [n for n in names if n.startswith("eval/")] + [n for n in names if not n.startswith("eval/")]
-        self._fill(self.metric, [(f"{label(name)} ({name})", name) for name in names])
-        self.metric.setCurrentIndex(self.metric.findData(first_metric(names, self._metric)))
+        self._fill(self.metric_box, [(f"{label(name)} ({name})", name) for name in names])
+        self.metric_box.setCurrentIndex(self.metric_box.findData(first_metric(names, self._metric)))
         before = self.over.currentData()
         fields = swept_fields(self._rows)
         self._fill(self.over, [(field, field) for field in fields])
@@ -92,7 +92,7 @@ class SweepView(QWidget):
 
     @Slot()
     def _show(self) -> None:
-        metric, over = self.metric.currentData() or "", self.over.currentData()
+        metric, over = self.metric_box.currentData() or "", self.over.currentData()
         if not self._rows:
             return
         self._metric = metric or self._metric
@@ -124,8 +124,8 @@ class SweepView(QWidget):
     def _build(self) -> None:
         """Plot and table, once there is a sweep to show: the pane opens without them."""
         self._built = True
-        self.metric, self.which, self.over, self.spread = (QComboBox() for _ in range(4))
-        self.metric.setMinimumContentsLength(22)
+        self.metric_box, self.which, self.over, self.spread = (QComboBox() for _ in range(4))
+        self.metric_box.setMinimumContentsLength(22)
         self.note = PlainLabel(role="caption")
         self.plot = SweepPlot("Sweep")
         self.card = Card("Sweep", HELP, self.plot, Legend([], None))
@@ -133,7 +133,7 @@ class SweepView(QWidget):
         self.table = _table(self.model)
         head = QHBoxLayout()
         head.setSpacing(8)
-        for words, box in (("Metric", self.metric), ("", self.which), ("over", self.over), ("Bars", self.spread)):
+        for words, box in (("Metric", self.metric_box), ("", self.which), ("over", self.over), ("Bars", self.spread)):
             box.setAccessibleName(words or "Which value of a run")
             if words:
                 head.addWidget(PlainLabel(words, role="muted"))
