@@ -22,6 +22,7 @@ from rlhf_lab.gui.guided import put_bundled
 from rlhf_lab.gui.keeper import Keeper
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.main_window import MainWindow
+from rlhf_lab.gui.run_ends import KeptAwake
 from rlhf_lab.gui.settings import Settings
 from rlhf_lab.gui.single import SingleWindow
 from rlhf_lab.gui.theme import theme
@@ -155,6 +156,7 @@ class Session(QObject):
         self.lab = Lab(project, self.trainers.begin)
         self.lab.default_threads = settings.threads
         self.keeper = Keeper(self.lab, self)
+        KeptAwake(self.lab, settings)
         self.window = MainWindow(self.lab, settings)
         self._ground = Ground(project.store.path, self.window.messages, self)
         self._failures = Failures(self)

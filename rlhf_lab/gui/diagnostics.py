@@ -7,13 +7,10 @@ from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, Signal, Slot
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QPushButton, QWidget
 
+from rlhf_lab.core.help import tip
 from rlhf_lab.gui.theme import theme
+from rlhf_lab.gui.widgets.help_mark import explain
 from rlhf_lab.gui.widgets.plain_text import plain_tip
-
-TIP = (
-    "Versions, devices, how much is in the project, the end of its log: what a bug report needs. No data, no tokens, no "
-    "paths of yours. It takes some seconds."
-)
 
 
 class Diagnostics(QObject):
@@ -92,7 +89,7 @@ class CopyDiagnostics(QPushButton):
         super().__init__("Copy diagnostics", parent)
         self._diagnostics = diagnostics
         self.setAccessibleName("Copy diagnostics")
-        self.setToolTip(plain_tip(TIP))
+        explain(self, "control.diagnostics")
         self.setAutoDefault(False)
         theme().keep_icon(self, "copy")
         self.clicked.connect(diagnostics.copy)
@@ -110,4 +107,4 @@ class CopyDiagnostics(QPushButton):
     def _show_end(self, problem: str) -> None:
         self.setEnabled(True)
         self.setText(" Copy diagnostics" if problem else " Copied")
-        self.setToolTip(plain_tip(problem or TIP))
+        self.setToolTip(plain_tip(problem or tip("control.diagnostics")))

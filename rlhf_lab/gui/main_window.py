@@ -5,28 +5,24 @@ from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QAbstractItemView, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from rlhf_lab.core.config import POLICY_STAGES, Stage
+from rlhf_lab.gui.actions import bind
 from rlhf_lab.gui.closing import CloseDialog
 from rlhf_lab.gui.diagnostics import Diagnostics
 from rlhf_lab.gui.guided import GuideBanner, GuidedWalk
+from rlhf_lab.gui.help_desk import HelpDesk
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.panes.data import DataPane
+from rlhf_lab.gui.run_ends import TrayNews
 from rlhf_lab.gui.run_news import RunNews
 from rlhf_lab.gui.settings import Settings, SettingsDialog
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.message_bar import MessageBar
-from rlhf_lab.gui.widgets.rail import Place, Rail
+from rlhf_lab.gui.widgets.rail import Rail
 from rlhf_lab.gui.widgets.run_strip import RunStrip
 from rlhf_lab.gui.window_actions import WindowActions
 
-PLACES = (
-    Place("data", "Data", "Import, read and search data sets"),
-    Place("rank", "Rank", "Judge answers: which of two is better, or the order of up to nine"),
-    Place("sft", "SFT", "Teach a base model to answer, from demonstrations"),
-    Place("reward", "Reward", "Learn from pairs which answer people prefer"),
-    Place("policy", "Policy", "Optimise the model: PPO, RLOO, GRPO, DPO, or best of n"),
-    Place("compare", "Compare", "Ask two models the same thing, side by side"),
-    Place("runs", "Runs", "Every run of this project"),
-)
+PLACES = ("data", "rank", "sft", "reward", "policy", "compare", "runs")
+"""The panes, in the order of the work; what each is called and for stands in the catalogue of help."""
 STAGE_PLACES: dict[Stage, str] = {"sft": "sft", "reward": "reward"} | dict.fromkeys(POLICY_STAGES, "policy")
 
 
@@ -53,7 +49,9 @@ class MainWindow(QMainWindow):
         self.walk = GuidedWalk(lab, self)
         self.guide = GuideBanner(self.walk)
         self._panes: dict[str, QWidget] = {}
-        self._news = RunNews(lab, self.messages, self.show_run, self)
+        self._news = RunNews(lab, self.messages, self.show_run, self._in_view, self)
+        self.tray = TrayNews(lab, self, settings, self.show_run)
+        self.tray.ends.ended.connect(self._news.tell_end)
         self._lay_out()
         self.rail.chosen.connect(self.show_pane)
         self.rail.settings_asked.connect(self.show_settings)
@@ -68,6 +66,7 @@ class MainWindow(QMainWindow):
         self.walk.ended.connect(self.show_note)
         self.guide.compare_asked.connect(self._show_compare)
         WindowActions(self, lab, settings)
+        self.help = HelpDesk(self, lab)
         self.show_pane("data")
         self.pane("data").guide_asked.connect(self.start_guide)
 
@@ -81,6 +80,7 @@ class MainWindow(QMainWindow):
         """The pane of that name."""
         if name not in self._panes:
             self._panes[name] = _make_pane(name, self._lab)
+            self._panes[name].setProperty("help", f"help:pane.{name}")
             self.stack.addWidget(self._panes[name])
             self._lab.collector.settle()
         return self._panes[name]
@@ -101,6 +101,9 @@ class MainWindow(QMainWindow):
         name = STAGE_PLACES[self._lab.state(run).stage]
         self.show_pane(name)
         self.pane(name).show_run(run)
+
+    def _in_view(self, run: str) -> bool:
+        return bool(getattr(self.stack.currentWidget(), "run", None) == run)
 
     @Slot()
     def start_guide(self) -> None:
@@ -138,11 +141,15 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def show_settings(self) -> None:
-        """Open the settings over the window."""
+        """Open the settings beside the window, where help can be had on each."""
+        if (shown := self.findChild(SettingsDialog)) is not None:
+            shown.activateWindow()
+            return
         dialog = SettingsDialog(self._settings, self.diagnostics, self)
         dialog.backups_asked.connect(self.backups_asked)
+        bind("help.here", dialog, self.help.show_here)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.open()
+        dialog.show()
 
     @Slot(str)
     def _tell_diagnostics(self, problem: str) -> None:

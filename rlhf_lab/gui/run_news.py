@@ -1,4 +1,4 @@
-"""What a person has to hear of runs wherever in the window they are: that one failed, waits, or found something damaged."""
+"""What a person has to hear of runs wherever in the window they are: that one ended, failed, waits, or found something damaged."""
 
 from collections.abc import Callable
 
@@ -20,10 +20,16 @@ class RunNews(QObject):
     """Puts it into the message area, with a way on."""
 
     def __init__(
-        self, lab: Lab, messages: MessageBar, show_run: Callable[[str], object], parent: QObject | None = None
+        self,
+        lab: Lab,
+        messages: MessageBar,
+        show_run: Callable[[str], object],
+        in_view: Callable[[str], bool],
+        parent: QObject | None = None,
     ):
+        """``in_view``: whether a run is shown in front, so that its end needs no message."""
         super().__init__(parent)
-        self._lab, self._messages, self._show_run = lab, messages, show_run
+        self._lab, self._messages, self._show_run, self._in_view = lab, messages, show_run, in_view
         self._held: dict[str, str] = {}
         lab.run_changed.connect(self._run_changed)
         lab.events_arrived.connect(self._listen)
@@ -35,6 +41,14 @@ class RunNews(QObject):
             self._tell_held(state)
         if state.outcome in ("failed", "interrupted") and run not in self._lab.live():
             self._tell_failure(state)
+
+    @Slot(str)
+    def tell_end(self, run: str) -> None:
+        """That a run is done, wherever the person is; how one failed is told as its state says so."""
+        state = self._lab.state(run)
+        if state.outcome == "done" and not self._in_view(run):
+            show = ("Show", lambda: self._show_run(run))
+            self._messages.show_message(f"{state.title} has finished. {state.message}".rstrip(), "success", show)
 
     @Slot(str, list)
     def _listen(self, run: str, events: list[AnyEvent]) -> None:

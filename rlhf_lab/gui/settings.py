@@ -1,5 +1,6 @@
 """What a person may set for the whole application, and the dialog for it."""
 
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QSettings, Signal
@@ -18,6 +19,7 @@ from PySide6.QtWidgets import (
 
 from rlhf_lab.gui.diagnostics import CopyDiagnostics, Diagnostics
 from rlhf_lab.gui.theme import Choice, theme
+from rlhf_lab.gui.widgets.help_mark import explain
 from rlhf_lab.gui.widgets.plain_text import PlainLabel
 
 _THEMES: tuple[tuple[Choice, str], ...] = (("system", "Like the system"), ("light", "Light"), ("dark", "Dark"))
@@ -47,6 +49,16 @@ class Settings(QObject):
     def threads(self) -> int:
         """For runs that leave it open; 0: one fewer than the cores."""
         return self._file.value("threads", 0, type=int)
+
+    @property
+    def awake(self) -> bool:
+        """Whether the machine is kept from falling asleep while a run trains."""
+        return self._file.value("awake", True, type=bool)
+
+    @property
+    def notify(self) -> bool:
+        """Whether the system tells of a run that ends while another window is in front."""
+        return self._file.value("notify", True, type=bool)
 
     @property
     def recent(self) -> list[str]:
@@ -92,9 +104,9 @@ class SettingsDialog(QDialog):
         form.addRow("Colours", self.theme)
 
         self.warm = QCheckBox("Keep a trainer ready, so that runs start at once")
-        self.warm.setToolTip("It uses about 360 MB while it waits. Without it, a start takes some seconds longer.")
+        explain(self.warm, "control.warm")
         self.warm.setChecked(settings.warm)
-        self.warm.toggled.connect(self._choose_warm)
+        self.warm.toggled.connect(partial(settings.put, "warm"))
         form.addRow("Trainer", self.warm)
 
         self.threads = QSpinBox()
@@ -102,14 +114,27 @@ class SettingsDialog(QDialog):
         self.threads.lineEdit().setTextMargins(6, 0, 0, 0)
         self.threads.setRange(0, 1024)
         self.threads.setSpecialValueText("One fewer than the cores")
-        self.threads.setToolTip("For runs whose own form leaves it at 0. More may make this window slow.")
+        explain(self.threads, "control.threads")
         self.threads.setValue(settings.threads)
-        self.threads.valueChanged.connect(self._choose_threads)
+        self.threads.valueChanged.connect(partial(settings.put, "threads"))
         form.addRow("Threads", self.threads)
+
+        self.awake = QCheckBox("Keep the machine awake while a run trains")
+        explain(self.awake, "control.awake")
+        self.awake.setChecked(settings.awake)
+        self.awake.toggled.connect(partial(settings.put, "awake"))
+        form.addRow("Sleep", self.awake)
+
+        self.notify = QCheckBox("Tell me when a run ends while I am in another window")
+        explain(self.notify, "control.notify")
+        self.notify.setChecked(settings.notify)
+        self.notify.toggled.connect(partial(settings.put, "notify"))
+        form.addRow("Notifications", self.notify)
 
         self.backups = QPushButton("Backups…")
         self.backups.setAccessibleName("Backups of the database")
         self.backups.setToolTip("Which copies of the project's database there are, and the way back to one")
+        self.backups.setProperty("help", "help:control.backups")
         self.backups.clicked.connect(self._show_backups)
         self.copy = CopyDiagnostics(diagnostics)
         row = QHBoxLayout()
@@ -132,9 +157,3 @@ class SettingsDialog(QDialog):
     def _choose_theme(self) -> None:
         self._settings.put("theme", self.theme.currentData())
         theme().choose(self._settings.theme)
-
-    def _choose_warm(self, warm: bool) -> None:
-        self._settings.put("warm", warm)
-
-    def _choose_threads(self, threads: int) -> None:
-        self._settings.put("threads", threads)

@@ -17,6 +17,7 @@ from rlhf_lab.gui.theme import theme
 
 if TYPE_CHECKING:
     from rlhf_lab.gui.main_window import MainWindow
+    from rlhf_lab.store import DatasetRow
 
 _UNFINISHED = ("stopped", "failed", "interrupted")
 
@@ -39,6 +40,12 @@ class WindowActions(QObject):
         for algorithm in ALGORITHMS:
             name = algorithm.title.lower() if algorithm.settings else algorithm.stage
             actions.on(f"new.{name}", partial(self._new_run, "policy", algorithm))
+        for name, page in (("objective", "Objective"), ("answers", "Answers")):
+            actions.on(f"policy.{name}", partial(self._show_board, "policy", page))
+        actions.on("reward.diagnosis", partial(self._show_board, "reward", "Diagnosis"))
+        for name, page in _COMPARED.items():
+            actions.on(f"compare.{name}", partial(self._show_compared, page))
+        actions.on("runs.lineage", self._show_lineage)
         actions.on("window.palette", self.show_palette)
         actions.on("window.settings", window.show_settings)
         actions.on("window.diagnostics", window.diagnostics.copy)
@@ -82,9 +89,35 @@ class WindowActions(QObject):
             launchers.choose(algorithm)
         launchers.launcher.preset.setFocus(Qt.FocusReason.ShortcutFocusReason)
 
+    def _show_board(self, pane: str, page: str) -> None:
+        """A page of the run that is shown there."""
+        self._window.show_pane(pane)
+        self._window.pane(pane).board.show_page(page)
+
+    def _show_compared(self, page: str) -> None:
+        self._window.show_pane("compare")
+        self._window.pane("compare").pages[page].click()
+
+    def _show_lineage(self) -> None:
+        self._window.show_pane("runs")
+        pane = self._window.pane("runs")
+        pane.tabs.setCurrentWidget(pane.lineage)
+
     def _in_data(self, method: str) -> None:
         self._window.show_pane("data")
         getattr(self._window.pane("data"), method)()
+
+    def _export_run(self, run: str) -> None:
+        self._window.show_pane("runs")
+        pane = self._window.pane("runs")
+        pane.select(run)
+        pane.export.click()
+
+    def _export_dataset(self, row: "DatasetRow") -> None:
+        self._window.show_pane("data")
+        pane = self._window.pane("data")
+        pane.select(row.name)
+        pane.view.export_asked.emit(row)
 
     def _runs(self) -> Iterator[Offer]:
         live, queued = self._lab.live(), self._lab.queued()
@@ -100,6 +133,8 @@ class WindowActions(QObject):
                 yield Offer(f"stop:{run}", f"Cancel {title}", "Waiting", partial(self._lab.stop, run))
             elif row.outcome in _UNFINISHED:
                 yield Offer(f"resume:{run}", f"Resume {title}", "Runs", partial(self._lab.resume, run))
+            export = partial(self._export_run, run)
+            yield Offer(f"export:{run}", f"Export {title}…", "Runs", export, words="save adapter merged curves")
             words = " ".join((run, row.outcome, *row.tags))
             yield Offer(f"run:{run}", f"Show {title}", "Runs", partial(self._window.show_run, run), words=words)
 
@@ -107,9 +142,17 @@ class WindowActions(QObject):
         for row in self._lab.project.store.datasets():
             show = partial(self._lab.pane_asked.emit, "data", {"dataset": row.name})
             yield Offer(f"dataset:{row.name}", row.name, "Data sets", show, words=row.kind)
+            export = partial(self._export_dataset, row)
+            yield Offer(f"export-data:{row.name}", f"Export {row.name}…", "Data sets", export, words="save write")
             if row.kind in _RANKED:
                 rank = partial(self._lab.pane_asked.emit, "rank", {"dataset": row.name})
                 yield Offer(f"rank:{row.name}", f"Rank {row.name}", "Data sets", rank)
 
 
+_COMPARED = {
+    "beside": "Side by side",
+    "blind": "Blind vote",
+    "standings": "Standings",
+    "changed": "What changed",
+}
 _RANKED = ("pair", "ranking", "rated", "candidates")

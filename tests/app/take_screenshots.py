@@ -18,13 +18,14 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 from PySide6.QtCore import QElapsedTimer, QEventLoop, Qt, QTimer
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QWidget
 
 from rlhf_lab.core.config import Stage
 from rlhf_lab.gui.app import BUSY_MS, Session
-from rlhf_lab.gui.settings import Settings
+from rlhf_lab.gui.settings import Settings, SettingsDialog
 from rlhf_lab.gui.single import SingleWindow
 from rlhf_lab.gui.theme import theme
+from rlhf_lab.gui.widgets.palette import Palette
 from rlhf_lab.headless_recipes import guided_experiment
 from rlhf_lab.runs.experiment import guided_config
 from rlhf_lab.runs.project import Project
@@ -111,6 +112,7 @@ def _take_all(session: Session, runs: dict[Stage, str], to: Path) -> None:
         window.show_pane("runs")
         _shoot(session, to / f"runs-{choice}.png")
         _take_rank(session, choice, to)
+        _take_help(session, choice, to)
 
 
 def _take_policy(session: Session, run: str, to: Path, choice: str) -> None:
@@ -236,9 +238,25 @@ def _take_compare(session: Session, to: Path, choice: str) -> None:
         _shoot(session, to / f"{name}-{choice}.png")
 
 
-def _shoot(session: Session, path: Path) -> None:
+def _take_help(session: Session, choice: str, to: Path) -> None:
+    """The claims with their links, the command palette, and the settings: each a window of its own."""
+    actions, window = session.lab.actions, session.window
+    actions.trigger("help.claims")
+    _shoot(session, to / f"help-claims-{choice}.png", window.help.view)
+    window.help.view.close()
+    actions.trigger("window.palette")
+    palette = next(found for found in window.findChildren(Palette) if found.isVisible())
+    _shoot(session, to / f"palette-{choice}.png", palette)
+    palette.reject()
+    window.show_settings()
+    settings = window.findChild(SettingsDialog)
+    _shoot(session, to / f"settings-{choice}.png", settings)
+    settings.close()
+
+
+def _shoot(session: Session, path: Path, what: QWidget | None = None) -> None:
     _wait(SETTLE_MS)
-    if not session.window.grab().save(str(path)):
+    if not (what or session.window).grab().save(str(path)):
         raise SystemExit(f"{path} cannot be written.")
     sys.stdout.write(f"{path}\n")
 

@@ -72,7 +72,7 @@ def test_the_verdict_keys_are_the_boards_own() -> None:
 
 
 def test_every_pane_has_an_action(window: MainWindow) -> None:
-    assert [f"pane.{place.name}" for place in PLACES] == [name for name in ACTIONS if name.startswith("pane.")]
+    assert [f"pane.{place}" for place in PLACES] == [name for name in ACTIONS if name.startswith("pane.")]
 
 
 def test_all_that_acts_everywhere_is_done_by_somebody(window: MainWindow, lab: Lab) -> None:
@@ -86,7 +86,7 @@ def test_all_that_acts_everywhere_is_done_by_somebody(window: MainWindow, lab: L
 
 def test_no_key_is_ambiguous_once_every_pane_is_there(window: MainWindow) -> None:
     for place in PLACES:
-        window.show_pane(place.name)
+        window.show_pane(place)
     everywhere = {keys for action in ACTIONS.values() if action.where == EVERYWHERE for keys in action.keys}
     bound = [shortcut.key().toString() for shortcut in window.findChildren(QShortcut)]
     assert [keys for keys in everywhere if bound.count(keys) != 1] == []
@@ -199,3 +199,38 @@ def test_a_new_run_begins_in_its_form(
     launchers = window.pane("policy").launchers
     assert launchers.stage == stage
     assert launchers.launcher.form.answers().get("advantage") == advantage
+
+
+@pytest.mark.parametrize(
+    ("name", "page"),
+    [("beside", "Side by side"), ("blind", "Blind vote"), ("standings", "Standings"), ("changed", "What changed")],
+)
+def test_the_pages_of_compare_are_reached(window: MainWindow, lab: Lab, name: str, page: str) -> None:
+    lab.actions.trigger(f"compare.{name}")
+    assert window.stack.currentWidget() is window.pane("compare")
+    assert window.pane("compare").pages[page].isChecked()
+
+
+def test_a_data_set_is_exported_from_it(qtbot: QtBot, window: MainWindow) -> None:
+    palette = opened(qtbot, window)
+    qtbot.keyClicks(palette.line, "export talks")
+    qtbot.keyClick(palette.line, Qt.Key.Key_Return)
+    pane = window.pane("data")
+    assert pane.stack.currentWidget() is pane.exporter
+    assert "talks" in pane.exporter.title.text()
+
+
+def test_a_run_is_shown_and_resumed_from_it(
+    qtbot: QtBot, window: MainWindow, fakes: FakeRuns, begun_run: Callable[..., str]
+) -> None:
+    run = begun_run()
+    fakes.runs[run].die()
+    qtbot.waitUntil(lambda: not window._lab.live())
+    palette = opened(qtbot, window)
+    qtbot.keyClicks(palette.line, "show sft 1")
+    qtbot.keyClick(palette.line, Qt.Key.Key_Return)
+    assert window.pane("sft").run == run
+    palette = opened(qtbot, window)
+    qtbot.keyClicks(palette.line, "resume sft 1")
+    qtbot.keyClick(palette.line, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: fakes.begun[-1] == (run, "resume"))

@@ -40,8 +40,8 @@ def press(button: QWidget, qtbot: QtBot) -> None:
 def test_every_pane_has_its_key(qtbot: QtBot, window: MainWindow) -> None:
     for number, place in reversed(list(enumerate(PLACES, 1))):
         qtbot.keyClick(window, getattr(Qt.Key, f"Key_{number}"), CTRL)
-        assert window.stack.currentWidget() is window.pane(place.name)
-        assert window.rail._buttons[place.name].isChecked()
+        assert window.stack.currentWidget() is window.pane(place)
+        assert window.rail._buttons[place].isChecked()
 
 
 def test_arrows_walk_the_rail(qtbot: QtBot, window: MainWindow) -> None:
@@ -51,7 +51,7 @@ def test_arrows_walk_the_rail(qtbot: QtBot, window: MainWindow) -> None:
     assert window.rail._buttons["rank"].isChecked()
 
 
-@pytest.mark.parametrize("name", [place.name for place in PLACES])
+@pytest.mark.parametrize("name", list(PLACES))
 def test_every_control_has_a_name(window: MainWindow, name: str) -> None:
     window.show_pane(name)
     kinds = (QAbstractButton, QLineEdit, QComboBox, QAbstractSpinBox, QAbstractItemView, QPlainTextEdit)

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from rlhf_lab.gui.actions import bind, with_keys
+from rlhf_lab.gui.actions import bind
 from rlhf_lab.gui.background import Background, Work
 from rlhf_lab.gui.data_process import DataProcess
 from rlhf_lab.gui.file_export import Wanted, export_file
@@ -38,6 +38,7 @@ from rlhf_lab.gui.models.answers import counted
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.dataset_view import DatasetView
 from rlhf_lab.gui.widgets.guide_card import GuideCard
+from rlhf_lab.gui.widgets.help_mark import explain
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line, plain_tip
 from rlhf_lab.gui.widgets.two_line_item import SECOND_LINE, WARNING, TwoLineItem
 
@@ -73,14 +74,12 @@ class DataPane(QWidget):
         self.list.currentItemChanged.connect(self._chosen)
         self.import_button = QPushButton("Import…")
         self.import_button.setAccessibleName("Import files")
-        self.import_button.setToolTip(
-            with_keys("Choose files of data, or drop them anywhere on this pane", "data.import")
-        )
+        explain(self.import_button, "control.import", "data.import")
         self.import_button.clicked.connect(self.choose_files)
         theme().keep_icon(self.import_button, "import")
         self.folder_button = QToolButton()
         self.folder_button.setAccessibleName("Import a folder")
-        self.folder_button.setToolTip(with_keys("Import all data files of a folder", "data.import_folder"))
+        explain(self.folder_button, "control.import_folder", "data.import_folder")
         self.folder_button.clicked.connect(self.choose_folder)
         theme().keep_icon(self.folder_button, "folder")
         bind("data.import", self, self.choose_files)

@@ -2,17 +2,13 @@
 
 from dataclasses import dataclass
 
+from rlhf_lab.core.help import tip
 from rlhf_lab.gui.models.plot_spec import PlotSpec
 
 GOLD_NOTE = (
     "Gold is the bundled world's hidden preference; no algorithm sees it. Score up and gold down is over-optimisation."
 )
-TRADEOFF_HELP = (
-    "Each point is one step: how far the policy has moved from its start (√KL) and what that bought. Hollow points "
-    "are past, the filled one is the newest. While the reward is a good guide, gold rises with the score; where gold "
-    "turns over and the score goes on, the policy exploits the reward. Algorithms are compared fairly at the same √KL, "
-    "not after the same number of steps. " + GOLD_NOTE
-)
+TRADEOFF_HELP = f"{tip('control.tradeoff')} {GOLD_NOTE}"
 
 # Algorithms that sample while they learn
 SCORE = PlotSpec(

@@ -4,6 +4,7 @@ from PySide6.QtCore import Slot
 
 from rlhf_lab.core.diagnosis import WorstPair
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.help import tip
 from rlhf_lab.core.records import Prompt
 from rlhf_lab.gui.asker import Asker, MakeInference
 from rlhf_lab.gui.lab import Lab
@@ -40,14 +41,10 @@ MARGIN = PlotSpec(
     dashed=frozenset({"eval/margin"}),
 )
 HISTOGRAMS = {"eval/scores_chosen": "Chosen", "eval/scores_rejected": "Rejected"}
-HISTOGRAM_HELP = (
-    "How the reward model scores the chosen and the rejected answers of held-out pairs. The further apart the two "
-    "hills, the more the model has understood; where they overlap it cannot tell which answer people prefer."
-)
 
 
 def _learning() -> list[Card]:
-    histogram = HistogramCard("Scores of held-out answers", HISTOGRAM_HELP, HISTOGRAMS)
+    histogram = HistogramCard("Scores of held-out answers", tip("control.score_histogram"), HISTOGRAMS)
     return [*(CurveCard(spec) for spec in (ACCURACY, LOSS, MARGIN)), histogram]
 
 

@@ -65,6 +65,7 @@ class RunsPane(QWidget):
         self.model = RunsTable(lab)
         self.filter = RunsFilter()
         self.table = _table(self.model)
+        self.table.setProperty("help", "help:control.runs_table")
         self.open, self.resume, self.stop = QPushButton("Open"), GoOnButton(lab), QPushButton("Stop and save")
         self.duplicate, self.queue = QPushButton("Duplicate"), QueueButtons(lab)
         self.report, self.export, self.trash = ReportButton(lab), RunExportButton(lab), TrashButtons(lab)

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSlider, QTabWidget, QTo
 
 from rlhf_lab.gui.models.history import RunHistory
 from rlhf_lab.gui.plots.card import Card, CurveCard, StepCard
+from rlhf_lab.gui.widgets.help_mark import explain
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip
 
 MakeCards = Callable[[], Sequence[Card]]
@@ -35,13 +36,9 @@ class PlotControls(QWidget):
         self.slider.setAccessibleName("Smoothing")
         self._value = PlainLabel("0.00", role="caption")
         self._value.setMinimumWidth(self._value.fontMetrics().horizontalAdvance("0.00 "))
-        tip = plain_tip(
-            "A running mean in which a value k steps back weighs this to the power of k. The line as it is stays faint "
-            "behind it. Zooming does not change it."
-        )
         caption = PlainLabel("Smoothing", role="caption")
         for widget in (caption, self.slider, self._value):
-            widget.setToolTip(tip)
+            explain(widget, "control.smoothing")
         self.log = QToolButton()
         self.log.setText("Log")
         self.log.setCheckable(True)
@@ -113,6 +110,12 @@ class PlotBoard(QTabWidget):
         """A tab with a `HistoryView`."""
         self._views.append(view)
         self.addTab(view, title)
+
+    def show_page(self, title: str) -> None:
+        """Turn to the tab of that title, where there is one."""
+        for index in range(self.count()):
+            if self.tabText(index) == title:
+                self.setCurrentIndex(index)
 
     def curve_cards(self) -> list[CurveCard]:
         """All cards with curves, in order."""

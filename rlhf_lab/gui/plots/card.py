@@ -7,7 +7,8 @@ from PySide6.QtCore import QRect, QSize, Qt, Slot
 from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
-from rlhf_lab.core.metrics import describe
+from rlhf_lab.core.help import tip
+from rlhf_lab.core.metrics import METRICS, describe
 from rlhf_lab.gui.models.history import RunHistory
 from rlhf_lab.gui.models.marks import marks_at
 from rlhf_lab.gui.models.plot_spec import PlotSpec, label, number
@@ -22,10 +23,6 @@ from rlhf_lab.gui.widgets.help_mark import HelpMark
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip, visible
 
 SWATCH = QSize(14, 10)
-HEAT_HELP = (
-    "Each column is one step: the stronger the colour, the more of its values lie there. The line is their median; between the dotted "
-    "lines lie 80% of them. A mean hides what this shows: two kinds of answers, a long tail, a cluster at the limit."
-)
 
 
 @dataclass(frozen=True)
@@ -79,9 +76,9 @@ class Legend(Flow):
 
     def set_names(self, names: Mapping[str, tuple[str, str]]) -> None:
         """Call entries something else: words and tooltip by key."""
-        for key, (text, tip) in names.items():
-            self._entries[key] = replace(self._entries[key], text=text, tip=tip)
-            self._buttons[key].setToolTip(plain_tip(tip))
+        for key, (text, told) in names.items():
+            self._entries[key] = replace(self._entries[key], text=text, tip=told)
+            self._buttons[key].setToolTip(plain_tip(told))
             self._buttons[key].setAccessibleName(visible(text))
 
     def set_there(self, keys: Iterable[str]) -> None:
@@ -102,8 +99,10 @@ class Legend(Flow):
 class Card(QFrame):
     """Title and help above, a legend below them, the plot in the rest."""
 
-    def __init__(self, title: str, help: str, plot: QWidget, legend: Legend):
+    def __init__(self, title: str, help: str, plot: QWidget, legend: Legend, refs: str):
+        """``refs``: the pages of the help on it, for F1."""
         super().__init__()
+        self.setProperty("help", refs)
         self.setProperty("surface", "card")
         self._heading = PlainLabel(title, role="strong")
         self._aside = PlainLabel("", role="caption")
@@ -157,7 +156,7 @@ class CurveCard(StepCard):
         entries = [Entry(n, words, describe(n), n in spec.dashed) for n, words in spec.lines.items()]
         self.legend = Legend(entries, self.plot.set_shown if len(entries) > 1 else None)
         title = spec.title if spec.unit in ("", "share") else f"{spec.title} ({spec.unit})"
-        super().__init__(title, spec.help, self.plot, self.legend)
+        super().__init__(title, spec.help, self.plot, self.legend, _metric_refs(spec.metrics))
         self.plot.values_changed.connect(self._show_values)
         theme().changed.connect(self._recolour)
         self._recolour()
@@ -206,7 +205,7 @@ class HeatCard(StepCard):
             ),
         )
         self.legend = Legend(entries, None)
-        super().__init__(title, f"{help}\n\n{HEAT_HELP}", self.plot, self.legend)
+        super().__init__(title, f"{help}\n\n{tip('control.heat')}", self.plot, self.legend, "help:control.heat")
         self.plot.values_changed.connect(self._show_values)
         theme().changed.connect(self._recolour)
         self._recolour()
@@ -239,7 +238,7 @@ class HistogramCard(Card):
         self.plot = HistogramPlot(title, tuple(names))
         self._names = tuple(names)
         self.legend = Legend([Entry(key, text, text) for key, text in names.items()], None)
-        super().__init__(title, help, self.plot, self.legend)
+        super().__init__(title, help, self.plot, self.legend, "help:control.score_histogram")
         theme().changed.connect(self._recolour)
         self._recolour()
 
@@ -261,7 +260,7 @@ class TradeoffCard(Card):
         self.plot = TradeoffPlot(title, scores)
         self._scores = tuple(scores)
         self.legend = Legend([Entry(name, label(name), describe(name)) for name in scores], None)
-        super().__init__(title, help, self.plot, self.legend)
+        super().__init__(title, help, self.plot, self.legend, f"help:control.tradeoff {_metric_refs(self._scores)}")
         theme().changed.connect(self._recolour)
         self._recolour()
 
@@ -272,6 +271,10 @@ class TradeoffCard(Card):
     @Slot()
     def _recolour(self) -> None:
         self.legend.set_colours({name: self.plot.colour(name) for name in self._scores})
+
+
+def _metric_refs(names: Iterable[str]) -> str:
+    return " ".join(f"metric:{name}" for name in names if name in METRICS)
 
 
 def _swatch(colour: str, dashed: bool) -> QPixmap:

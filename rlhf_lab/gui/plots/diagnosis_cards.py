@@ -3,6 +3,7 @@
 from PySide6.QtCore import Slot
 
 from rlhf_lab.core.diagnosis import RewardDiagnosis
+from rlhf_lab.core.help import tip
 from rlhf_lab.gui.models.diagnosis import calibration_points
 from rlhf_lab.gui.models.plot_spec import number
 from rlhf_lab.gui.plots.calibration_plot import CalibrationPlot
@@ -11,20 +12,7 @@ from rlhf_lab.gui.plots.length_plot import SIDES, WORDS, LengthPlot
 from rlhf_lab.gui.theme import theme
 
 HEIGHT = 260
-CALIBRATION_HELP = (
-    "The difference of two scores says how sure the reward model is that people prefer the first answer; which of the two "
-    "is first is drawn by lot. Each point gathers the held-out pairs for which it is about as sure: to the right is what "
-    "it predicts, up is how often the first answer wins by the labels; larger points stand for more pairs, the bars are "
-    "95% intervals. On the dashed line its word can be taken as it is. A flatter curve: it is too sure of itself, and PPO "
-    "then believes differences that are not there.\n\n"
-    "ECE, the expected calibration error, is the mean distance from that line. Up to about 0.05 is good; noisy labels "
-    "alone bend the curve towards 50%."
-)
-LENGTH_HELP = (
-    "Each point is one held-out answer. A cloud without a slope does not pay for length. A clear slope (correlation above "
-    "0.5 or below −0.5) means that PPO can raise the score by writing more, or less: “Longer wins” or “Shorter "
-    "wins” in the table of accuracies says whether people's labels ask for it too."
-)
+CALIBRATION, LENGTH = "control.calibration", "control.score_length"
 
 
 class CalibrationCard(Card):
@@ -32,8 +20,8 @@ class CalibrationCard(Card):
 
     def __init__(self) -> None:
         self.plot = CalibrationPlot("Calibration")
-        self.legend = Legend([Entry("observed", "Held-out pairs", CALIBRATION_HELP)], None)
-        super().__init__("Calibration", CALIBRATION_HELP, self.plot, self.legend)
+        self.legend = Legend([Entry("observed", "Held-out pairs", tip(CALIBRATION))], None)
+        super().__init__("Calibration", tip(CALIBRATION), self.plot, self.legend, f"help:{CALIBRATION}")
         self._found = RewardDiagnosis()
         self.setFixedHeight(HEIGHT)
         self.plot.pointed.connect(self._tell)
@@ -63,8 +51,8 @@ class LengthCard(Card):
 
     def __init__(self) -> None:
         self.plot = LengthPlot("Score against length")
-        self.legend = Legend([Entry(side, words, LENGTH_HELP) for side, words in WORDS.items()], None)
-        super().__init__("Score against length", LENGTH_HELP, self.plot, self.legend)
+        self.legend = Legend([Entry(side, words, tip(LENGTH)) for side, words in WORDS.items()], None)
+        super().__init__("Score against length", tip(LENGTH), self.plot, self.legend, f"help:{LENGTH}")
         self._found = RewardDiagnosis()
         self.setFixedHeight(HEIGHT)
         self.plot.pointed.connect(self._tell)

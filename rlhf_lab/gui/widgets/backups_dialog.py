@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.help import tip
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.plain_text import PlainLabel
 from rlhf_lab.runs.keeping import why_in_words
@@ -29,11 +30,6 @@ from rlhf_lab.store.figures import figures
 COLUMNS = ("Made", "Why", "Holds", "Size")
 _WIDEST = {"Made": "30 Sept 2000, 00:00", "Why": "before the update of version 00", "Size": "10,000.0 MB"}
 _CELL_MARGINS = 28
-ABOUT = (
-    "The lab copies the project's database every hour in which something changed (a large one once a day), and before "
-    "it changes it itself. Of the scheduled copies it keeps one for each hour of the last day, each day of two weeks and "
-    "each week of four months."
-)
 
 
 @dataclass(frozen=True)
@@ -81,7 +77,7 @@ class BackupsDialog(QDialog):
             else:
                 header.setSectionResizeMode(column, QHeaderView.ResizeMode.Stretch)
         self.title = PlainLabel("The database is damaged" if problem else "Backups of the database", role="title")
-        self.says = PlainLabel(problem or ABOUT, role="bad" if problem else "muted", wrap=True)
+        self.says = PlainLabel(problem or tip("control.backups"), role="bad" if problem else "muted", wrap=True)
         self.where = PlainLabel(role="caption", wrap=True)
         self.copy = QPushButton("Back up now")
         self.copy.setToolTip("Copy the database as it is; what you make by hand stays until you delete the file")

@@ -24,12 +24,13 @@ WIDE = frozenset({"dataset", "model", "run", "function", "text"})
 class _Field:
     """Label, editor and problem of one question, in one row of a grid."""
 
-    def __init__(self, question: Question, grid: QGridLayout, row: int):
+    def __init__(self, stage: Stage, question: Question, grid: QGridLayout, row: int):
         self.question = question
         self.editor: Editor = editor_for(question)
         self.editor.setAccessibleName(question.label)
         self.editor.setAccessibleDescription(question.help)
         self.editor.setToolTip(plain_tip(question.tip))
+        self.editor.setProperty("help", f"field:{stage}.{question.name}")
         label = PlainLabel(question.label, wrap=True)
         label.setToolTip(plain_tip(question.tip))
         label.setBuddy(self.editor)
@@ -141,7 +142,7 @@ class ConfigForm(QWidget):
         grid.setVerticalSpacing(3)
         grid.setColumnStretch(1, 1)
         for row, question in enumerate(asked):
-            field = _Field(question, grid, row)
+            field = _Field(self._stage, question, grid, row)
             field.editor.changed.connect(self._said)
             self._fields[question.name] = field
         return part

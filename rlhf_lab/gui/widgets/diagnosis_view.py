@@ -4,6 +4,7 @@ from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QScrollArea, QSizePolicy, QSlider, QVBoxLayout, QWidget
 
 from rlhf_lab.core.diagnosis import RewardDiagnosis
+from rlhf_lab.core.help import topic
 from rlhf_lab.gui.models.diagnosis import HEADLINES, length_rows, overall_rows
 from rlhf_lab.gui.models.history import RunHistory
 from rlhf_lab.gui.plots.diagnosis_cards import CalibrationCard, LengthCard
@@ -21,19 +22,6 @@ NEVER = (
     "This run ended without a diagnosis: it was trained by an earlier version of the lab, or stopped before its first "
     "look at held-out pairs. Its curves are complete. For a diagnosis train it again with the same settings, or let it do "
     "a few more steps: each further look at held-out pairs brings one."
-)
-VERDICT_HELP = (
-    "Heuristics on held-out pairs, never a proof: a reward model that predicts labels well may still reward what nobody "
-    "wants once a policy looks for it. Watch the gold or held-out score and read samples while you optimise."
-)
-ACCURACY_HELP = (
-    "Share of pairs in which the answer that was labelled better gets the higher score; ties count half. The bar is the "
-    "95% bootstrap interval, the dashed line is guessing. A diamond: the held-out accuracy lies outside the interval. "
-    "Margin is the mean score of the better answer minus that of the other, before normalisation."
-)
-BY_LENGTH_HELP = (
-    "Held-out pairs by the length of the chosen answer minus that of the rejected one. Far better where the chosen answer "
-    "is longer, and near or below guessing where it is shorter: the reward model pays for length."
 )
 _ICON = 20
 
@@ -55,7 +43,7 @@ class Verdict(QFrame):
         self.step = PlainLabel(role="caption")
         head = QHBoxLayout()
         head.setSpacing(6)
-        for part in (self.icon, self.headline, HelpMark("the verdict", VERDICT_HELP)):
+        for part in (self.icon, self.headline, HelpMark.about("control.diagnosis")):
             head.addWidget(part)
         head.addStretch(1)
         head.addWidget(self.slider)
@@ -160,12 +148,12 @@ class DiagnosisView(QWidget):
         self.worst.setVisible(bool(found.worst))
 
     def _lay_out(self) -> None:
-        self._by_length = _framed("Accuracy by length", BY_LENGTH_HELP, self.by_length)
+        self._by_length = _framed("control.by_length", self.by_length)
         grid = QGridLayout()
         grid.setSpacing(8)
         grid.setColumnStretch(0, 1)
         grid.setColumnStretch(1, 1)
-        grid.addWidget(_framed("Accuracy", ACCURACY_HELP, self.overall), 0, 0)
+        grid.addWidget(_framed("control.accuracy", self.overall), 0, 0)
         grid.addWidget(self._by_length, 0, 1)
         grid.addWidget(self.calibration, 1, 0)
         grid.addWidget(self.lengths, 1, 1)
@@ -191,14 +179,14 @@ class DiagnosisView(QWidget):
         whole.addWidget(self.nothing, 1)
 
 
-def _framed(title: str, help: str, content: QWidget) -> QFrame:
+def _framed(about: str, content: QWidget) -> QFrame:
     card = QFrame()
     card.setProperty("surface", "card")
     card.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
     head = QHBoxLayout()
     head.setSpacing(4)
-    head.addWidget(PlainLabel(title, role="strong"))
-    head.addWidget(HelpMark(title, help))
+    head.addWidget(PlainLabel(topic(about).title, role="strong"))
+    head.addWidget(HelpMark.about(about))
     head.addStretch(1)
     column = QVBoxLayout(card)
     column.setContentsMargins(10, 6, 8, 6)

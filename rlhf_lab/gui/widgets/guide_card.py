@@ -3,6 +3,7 @@
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout
 
 from rlhf_lab.gui.theme import theme
+from rlhf_lab.gui.widgets.help_mark import explain
 from rlhf_lab.gui.widgets.plain_text import PlainLabel
 
 
@@ -30,5 +31,6 @@ class GuideCard(QFrame):
         self.button = QPushButton("Run the guided experiment")
         self.button.setProperty("look", "primary")
         self.button.setAccessibleName("Run the guided experiment")
+        explain(self.button, "control.guide")
         theme().keep_icon(self.button, "guide")
         row.addWidget(self.button)

@@ -112,6 +112,7 @@ class HealthChips(QWidget):
         self._said: tuple[Health, ...] = ()
         self._open: tuple[str, ...] | None = None
         self.fine = PlainLabel(role="muted")
+        self.setProperty("help", "help:control.verdicts")
         self.fine.setToolTip(plain_tip(WATCHED))
         self.details = QFrame()
         self.details.setProperty("surface", "card")

@@ -6,6 +6,7 @@ from PySide6.QtCore import QPointF, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
+from rlhf_lab.core.help import topic
 from rlhf_lab.gui.models.rank_quality import Line
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.help_mark import HelpMark
@@ -117,13 +118,14 @@ class IntervalCard(QFrame):
 
     def __init__(
         self,
-        title: str,
-        help: str,
+        about: str,
         ends: tuple[float, float],
         fair: float | None,
         ticks: Sequence[tuple[float, str]],
     ):
+        """``about``: its topic in the catalogue of help."""
         super().__init__()
+        title = topic(about).title
         self.setProperty("surface", "card")
         self.plot = IntervalPlot(title, ends, fair, ticks)
         column = QVBoxLayout(self)
@@ -132,7 +134,7 @@ class IntervalCard(QFrame):
         head = QHBoxLayout()
         head.addWidget(PlainLabel(title, role="strong"))
         head.addStretch(1)
-        head.addWidget(HelpMark(title, help))
+        head.addWidget(HelpMark.about(about))
         column.addLayout(head)
         column.addWidget(self.plot)
         column.addStretch(1)

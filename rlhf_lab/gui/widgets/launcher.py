@@ -16,6 +16,7 @@ from rlhf_lab.gui.pair_count import PairCounter
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.command_dialog import CommandDialog
 from rlhf_lab.gui.widgets.config_form import ConfigForm
+from rlhf_lab.gui.widgets.help_mark import explain
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip
 from rlhf_lab.gui.widgets.sweep_dialog import SweepDialog
 from rlhf_lab.runs.disk import disk_in_words
@@ -41,7 +42,7 @@ class Launcher(QWidget):
         self.preset = QComboBox()
         self.preset.setAccessibleName("Preset")
         self.preset.addItems([*self._presets, OWN])
-        self.preset.setToolTip("Fill the form with settings that are known to work; runs that are named stay")
+        explain(self.preset, "control.preset")
         self.preset.activated.connect(self._take_preset)
         self.start = QPushButton("Start")
         self.start.setProperty("look", "primary")
@@ -57,6 +58,7 @@ class Launcher(QWidget):
         self.pairs = PlainLabel(role="muted", wrap=True)
         self.memory = PlainLabel(role="muted", wrap=True)
         self.memory.setToolTip(plain_tip("Reckoned for texts as long as the limits allow: shorter ones need less."))
+        self.setProperty("help", "help:control.form")
         self._counter = PairCounter(lab, self)
         self._counter.counted.connect(self._tell_pairs)
         self._timer = QTimer(self, singleShot=True, interval=CHECK_AFTER_MS)

@@ -62,6 +62,8 @@ class QuestionCard(QFrame):
         self.chat, self.raw = QPushButton("Chat"), QPushButton("Raw completion")
         self.chat.setToolTip("The prompt in the model's chat template: how one talks to an assistant")
         self.raw.setToolTip("The model continues the text as it stands: what a base model does")
+        for choice in (self.chat, self.raw):
+            choice.setProperty("help", "help:control.mode")
         self._modes = QButtonGroup(self)
         for button in (self.chat, self.raw):
             button.setCheckable(True)

@@ -1,33 +1,26 @@
 """The navigation rail: the panes in the order of the work."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QButtonGroup, QFrame, QToolButton, QVBoxLayout, QWidget
 
-from rlhf_lab.gui.actions import with_keys
+from rlhf_lab.core.help import topic
+from rlhf_lab.gui.actions import keys_of, with_keys
 from rlhf_lab.gui.theme import theme
+from rlhf_lab.gui.widgets.help_mark import explain
 from rlhf_lab.gui.widgets.plain_text import PlainLabel
-
-
-@dataclass(frozen=True)
-class Place:
-    """One entry: ``name`` is what the code calls it, ``tip`` says what the pane is for."""
-
-    name: str
-    title: str
-    tip: str
 
 
 class Rail(QFrame):
     """Exactly one place is chosen; the arrow keys move between them."""
 
     chosen = Signal(str)
+    help_asked = Signal()
     settings_asked = Signal()
 
-    def __init__(self, places: Sequence[Place], parent: QWidget | None = None):
+    def __init__(self, places: Sequence[str], parent: QWidget | None = None):
         super().__init__(parent)
         self.setProperty("surface", "rail")
         self.setAccessibleName("Navigation")
@@ -40,14 +33,20 @@ class Rail(QFrame):
         self._group = QButtonGroup(self)
         self._buttons: dict[str, QToolButton] = {}
         for place in places:
-            button = self._entry(place.title, place.name)
-            button.setToolTip(with_keys(place.tip, f"pane.{place.name}"))
+            button = self._entry(topic(f"pane.{place}").title, place)
+            explain(button, f"pane.{place}", f"pane.{place}")
             button.setCheckable(True)
-            button.clicked.connect(lambda _=False, n=place.name: self.chosen.emit(n))
+            button.clicked.connect(lambda _=False, n=place: self.chosen.emit(n))
             self._group.addButton(button)
-            self._buttons[place.name] = button
+            self._buttons[place] = button
             column.addWidget(button)
         column.addStretch(1)
+        asks = self._entry("Help", "info")
+        asks.setToolTip(
+            f"Panes, controls, words, keys ({keys_of('help.contents')}). {keys_of('help.here')}: on what has the keyboard"
+        )
+        asks.clicked.connect(self.help_asked)
+        column.addWidget(asks)
         settings = self._entry("Settings", "settings")
         settings.setToolTip(with_keys("Theme and training settings", "window.settings"))
         settings.clicked.connect(self.settings_asked)

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QButtonGroup, QComboBox, QHBoxLayout, QPushButton, QToolButton, QWidget
 
-from rlhf_lab.gui.actions import bind, with_keys
+from rlhf_lab.gui.actions import bind
 from rlhf_lab.gui.models.rank_words import FRESH, PICKED, QUEUES, Picked
 from rlhf_lab.gui.theme import theme
+from rlhf_lab.gui.widgets.help_mark import explain
 from rlhf_lab.gui.widgets.plain_text import one_line, plain_tip
 
 Named = tuple[str, str]
@@ -57,7 +58,8 @@ class RankHead(QWidget):
         self.guidelines.setAccessibleName("Guidelines")
         # Not the button's own shortcut, which acts 100 ms later, after showing itself pressed.
         bind("rank.guidelines", self, self.guidelines.click)
-        self.guidelines.setToolTip(with_keys("What to look at when ranking this data set", "rank.guidelines"))
+        explain(self.guidelines, "control.guidelines", "rank.guidelines")
+        explain(self.queue, "control.queue")
         theme().keep_icon(self.guidelines, "guidelines")
         self.guidelines.toggled.connect(self.guidelines_toggled)
         self.person = QPushButton()

@@ -18,6 +18,7 @@ from rlhf_lab.gui.widgets.interval_chart import IntervalCard
 from rlhf_lab.gui.widgets.plain_text import PlainLabel
 
 _PERCENT = ((0.0, "0%"), (0.5, "50%"), (1.0, "100%"))
+_SHARE = (0.0, 1.0)
 _COEFFICIENT = ((0.0, "chance"), (0.4, "0.4"), (0.8, "0.8"))
 
 
@@ -41,52 +42,15 @@ class QualityPage(QWidget):
         self.how.addItem("Every verdict is a label of its own", True)
         self.train.clicked.connect(lambda: self.train_asked.emit(bool(self.how.currentData())))
         self.cards = {
-            "alpha": IntervalCard(
-                "Agreement beyond chance",
-                "Krippendorff's alpha for everybody, and below it Cohen's kappa of each two people on the records that "
-                "both judged. 1 is perfect, 0 is what chance gives. Preference data of good projects reach 0.4 to 0.6. The "
-                "bar is the 95% interval.",
-                (-0.2, 1.0),
-                0.0,
-                _COEFFICIENT,
-            ),
-            "with_others": IntervalCard(
-                "Same verdict as others",
-                "How often a person put two answers in the same order as another person did.",
-                (0.0, 1.0),
-                None,
-                _PERCENT,
-            ),
-            "with_self": IntervalCard(
-                "Same verdict when asked again",
-                "From the queue of repeats. No reward model can agree with a person more than that person does.",
-                (0.0, 1.0),
-                None,
-                _PERCENT,
-            ),
-            "first_shown": IntervalCard(
-                "Preferred what stood first",
-                "Sides are drawn by lot: half is fair. A bar that does not touch the dashed line is a habit of choosing "
-                "by place.",
-                (0.0, 1.0),
-                0.5,
-                _PERCENT,
-            ),
-            "longer": IntervalCard(
-                "Preferred the longer",
-                "Longer answers may be better. But where length alone predicts the label, the reward model learns length.",
-                (0.0, 1.0),
-                0.5,
-                _PERCENT,
-            ),
-            "pace": IntervalCard(
-                "Verdicts and pace",
-                "Verdicts, the median of seconds that one took, and the characters read in a second. More than 100 is "
-                "faster than anybody reads.",
-                (0.0, 1.0),
-                None,
-                (),
-            ),
+            name: IntervalCard(f"control.agree_{name}", ends, fair, ticks)
+            for name, ends, fair, ticks in (
+                ("alpha", (-0.2, 1.0), 0.0, _COEFFICIENT),
+                ("with_others", _SHARE, None, _PERCENT),
+                ("with_self", _SHARE, None, _PERCENT),
+                ("first_shown", _SHARE, 0.5, _PERCENT),
+                ("longer", _SHARE, 0.5, _PERCENT),
+                ("pace", _SHARE, None, ()),
+            )
         }
         self._lay_out()
 

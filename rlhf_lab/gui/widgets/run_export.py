@@ -23,6 +23,7 @@ from rlhf_lab.gui.background import Background
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.run_export import ENDINGS, Choice, Wanted, choices, export_work
 from rlhf_lab.gui.theme import theme
+from rlhf_lab.gui.widgets.help_mark import explain
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip
 from rlhf_lab.gui.widgets.task_bar import TaskBar
 from rlhf_lab.gui.widgets.two_line_item import SECOND_LINE, WARNING, TwoLineItem
@@ -44,7 +45,7 @@ class RunExportButton(QPushButton):
         self.dialog: RunExportDialog | None = None
         theme().keep_icon(self, "export")
         self.setAccessibleName("Export this run")
-        self.setToolTip("Its model for transformers and PEFT, or its curves for other programs")
+        explain(self, "control.export_run")
         self.clicked.connect(self._open)
         self.show_run(None)
 

@@ -33,6 +33,7 @@ class LiveField(QWidget):
     def __init__(self, field: str):
         super().__init__()
         self._field = field
+        self.setProperty("help", "help:control.live")
         title, tip = LIVE_FIELDS[field]
         self.edit = QLineEdit()
         self.edit.setAccessibleName(f"New {title}")

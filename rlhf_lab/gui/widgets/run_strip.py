@@ -35,6 +35,7 @@ class RunStrip(QFrame):
         self._run: str | None = None
         self.setProperty("surface", "bar")
         self.setAccessibleName("Runs in progress")
+        self.setProperty("help", "help:control.strip")
         self.setMinimumHeight(48)
         row = QHBoxLayout(self)
         row.setContentsMargins(16, 6, 16, 6)

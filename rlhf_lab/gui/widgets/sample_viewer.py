@@ -46,6 +46,7 @@ class SampleViewer(QWidget):
         self._empty = empty
         self.source = QComboBox()
         self.source.setAccessibleName("Which samples")
+        self.setProperty("help", "help:control.samples")
         for name, words in SOURCES.items():
             self.source.addItem(words, name)
         self.order = QComboBox()

@@ -19,13 +19,6 @@ from rlhf_lab.runs.ask import ModelSpec
 FEWEST, MOST = 2, 4
 """Answers side by side; one that is left empty is not scored."""
 
-ABOUT = (
-    "The prompt is put into the chat template, the answer read to its end, as in training. Scores are normalised: 0 is "
-    "what the start model's own answers get on average, 1 is their standard deviation. Scores of different prompts do not "
-    "compare well: a reward model learns only which answer to the same prompt is better.\n\n"
-    "Change one thing at a time (a polite word, a list, a longer sentence, a wrong fact): what raises the score is what a "
-    "policy will learn. ± is how far the heads of an ensemble disagree."
-)
 _PROMPT_LINES = 3
 _MARK = 20
 
@@ -232,7 +225,7 @@ class ScoreView(QWidget):
         head = QHBoxLayout()
         head.setSpacing(4)
         head.addWidget(PlainLabel("Prompt", role="strong"))
-        head.addWidget(HelpMark("scoring a text", ABOUT))
+        head.addWidget(HelpMark.about("control.score"))
         head.addStretch(1)
         head.addWidget(self.add)
         head.addWidget(self.go)

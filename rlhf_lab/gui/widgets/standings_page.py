@@ -46,10 +46,7 @@ class StandingsPage(QWidget):
         theme().keep_icon(self.train, "reward")
         self.train.clicked.connect(self._train)
         self.strengths = IntervalCard(
-            "Strength",
-            "How likely an answer of this model is to be preferred to one of an average model here: the strengths of Bradley "
-            "and Terry, from all votes together, so that models count that never met. The bars are 95% intervals "
-            "that hold all at once, from resampling the votes. Bars that do not overlap are different models.",
+            "control.strength",
             (0.0, 1.0),
             0.5,
             _PERCENT,
@@ -170,9 +167,7 @@ class StandingsPage(QWidget):
         head = QHBoxLayout()
         head.addWidget(PlainLabel("How often the row was preferred to the column", role="strong"))
         head.addStretch(1)
-        head.addWidget(
-            HelpMark("Win rates", "A tie counts half. Point at a cell for wins, ties, losses and the 95% interval.")
-        )
+        head.addWidget(HelpMark.about("control.win_rates"))
         grid.addLayout(head)
         grid.addWidget(self.table)
         grid.addStretch(1)

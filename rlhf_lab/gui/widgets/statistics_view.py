@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from rlhf_lab.core.help import topic
 from rlhf_lab.gui.background import Background, Work
 from rlhf_lab.gui.data_process import DataProcess
 from rlhf_lab.gui.lab import Lab
@@ -51,40 +52,14 @@ class StatisticsView(QWidget):
         self.bar.setTextVisible(False)
         self.bar.setAccessibleName("Counting")
         self.warnings = PlainLabel(role="warn", wrap=True)
-        self.numbers = {
-            name: _Number(title, about)
-            for name, title, about in (
-                ("records", "Records", "How many records there are, and how many of them are held out from training."),
-                (
-                    "ties",
-                    "Ties",
-                    "Records whose best and worst answer are equally good. They do not teach which is better.",
-                ),
-                (
-                    "repeated",
-                    "Repeated",
-                    "Records with the prompt and the answers of an earlier one; below, those with the same prompt at least.",
-                ),
-                (
-                    "longer",
-                    "Longer wins",
-                    "How often the longer of two answers is the better one. Near 50% length says nothing. Far above, a "
-                    "reward model can reach this accuracy by counting letters. The range holds the true share in 95 of "
-                    "100 such data sets.",
-                ),
-            )
-        }
+        self.numbers = {name: _Number(f"control.count_{name}") for name in ("records", "ties", "repeated", "longer")}
         self.bars = {
             name: _Card(title, ShareBars(title), about)
             for name, title, about in (
-                (
-                    "places",
-                    "Where the best answer stands",
-                    "If it is not by chance, a model may learn the place instead.",
-                ),
-                ("sources", "Who wrote the answers", "As the file says."),
-                ("annotators", "Who judged", "As the file says."),
-                ("languages", "Languages", "As the file says."),
+                ("places", "Where the best answer stands", "control.count_places"),
+                ("sources", "Who wrote the answers", "control.count_labels"),
+                ("annotators", "Who judged", "control.count_labels"),
+                ("languages", "Languages", "control.count_labels"),
                 ("kinds", "Kinds of records", ""),
             )
         }
@@ -244,17 +219,18 @@ class StatisticsView(QWidget):
 class _Number(QFrame):
     """A number that is explained."""
 
-    def __init__(self, title: str, about: str):
+    def __init__(self, about: str):
         super().__init__()
+        title = topic(about).title
         self.setProperty("surface", "card")
-        self.setToolTip(plain_tip(about))
+        self.setToolTip(plain_tip(topic(about).tip))
         self.value = PlainLabel("—", role="number")
         self.detail = PlainLabel(role="caption")
         self._title = title
         head = QHBoxLayout()
         head.setSpacing(4)
         head.addWidget(PlainLabel(title, role="caption"))
-        head.addWidget(HelpMark(title, about))
+        head.addWidget(HelpMark.about(about))
         head.addStretch(1)
         column = QVBoxLayout(self)
         column.setContentsMargins(10, 5, 8, 5)
@@ -282,7 +258,7 @@ class _Card(QFrame):
         head.setSpacing(4)
         head.addWidget(PlainLabel(title, role="strong"))
         if about:
-            head.addWidget(HelpMark(title, about))
+            head.addWidget(HelpMark(title, topic(about).tip, f"help:{about}"))
         head.addStretch(1)
         column = QVBoxLayout(self)
         column.setContentsMargins(12, 8, 12, 8)
@@ -300,8 +276,7 @@ class _Lengths(_Card):
 
         self.plot = LengthsPlot(title, names)
         self.plot.setFixedHeight(_PLOT_HEIGHT)
-        about = "The height is how many have that length. The last bar holds everything that is longer."
-        super().__init__(title, self.plot, about)
+        super().__init__(title, self.plot, "control.count_lengths")
         row = QHBoxLayout()
         row.setSpacing(4)
         self.layout().insertLayout(1, row)

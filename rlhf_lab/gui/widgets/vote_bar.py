@@ -35,6 +35,7 @@ class VoteBar(QFrame):
             button.setToolTip(f"{words}: {key}")
             button.clicked.connect(lambda _=False, v=vote: self.voted.emit(v))
             self.buttons[vote] = button
+        self.setProperty("help", "help:control.blind")
         self.next = KeyButton("Next prompt", "Enter", "Another prompt of the data set, and two models drawn for it")
         self.next.setProperty("look", "primary")
         self.next.setShortcut(ACTIONS["vote.next"].keys[0])

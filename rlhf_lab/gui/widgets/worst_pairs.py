@@ -13,11 +13,6 @@ from rlhf_lab.gui.widgets.help_mark import HelpMark
 from rlhf_lab.gui.widgets.plain_text import PlainLabel
 from rlhf_lab.gui.widgets.reading_view import ReadingView
 
-ABOUT = (
-    "Pairs in which the reward model is surest that the label is wrong. Either the label is wrong, and a person should "
-    "say so, or here is what the reward model has not learned. Judge them on the Rank pane: your verdicts can be trained "
-    "on as a data set of their own."
-)
 _ROWS = 6
 _READING_HEIGHT = 220
 
@@ -66,7 +61,7 @@ class WorstPairs(QFrame):
         head = QHBoxLayout()
         head.setSpacing(4)
         head.addWidget(PlainLabel("Worst pairs", role="strong"))
-        head.addWidget(HelpMark("Worst pairs", ABOUT))
+        head.addWidget(HelpMark.about("control.worst_pairs"))
         head.addStretch(1)
         head.addWidget(self.attempt)
         head.addWidget(self.some)
