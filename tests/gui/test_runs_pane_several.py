@@ -12,7 +12,7 @@ from rlhf_lab.gui.models import overlay
 from rlhf_lab.gui.models.runs_table import COLUMNS, size_in_words
 from rlhf_lab.gui.panes.runs import RunsPane
 from rlhf_lab.runs.folder import RunFolder
-from rlhf_lab.runs.labels import labels_of
+from rlhf_lab.runs.labels import disk_use, labels_of
 from rlhf_lab.runs.project import Project
 from tests.gui.runs_made import made_run
 
@@ -69,7 +69,7 @@ def test_words_stage_and_status_narrow_the_list(qtbot, pane) -> None:
 
     qtbot.keyClicks(pane.filter.search, "PPO talks")
     assert listed(pane) == ["ppo-2", "ppo-1"]
-    assert pane.filter.found.text() == "2 of 4"
+    assert pane.filter.found.text().startswith("2 of 4")
     pane.filter.outcome.setCurrentText("✕ failed")
     pane.filter.outcome.activated.emit(pane.filter.outcome.currentIndex())
     assert listed(pane) == ["ppo-2"]
@@ -301,6 +301,11 @@ def test_a_duplicate_fills_the_form_of_its_stage(qtbot, pane, lab) -> None:
 def test_the_room_that_each_run_takes_is_counted(qtbot, pane, project) -> None:
     qtbot.waitUntil(lambda: cell(pane, "ppo-1", "Size") != "")
     assert cell(pane, "ppo-1", "Size").endswith(" B")
+    qtbot.waitUntil(lambda: " · " in pane.filter.found.text())
+    sizes = [disk_use(project.runs_folder / run) for run in ("sft-1", "reward-1", "ppo-1", "ppo-2")]
+    assert pane.filter.found.text() == f"4 · {size_in_words(sum(sizes))}"
+    qtbot.keyClicks(pane.filter.search, "reward 1")
+    assert pane.filter.found.text() == f"1 of 4 · {size_in_words(sizes[1])}"
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,12 @@ class RunsTable(QAbstractTableModel):
             column = COLUMNS.index("Size")
             self.dataChanged.emit(self.index(0, column), self.index(len(self._rows) - 1, column))
 
+    @property
+    def room(self) -> str:
+        """What the listed runs take on the disk, in words; "" while that is not known."""
+        sizes = [self._sizes.get(row.run, 0) for row in self._rows]
+        return size_in_words(sum(sizes)) if any(sizes) else ""
+
     def row(self, place: int) -> RunRow | None:
         """The run in a row."""
         return self._rows[place] if 0 <= place < len(self._rows) else None

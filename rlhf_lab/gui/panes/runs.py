@@ -146,7 +146,7 @@ class RunsPane(QWidget):
     def _keep_choice(self) -> None:
         trashed = self.filter.wanted().trashed
         self._stack.setCurrentIndex(1 if self.model.total or trashed or self.filter.wanted() != RunFilter() else 0)
-        self.filter.show_found(self.model.rowCount(), self.model.total)
+        self._show_found()
         places = [place for place in map(self.model.row_of, self._chosen) if place >= 0]
         selection = self.table.selectionModel()
         if not places and self.model.rowCount():
@@ -247,6 +247,10 @@ class RunsPane(QWidget):
     @Slot()
     def _measured(self) -> None:
         self._measuring = None
+        self._show_found()
+
+    def _show_found(self) -> None:
+        self.filter.show_found(self.model.rowCount(), self.model.total, self.model.room)
 
     def _lay_out(self) -> None:
         head = QHBoxLayout()

@@ -55,12 +55,12 @@ class RunsFilter(QWidget):
         self.search.clear()
         self._tell()
 
-    def show_found(self, shown: int, total: int) -> None:
-        """ "12 of 500"."""
+    def show_found(self, shown: int, total: int, room: str) -> None:
+        """ "12 of 500 · 1.4 GB": those that are listed, and their room on the disk."""
         empty = self.trash.isChecked() and not total
-        self.found.setText(
-            "The trash is empty" if empty else f"{shown:,} of {total:,}" if shown != total else f"{total:,}"
-        )
+        count = f"{shown:,} of {total:,}" if shown != total else f"{total:,}"
+        self.found.setText("The trash is empty" if empty else f"{count} · {room}" if room else count)
+        self.found.setToolTip(plain_tip("Runs that are listed, and their room on the disk"))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Escape in the search lets everything through again."""
