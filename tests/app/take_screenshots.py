@@ -206,7 +206,7 @@ def _take_live(session: Session, runs: dict[Stage, str], to: Path) -> None:
 
 
 def _ask_both(session: Session) -> None:
-    """Let both models answer the example that the Compare pane offers first."""
+    """Let the models answer the example that the Compare pane offers first."""
     pane = session.window.pane("compare")
     pane.card.ask.click()
     _until(pane.card.ask.isEnabled)
@@ -224,7 +224,7 @@ def _vote_blind(session: Session) -> None:
 
 
 def _take_compare(session: Session, to: Path, choice: str) -> None:
-    """The three pages of the Compare pane."""
+    """The pages of the Compare pane; side by side first two models, then four with their tokens tinted."""
     session.window.show_pane("compare")
     pane = session.window.pane("compare")
     for page, name in (("Blind vote", "blind"), ("Standings", "standings"), ("Side by side", "compare")):
@@ -236,6 +236,29 @@ def _take_compare(session: Session, to: Path, choice: str) -> None:
             _ask_both(session)
         _wait(SETTLE_MS)
         _shoot(session, to / f"{name}-{choice}.png")
+    _take_four(session, to, choice)
+    pane.pages["What changed"].click()
+    if pane.behaviour.view.isHidden():
+        pane.behaviour.setup.go.click()
+        _until(pane.behaviour.view.isVisible)
+    bar = pane.behaviour.scroll.verticalScrollBar()
+    for place, name in ((0, "changed"), (bar.maximum() // 2, "changed-rows")):
+        bar.setValue(place)
+        _shoot(session, to / f"{name}-{choice}.png")
+    pane.pages["Side by side"].click()
+
+
+def _take_four(session: Session, to: Path, choice: str) -> None:
+    """The newest SFT model, what became of it, the base, and the best of 16 answers of the first."""
+    pane = session.window.pane("compare")
+    pane.count.setCurrentIndex(pane.count.count() - 1)
+    pane.views[3].model.setCurrentIndex(pane.views[0].model.currentIndex())
+    pane.views[3].draws.setCurrentIndex(2)
+    pane.tint.tint.setCurrentIndex(1)
+    _ask_both(session)
+    _shoot(session, to / f"compare-four-{choice}.png")
+    pane.tint.tint.setCurrentIndex(0)
+    pane.count.setCurrentIndex(0)
 
 
 def _take_help(session: Session, choice: str, to: Path) -> None:

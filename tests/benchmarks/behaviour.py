@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from rlhf_lab.core.records import Pair
-from rlhf_lab.data.behaviour import Row, sentence, summary
-from rlhf_lab.data.paired import Estimate
+from rlhf_lab.data.behaviour import Answers, Row, sentence, summary, table
 from rlhf_lab.runs import behaviour_page
 from rlhf_lab.runs.ask import ModelSpec
 from rlhf_lab.runs.behaviour_models import Examined
 from rlhf_lab.runs.behaviour_questions import Item, at_most, bundled_items
-from rlhf_lab.runs.behaviour_report import Asking, BehaviourReport, against, as_json, examine, new_place, write
+from rlhf_lab.runs.behaviour_report import Asking, examine, new_place, write
 from rlhf_lab.runs.experiment import guided_config
 from rlhf_lab.runs.project import Project
 from rlhf_lab.runs.report import read_story
@@ -49,7 +48,7 @@ class Trained:
 
 def few_pairs(project: Project, seed: int) -> str:
     """The data set of the weak reward model: so few pairs to learn from, and all held-out ones."""
-    name = f"{FEW} pairs"
+    name = f"{FEW} pairs, none {UNSEEN}"
     if name not in {row.name for row in project.store.datasets()}:
         pairs = [record for record in project.store.records(PAIRS) if isinstance(record, Pair)]
         train = [pair for pair in pairs if pair.split == "train" and pair.prompt.tags.get("world") != UNSEEN]
@@ -84,74 +83,82 @@ def clean_accuracy(bench: Bench, run: str) -> float:
     return read_story(bench.project.run(run)).curves["eval/accuracy_clean"][-1][1]
 
 
-def ask(bench: Bench, trained: Trained, items: Sequence[Item]) -> BehaviourReport:
-    """The report, its page written into the project."""
+def ask(bench: Bench, trained: Trained, items: Sequence[Item]) -> Path:
+    """Where the report's numbers and answers are, its page beside them."""
     found = examine(trained.models, items, bench.project.models_folder, Asking(TOKENS, bench.seed))
     assert found is not None, "nobody cancels it"
-    place = new_place(bench.project.folder)
-    write(found, behaviour_page.render(found), place)
-    sys.stdout.write(f"seed {bench.seed}: reward model {json.dumps(trained.accuracy)}, report {place}\n")
+    numbers = write(found, behaviour_page.render(found), new_place(bench.project.folder))
+    sys.stdout.write(f"seed {bench.seed}: reward model {json.dumps(trained.accuracy)}, {numbers}\n")
     sys.stdout.flush()
-    return found
+    return numbers
 
 
-def table(reports: Sequence[BehaviourReport]) -> str:
+def answers_of(numbers: Path) -> dict[str, Answers]:
+    """What every model answered in a report that was written, as numbers."""
+    found = json.loads(numbers.read_text(encoding="utf-8"))
+    return {
+        model["name"]: [
+            {name: value for name, value in answer["models"][model["name"]]["values"].items() if value is not None}
+            for answer in found["answers"]
+        ]
+        for model in found["models"]
+    }
+
+
+def in_columns(seeds: Sequence[Mapping[str, Answers]]) -> str:
     """A row a measure, a column a model, a line a seed; means with 95% intervals."""
-    names = [model.name for model in reports[0].models]
+    names = list(seeds[0])
+    tables = [{row.measure: row for row in table(models, names[0])} for models in seeds]
     lines = [f"| | {' | '.join(names)} |", f"| --- |{' --- |' * len(names)}"]
-    for row in reports[0].rows:
-        seeds = [next(r for r in report.rows if r.measure == row.measure) for report in reports]
-        cells = ["<br>".join(_cell(found, name) for found in seeds) for name in names]
-        unit = f" ({row.measure.unit})" if row.measure.unit not in ("share", "") else ""
-        lines.append(f"| {row.measure.label}{unit} | {' | '.join(cells)} |")
+    for measure in tables[0]:
+        cells = ["<br>".join(_cell(rows[measure], name) for rows in tables) for name in names]
+        unit = f" ({measure.unit})" if measure.unit not in ("share", "") else ""
+        lines.append(f"| {measure.label}{unit} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def _cell(row: Row, name: str) -> str:
     e = row.estimates[name]
-    return (
-        "–" if not e.n else _percent(e) if row.measure.unit == "share" else f"{e.value:.3g} ({e.low:.3g}–{e.high:.3g})"
-    )
+    if not e.n:
+        return "–"
+    if row.measure.unit == "share":
+        return f"{100 * e.value:.1f}% ({100 * e.low:.0f}–{100 * e.high:.0f})"
+    return f"{e.value:.3g} ({e.low:.3g}–{e.high:.3g})"
 
 
-def _percent(e: Estimate) -> str:
-    return f"{100 * e.value:.1f}% ({100 * e.low:.0f}–{100 * e.high:.0f})"
-
-
-def words(reports: Mapping[int, BehaviourReport]) -> list[str]:
-    """What the last model is against each other one, row by row and as a whole, seed by seed."""
+def in_words(models: Mapping[str, Answers]) -> list[str]:
+    """What the last model is against each other one, row by row and as a whole."""
+    *others, last = models
     said = []
-    for seed, report in reports.items():
-        *others, last = (model.name for model in report.models)
-        for reference in others:
-            found = against(report, reference)
-            said += ["", f"seed {seed}, {last} against {reference}:"]
-            said += [sentence(row, cell, reference) for row in found.rows for cell in row.cells if cell.model == last]
-            said.append(summary(found.rows, last, reference))
+    for reference in others:
+        rows = table(models, reference)
+        said += ["", f"{last} against {reference}:"]
+        said += [sentence(row, cell, reference) for row in rows for cell in row.cells if cell.model == last]
+        said.append(summary(rows, last, reference))
     return said
 
 
 def main() -> None:
     """Run what is missing, ask, print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--project", type=Path, required=True, help="a folder; each seed gets a project in it")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--project", type=Path, help="a folder; each seed gets a project in it")
+    what.add_argument("--reports", type=Path, nargs="+", help="print these, which were written before")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--exercise", action="store_true", help="the weak reward model instead of the guided recipe")
     parser.add_argument("--most", type=int, help="questions of each kind at most")
-    parser.add_argument("--json", type=Path, help="where all figures go")
     chosen = parser.parse_args()
+    written: list[Path] = chosen.reports or []
     items: Sequence[Item] = at_most(bundled_items(), chosen.most)
-    reports: dict[int, BehaviourReport] = {}
-    for seed in chosen.seeds:
+    for seed in chosen.seeds if chosen.project else ():
         bench = Bench(chosen.project / f"seed-{seed}", seed, Terminal(machine=True))
         try:
-            reports[seed] = ask(bench, exercise(bench) if chosen.exercise else guided(bench), items)
+            written.append(ask(bench, exercise(bench) if chosen.exercise else guided(bench), items))
         finally:
             bench.close()
-    sys.stdout.write("\n".join([table(list(reports.values())), *words(reports)]) + "\n")
-    if chosen.json:
-        figures = {seed: as_json(report, answers=False) for seed, report in reports.items()}
-        chosen.json.write_text(json.dumps(figures, indent=1) + "\n")
+    seeds = [answers_of(numbers) for numbers in written]
+    said = [line for models in seeds for line in in_words(models)]
+    sys.stdout.write("\n".join([in_columns(seeds), *said]) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The Compare pane: two to four models side by side, blind votes between them, and where the votes leave them."""
+"""The Compare pane: two to four models side by side, blind votes, where these leave the models, and what training changed."""
 
 from PySide6.QtCore import Slot
 from PySide6.QtGui import QHideEvent, QShowEvent

@@ -59,7 +59,7 @@ class BehaviourSetup(QFrame):
         self.show_busy(False)
 
     def offer(self, known: Sequence[Contender]) -> None:
-        """Offer these models, oldest run last trained last; the base, the newest SFT run and policy are ticked first."""
+        """Offer these models, runs in the order in which they were made; the base, the newest SFT run and policy are ticked."""
         bases = [model for model in known if model.run is None]
         runs = [model for model in known if model.run is not None]
         self.models.offer([*bases, *reversed(runs)], first_choice(known))
