@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from PySide6.QtCore import Qt
 
 from rlhf_lab.core.recipe import Place
+from rlhf_lab.gui.models import overlay as overlay_model
 from rlhf_lab.gui.models.bands import band_of, repeats_of
 from rlhf_lab.gui.widgets.run_overlay import RunOverlay
 from tests.gui.runs_made import made_run
@@ -101,3 +103,33 @@ def test_a_band_follows_its_runs(qtbot, overlay: RunOverlay, sweep, project, lab
     project.store.record_events("sft-1", [(said, 99)])
     lab.events_arrived.emit("sft-1", [said])
     assert np.array_equal(overlay.card.plot.history.curves["0"].values, [5.0, 2.0, 8.0])
+
+
+def test_a_zoom_into_bands_leaves_them_as_they_are(qtbot, lab, project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overlay_model, "FINE", 1)
+    for number in (1, 2):
+        run = made_run(project, f"sft-{number}", {"eval/loss": [float(n % 50 + number) for n in range(2500)]})
+        varied = {"lora_r": 4, "seed": number}
+        place = Place(group="g", recipe="r", step=run, stage="sft", digest=run, varied=varied)
+        project.store.place_run(run, place)
+    shown = RunOverlay(lab)
+    qtbot.addWidget(shown, before_close_func=lambda widget: lab.let_go())
+    with qtbot.waitExposed(shown):
+        shown.show()
+    shown.show_runs(["sft-1", "sft-2"])
+    plot = shown.card.plot
+    qtbot.waitUntil(lambda: plot.getPlotItem().getViewBox().viewRange()[0][1] > 2000)
+    shown.seeds.setCurrentIndex(1)
+    shown.seeds.activated.emit(1)
+    bands = plot.history
+    assert len(shown.overlay.unread()) == 2
+
+    qtbot.keyClick(plot, Qt.Key.Key_Plus)
+
+    assert plot.getPlotItem().getViewBox().viewRange()[0][1] < 2400
+    assert not shown._closer.isActive()
+    assert plot.history is bands
+    shown.seeds.setCurrentIndex(0)
+    shown.seeds.activated.emit(0)
+    qtbot.keyClick(plot, Qt.Key.Key_Plus)
+    qtbot.waitUntil(lambda: len(plot.history.curves) == 2 and shown._looking is None and not shown._closer.isActive())

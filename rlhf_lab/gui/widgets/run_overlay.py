@@ -156,7 +156,7 @@ class RunOverlay(QWidget):
         """Of what is drawn from a sketch more is read once somebody looks closer."""
         self.card.plot.set_view(view)
         self._view = view
-        if view is not None and self.overlay.unread():
+        if view is not None and self.overlay.unread() and not self.seeds.on:
             self._closer.start()
 
     @Slot()
@@ -179,8 +179,10 @@ class RunOverlay(QWidget):
 
     @Slot(object)
     def _take_part(self, found: tuple[Key, Curve]) -> None:
-        if self.sender() is self._looking:
-            self.overlay.take_part(*found)
+        if self.sender() is not self._looking:
+            return
+        self.overlay.take_part(*found)
+        if not self.seeds.on:
             self.card.keep_view(self.overlay.history())
 
     @Slot(float)
