@@ -210,7 +210,8 @@ _ENTRIES = (
     Metric(
         "policy/ratio_first_dev",
         "First ratio − 1",
-        "Largest |ratio − 1| before the first optimiser step of the update; 0 in exact arithmetic.",
+        "Largest |ratio − 1| before the first optimiser step of the update, of a second pass to the one that scored; "
+        "where the step shares that, over one answer. 0 in exact arithmetic.",
         high=1e-4,
         advice="Dropout, a wrong mask or another dtype between sampling and training: stop the run.",
     ),

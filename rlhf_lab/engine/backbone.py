@@ -175,13 +175,18 @@ class Backbone:
             found["head.bias"] = self._heads[name].bias
         return found
 
-    def hidden(self, ids: Tensor, mask: Tensor, adapter: str | None, trunk: Tensor | None = None) -> Tensor:
-        """Last hidden state [B, T, D] of ids [B, T] under mask [B, T], padded on either side.
+    def hidden(
+        self, ids: Tensor, mask: Tensor, adapter: str | None, trunk: Tensor | None = None, since: int = 0
+    ) -> Tensor:
+        """Last hidden state [B, T − since, D] of ids [B, T] under mask [B, T], padded on either side.
 
         ``adapter`` None is the base: the reference policy. ``trunk``: what `trunk` gave for the same rows; an
-        adapter that reaches into the trunk is computed without. Values at padding mean nothing.
+        adapter that reaches into the trunk is computed without. ``since``: places before it are not read, and the last
+        block saves itself the work. Values at padding mean nothing.
         """
-        return self._states(adapter, trunk, **self._padded(ids, mask))
+        with self._blocks.read_since(since):
+            found = self._states(adapter, trunk, **self._padded(ids, mask))
+        return found[:, found.shape[1] - ids.shape[1] + since :]
 
     def trunk(self, ids: Tensor, mask: Tensor) -> Tensor | None:
         """What the trunk makes of the rows [B, T, D], without a gradient; None where there is none."""

@@ -5,13 +5,15 @@ own. That works for every architecture whose decoder passes one hidden state fro
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.engine.tail import has_tail, tail
 
 
 def block_of(layer: str) -> int:
@@ -70,6 +72,13 @@ class Blocks:
             return states
 
         with _instead(self._blocks[:depth], hand_in):
+            yield
+
+    @contextmanager
+    def read_since(self, place: int) -> Iterator[None]:
+        """The last block answers for the places from ``place`` on alone, where it is of a kind that can: [B, T − place, D]."""
+        last = self._blocks[-1]
+        with _instead([last], partial(tail, last, place)) if place and has_tail(last) else nullcontext():
             yield
 
 

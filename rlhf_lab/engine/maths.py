@@ -35,14 +35,20 @@ def masked_whiten(x: Tensor, mask: Tensor, *, shift_mean: bool = True) -> Tensor
     return torch.where(mask, white if shift_mean else white + mean, 0)
 
 
-def selective_log_softmax(logits: Tensor, ids: Tensor) -> Tensor:
-    """log p of ``ids`` [...] under ``logits`` [..., V]: [...]; no softmax is kept for the backward pass."""
-    return logits.gather(-1, ids.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
+def selective_log_softmax(logits: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+    """log p of ``ids`` [...] under ``logits`` [..., V]: [...]; and log p of every token: [..., V]."""
+    table = logits.log_softmax(-1)
+    return table.gather(-1, ids.unsqueeze(-1)).squeeze(-1), table
 
 
-def entropy(logits: Tensor) -> Tensor:
-    """Entropy of softmax(``logits`` [..., V]) in nats: [...]."""
-    return logits.logsumexp(-1) - (logits.softmax(-1) * logits).sum(-1)
+def selective_slope(table: Tensor, ids: Tensor) -> Tensor:
+    """∂ log p of ``ids`` [...] / ∂ logits [..., V], written over ``table``, the log p of every token [..., V]."""
+    return table.exp_().neg_().scatter_add_(-1, ids.unsqueeze(-1), table.new_ones(*ids.shape, 1))
+
+
+def entropy(table: Tensor) -> Tensor:
+    """Entropy in nats: [...], of log-probabilities [..., V]."""
+    return -(table.exp() * table).sum(-1)
 
 
 def sampling_z(logprobs: Tensor, entropy: Tensor, mask: Tensor) -> float:

@@ -23,6 +23,7 @@ from rlhf_lab.engine import checkpoint, machine, maths
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.batches import batch_indices
 from rlhf_lab.engine.evaluate import evaluate, judged_rows, telling
+from rlhf_lab.engine.first_pass import FirstPass
 from rlhf_lab.engine.histograms import histogram
 from rlhf_lab.engine.parts import Parts
 from rlhf_lab.engine.ppo_state import Trainable
@@ -149,7 +150,10 @@ class Run:
         asked = asked.repeated(self.algorithm.answers)
         episodes = sample_episodes(backbone, asked, config, generator=generator, tick=tick)
         sampled = time.perf_counter()
-        rollout = score_episodes(backbone, episodes, self.rewards, config, tick, critic=self.algorithm.critic)
+        first_pass = FirstPass.of(backbone, episodes, config)
+        rollout = score_episodes(
+            backbone, episodes, self.rewards, config, tick, critic=self.algorithm.critic, first_pass=first_pass
+        )
         targets = self.algorithm.targets(rollout, self.kl_coef, self.scores_seen)
         metrics = describe(rollout, targets, self.kl_coef)
         scored = time.perf_counter()

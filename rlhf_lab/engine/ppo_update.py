@@ -106,7 +106,14 @@ def _accumulate(
     """Gradients of one minibatch, micro-batch by micro-batch; how far the policy is from the one that sampled."""
     tokens = int(rollout.mask[rows].sum())
     seen.begin()
-    for part in rollout.episodes.micro_batches(config.micro_batch_size, backbone.tokens_at_once, rows):
+    first = rollout.first_pass
+    row = None if first is None else first.checked()
+    if first is None or row is None:
+        parts = rollout.episodes.micro_batches(config.micro_batch_size, backbone.tokens_at_once, rows)
+    else:
+        parts = first.groups
+        seen.first(*_again(backbone, rollout, config, row))
+    for group, part in enumerate(parts):
         tick()
         batch = pack(backbone, rollout.episodes, part)
         mask = rollout.mask[part]
@@ -115,8 +122,10 @@ def _accumulate(
             return dense[part][mask]
 
         # Policy and critic one after the other: only one graph is alive at a time.
-        states = states_before(backbone, batch, "policy")
-        logprobs = token_logprobs(backbone, states, batch.targets, config.temperature)
+        logprobs = None if first is None else first.take("policy", group)
+        if logprobs is None:
+            states = states_before(backbone, batch, "policy")
+            logprobs = token_logprobs(backbone, states, batch.targets, config.temperature)
         old = at(rollout.logprobs)
         loss, clipped = maths.clipped_policy_loss(logprobs, old, at(targets.advantages), config.clip_range)
         summed = loss.sum()
@@ -126,11 +135,15 @@ def _accumulate(
             if config.kl_loss_coef:
                 summed = summed + config.kl_loss_coef * away.sum()
         (summed / tokens).backward()
-        seen.policy(loss.detach(), clipped, logprobs.detach(), old, tokens)
+        logprobs = logprobs.detach()
+        seen.first(logprobs, old)
+        seen.policy(loss.detach(), clipped, logprobs, old, tokens)
 
         if targets.returns is None or rollout.values is None or not isinstance(config, PpoConfig):
             continue
-        values = backbone.head("value", states_before(backbone, batch, "value")).float()
+        values = None if first is None else first.take("value", group)
+        if values is None:
+            values = backbone.head("value", states_before(backbone, batch, "value")).float()
         loss, clipped = maths.clipped_value_loss(
             values, at(rollout.values), at(targets.returns), config.value_clip_range
         )
@@ -138,6 +151,15 @@ def _accumulate(
         seen.value(loss.detach(), clipped, tokens)
     require_finite({words: seen.sums[name] for name, words in _LOSSES.items() if name in seen.sums})
     return seen.approx_kl()
+
+
+@torch.no_grad()
+def _again(backbone: Backbone, rollout: Rollout, config: PpoConfig | RlooConfig, row: int) -> tuple[Tensor, Tensor]:
+    """log π of one answer's tokens by a pass of its own, and as the rollout has them: equal, or something is wrong."""
+    batch = pack(backbone, rollout.episodes, [row])
+    states = states_before(backbone, batch, "policy")
+    found = token_logprobs(backbone, states, batch.targets, config.temperature)
+    return found, rollout.logprobs[row][rollout.mask[row]]
 
 
 _LOSSES = {
@@ -167,10 +189,13 @@ class _Seen:
         self._looked += 1
         self._approx_kl_before = self._sum("policy/approxkl_avg")
 
-    def policy(self, loss: Tensor, clipped: Tensor, logprobs: Tensor, old: Tensor, tokens: int) -> None:
-        log_ratio = (logprobs - old).abs().max().cpu()
+    def first(self, logprobs: Tensor, old: Tensor) -> None:
+        """How far the first step's log-probabilities are from those of the rollout; of later steps nothing."""
         if self._looked == 1:
             self._first_dev = torch.maximum(self._first_dev, (torch.exp(logprobs - old) - 1).abs().max().cpu())
+
+    def policy(self, loss: Tensor, clipped: Tensor, logprobs: Tensor, old: Tensor, tokens: int) -> None:
+        log_ratio = (logprobs - old).abs().max().cpu()
         self._log_ratio_max = torch.maximum(self._log_ratio_max, log_ratio)
         self._add("loss/policy_avg", loss, tokens)
         self._add("policy/clipfrac_avg", clipped, tokens)

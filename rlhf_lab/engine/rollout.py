@@ -9,6 +9,7 @@ from torch import Tensor
 from rlhf_lab.core.settings import BaseRun, OnPolicyRun
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.finite import require_finite
+from rlhf_lab.engine.first_pass import FirstPass
 from rlhf_lab.engine.prompts import Asked
 from rlhf_lab.engine.rewards import RewardSource, Weighted
 from rlhf_lab.engine.sampler import sample
@@ -36,6 +37,8 @@ class Rollout:
     """[B], whether the answer ended by itself"""
     by_source: Mapping[str, Tensor] = field(default_factory=dict)
     """[B] each: what every named reward source adds to the scores, where there are several"""
+    first_pass: FirstPass | None = field(default=None, repr=False, compare=False)
+    """what the first step can go back through"""
 
 
 def temperature_of(config: BaseRun) -> float:
@@ -73,8 +76,12 @@ def score_episodes(
     tick: Callable[[], None],
     *,
     critic: bool = True,
+    first_pass: FirstPass | None = None,
 ) -> Rollout:
-    """Policy, reference, critic and rewards over the same ids, in the same layout that learning uses."""
+    """Policy, reference, critic and rewards over the same ids, in the same layout that learning uses.
+
+    ``first_pass`` keeps the graphs of policy and critic where there is room: for one `learn`, of these weights.
+    """
     size = config.micro_batch_size
 
     def tokens(adapter: str | None) -> tuple[Tensor, Tensor]:
@@ -82,7 +89,15 @@ def score_episodes(
             backbone, episodes, adapter, temperature=config.temperature, micro_batch_size=size, tick=tick
         )
 
-    logprobs, entropy = tokens("policy")
+    def values() -> Tensor:
+        if first_pass is not None:
+            return first_pass.score_values("value", tick)
+        return score_values(backbone, episodes, "value", micro_batch_size=size, tick=tick)
+
+    if first_pass is None:
+        logprobs, entropy = tokens("policy")
+    else:
+        logprobs, entropy = first_pass.score_tokens("policy", config.temperature, tick)
     ref_logprobs, _ = tokens(None)
     scores = [reward(episodes, tick).to(backbone.device) for reward in rewards]
     named = [(reward.name, part) for reward, part in zip(rewards, scores, strict=True) if isinstance(reward, Weighted)]
@@ -92,10 +107,11 @@ def score_episodes(
         logprobs=logprobs,
         ref_logprobs=ref_logprobs,
         entropy=entropy,
-        values=score_values(backbone, episodes, "value", micro_batch_size=size, tick=tick) if critic else None,
+        values=values() if critic else None,
         scores=torch.stack(scores).sum(dim=0),
         ended=ended(backbone, episodes),
         by_source=dict(named) if len(named) > 1 else {},
+        first_pass=first_pass,
     )
     terms = {
         "the policy's log-probabilities": rollout.logprobs,

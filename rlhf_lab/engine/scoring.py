@@ -52,6 +52,10 @@ class Episodes:
     def __len__(self) -> int:
         return len(self.asked)
 
+    def ids(self, row: int) -> list[int]:
+        """Prompt and answer."""
+        return [*self.asked.ids[row], *self.answer_ids[row]]
+
     def lengths(self) -> list[int]:
         """Tokens of each answer."""
         return [len(answer) for answer in self.answer_ids]
@@ -64,7 +68,7 @@ class Episodes:
     def micro_batches(self, size: int, tokens: int, rows: Sequence[int] | None = None) -> list[list[int]]:
         """``rows`` (all, if not given) in groups of at most ``size`` rows and ``tokens`` tokens, alike in length."""
         chosen = range(len(self)) if rows is None else rows
-        totals = [len(self.asked.ids[row]) + len(self.answer_ids[row]) for row in chosen]
+        totals = [len(self.ids(row)) for row in chosen]
         return [[chosen[i] for i in group] for group in micro_batches(totals, size, tokens)]
 
 
@@ -80,6 +84,10 @@ class Packed:
     """[b, T], true at the place before each answer token"""
     last: Tensor
     """[b], the place of the last valid token"""
+    first_read: int
+    """the lowest place before an answer token in any row"""
+    first_end: int
+    """the lowest place of a last valid token"""
     targets: Tensor
     """[n], the answer tokens in row order"""
     trunk: Tensor | None
@@ -90,7 +98,7 @@ def pack(backbone: Backbone, episodes: Episodes, rows: Sequence[int]) -> Packed:
     """Lay the episodes ``rows`` out for the model."""
     prompts = [episodes.asked.ids[row] for row in rows]
     answers = [episodes.answer_ids[row] for row in rows]
-    ids, mask = pad([p + a for p, a in zip(prompts, answers, strict=True)], backbone.pad_id)
+    ids, mask = pad([episodes.ids(row) for row in rows], backbone.pad_id)
     places = torch.arange(ids.shape[1])
     starts = torch.tensor([len(p) for p in prompts]).unsqueeze(1)
     ends = mask.sum(dim=1, keepdim=True)
@@ -102,18 +110,31 @@ def pack(backbone: Backbone, episodes: Episodes, rows: Sequence[int]) -> Packed:
         mask=mask.to(device),
         before=before.to(device),
         last=(ends.squeeze(1) - 1).to(device),
+        first_read=int(starts.min()) - 1,
+        first_end=int(ends.min()) - 1,
         targets=torch.tensor([token for answer in answers for token in answer], device=device),
     )
 
 
 def states_before(backbone: Backbone, batch: Packed, adapter: str | None) -> Tensor:
     """Hidden states that predict the answer tokens: [n, D]."""
-    return backbone.hidden(batch.ids, batch.mask, adapter, batch.trunk)[batch.before]
+    since = batch.first_read
+    return backbone.hidden(batch.ids, batch.mask, adapter, batch.trunk, since)[batch.before[:, since:]]
 
 
 def token_logprobs(backbone: Backbone, states: Tensor, targets: Tensor, temperature: float) -> Tensor:
     """log π of ``targets`` [n] from ``states`` [n, D]: [n], fp32, differentiable in ``states``."""
-    result: Tensor = _TokenLogprobs.apply(states, targets, backbone.logits, temperature, _places_at_once(backbone))
+    at_once = _places_at_once(backbone)
+    result: Tensor = _TokenLogprobs.apply(states, targets, backbone.logits, temperature, at_once, False)[0]
+    return result
+
+
+def logprobs_and_entropy(
+    backbone: Backbone, states: Tensor, targets: Tensor, temperature: float
+) -> tuple[Tensor, Tensor]:
+    """`token_logprobs`, and the entropy at each place: [n], without a gradient."""
+    at_once = _places_at_once(backbone)
+    result: tuple[Tensor, Tensor] = _TokenLogprobs.apply(states, targets, backbone.logits, temperature, at_once, True)
     return result
 
 
@@ -130,11 +151,7 @@ def score_tokens(
     """log π of every answer token and the entropy at its place, under ``adapter``: both [B, R], 0 at padding."""
 
     def both(states: Tensor, targets: Tensor) -> Tensor:
-        chunks = []
-        for part in _chunks(len(targets), _places_at_once(backbone)):
-            logits = backbone.logits(states[part]).float() / temperature
-            chunks.append(torch.stack([maths.selective_log_softmax(logits, targets[part]), maths.entropy(logits)], 1))
-        return torch.cat(chunks)
+        return torch.stack(logprobs_and_entropy(backbone, states, targets, temperature), 1)
 
     scored = _at_answer_tokens(backbone, episodes, adapter, both, micro_batch_size, tick)
     return scored[..., 0], scored[..., 1]
@@ -169,8 +186,8 @@ def score_by_head(
     for rows in groups:
         tick()
         batch = pack(backbone, episodes, rows)
-        hidden = backbone.hidden(batch.ids, batch.mask, adapter, batch.trunk)
-        ends = hidden[torch.arange(len(rows), device=hidden.device), batch.last]
+        hidden = backbone.hidden(batch.ids, batch.mask, adapter, batch.trunk, batch.first_end)
+        ends = hidden[torch.arange(len(rows), device=hidden.device), batch.last - batch.first_end]
         found.append(backbone.heads(adapter, ends).float())
     order = torch.tensor([row for rows in groups for row in rows], device=backbone.device)
     return torch.cat(found)[order.argsort()]
@@ -193,11 +210,16 @@ def _at_answer_tokens(
         found = measure(states_before(backbone, batch, adapter), batch.targets)
         if out is None:
             out = found.new_zeros(*mask.shape, found.shape[1])
-        dense = found.new_zeros(len(rows), *out.shape[1:])
-        dense[mask[rows]] = found
-        out[rows] = dense
+        put(out, mask, rows, found)
     assert out is not None, "no episodes to score"
     return out
+
+
+def put(dense: Tensor, mask: Tensor, rows: Sequence[int], found: Tensor) -> None:
+    """Into ``dense`` [B, R, …] what was found at the answer tokens of ``rows``, in row order: [n, …]."""
+    here = dense.new_zeros(len(rows), *dense.shape[1:])
+    here[mask[rows]] = found
+    dense[rows] = here
 
 
 class _TokenLogprobs(torch.autograd.Function):
@@ -215,24 +237,34 @@ class _TokenLogprobs(torch.autograd.Function):
         logits_of: Callable[[Tensor], Tensor],
         temperature: float,
         at_once: int,
-    ) -> Tensor:
+        with_entropy: bool,
+    ) -> tuple[Tensor, Tensor]:
         wanted = ctx.needs_input_grad[0]
-        logprobs, slopes = [], []
+        logprobs, slopes, entropies = [], [], [states.new_zeros(0, dtype=torch.float32)]
         for part in _chunks(len(targets), at_once):
+            chosen = targets[part]
             with torch.set_grad_enabled(wanted):
                 leaf = states[part].detach().requires_grad_(wanted)
-                chunk = maths.selective_log_softmax(logits_of(leaf).float() / temperature, targets[part])
-                if wanted:
-                    slopes.append(torch.autograd.grad(chunk.sum(), leaf)[0])
-            logprobs.append(chunk.detach())
+                logits = logits_of(leaf)
+            scaled = logits.detach().float()
+            found, table = maths.selective_log_softmax(scaled if temperature == 1 else scaled / temperature, chosen)
+            logprobs.append(found)
+            if with_entropy:
+                entropies.append(maths.entropy(table))
+            if wanted:
+                # By hand: autograd would go through the wide chunk nine times.
+                slope = maths.selective_slope(table, chosen).div_(temperature)
+                slopes.append(torch.autograd.grad(logits, leaf, slope.to(logits.dtype))[0])
         if wanted:
             ctx.save_for_backward(torch.cat(slopes))
-        return torch.cat(logprobs)
+        entropy = torch.cat(entropies)
+        ctx.mark_non_differentiable(entropy)
+        return torch.cat(logprobs), entropy
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
+    def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, None, None, None, None, None]:
         (slopes,) = ctx.saved_tensors
-        return (gradient.unsqueeze(1) * slopes).to(slopes.dtype), None, None, None, None
+        return (gradient.unsqueeze(1) * slopes).to(slopes.dtype), None, None, None, None, None
 
 
 def _places_at_once(backbone: Backbone) -> int:
