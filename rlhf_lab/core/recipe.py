@@ -67,8 +67,8 @@ class RecipeStage(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    title: str = Field("", max_length=200)
-    about: str = Field("", max_length=2000)
+    title: str = Field(default="", max_length=200)
+    about: str = Field(default="", max_length=2000)
     """What a person is told while it runs."""
     settings: dict[str, Scalar]
     """With "stage" among them."""
@@ -94,7 +94,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    name: str = Field("", max_length=100)
+    name: str = Field(default="", max_length=100)
     on_failure: Literal["stop", "continue"] = "stop"
     """continue: what does not stand on what failed runs all the same."""
     defaults: dict[str, Scalar] = {}
@@ -173,7 +173,7 @@ class Place(BaseModel):
 
     group: str = Field(min_length=1, max_length=100)
     """All runs of one start of a recipe have it in common."""
-    recipe: str = Field("", max_length=100)
+    recipe: str = Field(default="", max_length=100)
     """The name of the recipe."""
     step: str = Field(max_length=2000)
     stage: Name

@@ -52,6 +52,7 @@ class WindowActions(QObject):
         actions.on("window.backups", window.backups_asked.emit)
         actions.on("window.quit", window.close)
         actions.on("guide.run", window.start_guide)
+        actions.on("runs.recipe", self._new_recipe)
         actions.on("data.import", partial(self._in_data, "choose_files"))
         actions.on("data.import_folder", partial(self._in_data, "choose_folder"))
         actions.offer(self._runs)
@@ -102,6 +103,11 @@ class WindowActions(QObject):
         self._window.show_pane("runs")
         pane = self._window.pane("runs")
         pane.tabs.setCurrentWidget(pane.lineage)
+
+    def _new_recipe(self) -> None:
+        from rlhf_lab.gui.widgets.recipe_button import open_recipe  # the first window needs none of it
+
+        open_recipe(self._lab, self._window)
 
     def _in_data(self, method: str) -> None:
         self._window.show_pane("data")

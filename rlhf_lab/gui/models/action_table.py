@@ -68,6 +68,7 @@ _ENTRIES = (
     Action("theme.dark", "Dark colours", "Settings", words="theme night"),
     # Runs
     Action("guide.run", "Run the guided experiment", "Runs", words="demo tour"),
+    Action("runs.recipe", "Recipe of several stages…", "Runs", words="pipeline chain toml sweep open save"),
     Action("new.sft", "New SFT run", "Runs", words="start train fine-tune"),
     Action("new.reward", "New reward model", "Runs", words="start train run"),
     Action("new.ppo", "New PPO run", "Runs", words="start train policy"),

@@ -25,6 +25,7 @@ from rlhf_lab.gui.widgets.go_on import GoOnButton
 from rlhf_lab.gui.widgets.lineage_view import LineageView
 from rlhf_lab.gui.widgets.plain_text import PlainLabel
 from rlhf_lab.gui.widgets.queue_buttons import QueueButtons
+from rlhf_lab.gui.widgets.recipe_button import RecipeButton
 from rlhf_lab.gui.widgets.report_button import ReportButton
 from rlhf_lab.gui.widgets.run_differences import RunDifferences
 from rlhf_lab.gui.widgets.run_export import RunExportButton
@@ -67,7 +68,7 @@ class RunsPane(QWidget):
         self.table = _table(self.model)
         self.table.setProperty("help", "help:control.runs_table")
         self.open, self.resume, self.stop = QPushButton("Open"), GoOnButton(lab), QPushButton("Stop and save")
-        self.duplicate, self.queue = QPushButton("Duplicate"), QueueButtons(lab)
+        self.duplicate, self.recipe, self.queue = QPushButton("Duplicate"), RecipeButton(lab), QueueButtons(lab)
         self.report, self.export, self.trash = ReportButton(lab), RunExportButton(lab), TrashButtons(lab)
         self.open.setToolTip("Show its curves and samples in the pane of its stage (Enter)")
         self.stop.setToolTip("Save the last whole step and end the run; it can be resumed")
@@ -177,6 +178,7 @@ class RunsPane(QWidget):
         self.resume.setEnabled(self.resume.possible)
         self.stop.setEnabled(waits or (follows and run is not None and not self._lab.state(run).stopping))
         self.stop.setText("Cancel" if waits else "Stop and save")
+        self.recipe.show_rows(rows)
         self.trash.show_rows(rows)
 
     @Slot()
@@ -256,7 +258,9 @@ class RunsPane(QWidget):
         head = QHBoxLayout()
         head.setSpacing(8)
         head.addWidget(PlainLabel("Runs", role="title"), 1)
-        for button in (self.open, self.resume, self.stop, self.duplicate, self.report, self.export, self.trash):
+        for button in (self.open, self.resume, self.stop, self.duplicate, self.recipe):
+            head.addWidget(button)
+        for button in (self.report, self.export, self.trash):
             head.addWidget(button)
         split = QSplitter(Qt.Orientation.Vertical)
         split.setChildrenCollapsible(False)

@@ -5,13 +5,13 @@ import math
 from PySide6.QtCore import QSize, Qt, QTimer, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QPushButton, QToolButton, QWidget
 
-from rlhf_lab.core.config import run_title
 from rlhf_lab.core.metrics import METRICS, describe
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.verdicts import ICONS, LEVEL_WORDS, ROLES, in_full, standing
 from rlhf_lab.gui.run_state import RunState, in_words
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line, plain_tip, visible
+from rlhf_lab.gui.widgets.queue_button import QueueButton
 
 HEADLINES: dict[str, tuple[str, ...]] = {
     "sft": ("train/loss",),
@@ -59,7 +59,7 @@ class RunStrip(QFrame):
         self.health.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.health.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.health.clicked.connect(self._show_run)
-        self.queue = PlainLabel(role="muted")
+        self.queue = QueueButton(lab)
         self.pause = self._button("pause", "Pause", self._pause)
         self.stop = QPushButton("Stop and save")
         self.stop.setAccessibleName("Stop and save")
@@ -99,11 +99,7 @@ class RunStrip(QFrame):
         live = self._lab.live()
         if live and self._run not in live:
             self._run = live[-1]
-        queued = self._lab.queued()
-        self.queue.setText(f"{len(queued)} queued" if queued else "")
-        self.queue.setToolTip(
-            plain_tip("Waiting for their turn: " + ", ".join(map(run_title, queued))) if queued else ""
-        )
+        self.queue.refresh()
         state = self._lab.state(self._run) if self._run else None
         working = state is not None and state.live
         for widget in (self.bar, self.share, self.left, self.pause, self.stop):

@@ -1,0 +1,169 @@
+"""Recipes in the window: written, opened, saved, run with fakes, stopped, taken up again; and the queue's menu."""
+
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFileDialog
+
+from rlhf_lab.core.config_toml import read_toml
+from rlhf_lab.core.events import Finished, Started
+from rlhf_lab.core.recipe import expand
+from rlhf_lab.core.recipe_toml import parse_recipe, render_recipe
+from rlhf_lab.gui.widgets.recipe_button import open_recipe
+from rlhf_lab.gui.widgets.recipe_dialog import RecipeDialog
+from rlhf_lab.runs.recipe_of import recipe_of
+
+LEFT = Qt.MouseButton.LeftButton
+WAIT = 30_000
+"""Milliseconds: each run's data is copied first."""
+
+TEXT = """
+name = "two ways"
+on_failure = "{on_failure}"
+[defaults]
+model = '{model}'
+[stages.sft]
+dataset = "talks"
+[stages.dpo]
+start_from = "sft"
+dataset = "pairs"
+[stages.other]
+stage = "sft"
+dataset = "talks"
+seed = 5
+"""
+
+
+@pytest.fixture
+def dialog(window, lab, model) -> RecipeDialog:
+    made = open_recipe(lab, window)
+    made.text.setPlainText(TEXT.format(on_failure="continue", model=model))
+    made.check()
+    return made
+
+
+def states(dialog: RecipeDialog) -> list[str]:
+    model = dialog.model
+    return [model.index(row, 1).data().partition(" ")[2] for row in range(model.rowCount())]
+
+
+def end(qtbot, lab, fakes, run: str, outcome: str = "done") -> None:
+    """As a real run ends: with an adapter where it is done."""
+    qtbot.waitUntil(lambda: run in fakes.runs, timeout=WAIT)
+    if outcome == "done":
+        adapter = lab.project.run(run).adapter
+        adapter.mkdir()
+        (adapter / "adapter_config.json").write_text("{}")
+    fakes.runs[run].feed(Started(device="cpu", total_steps=1), Finished(outcome=outcome, message="It broke."))
+    qtbot.waitUntil(lambda: run not in lab.live(), timeout=WAIT)
+
+
+def test_a_recipe_runs_from_its_text_to_its_end(qtbot, lab, fakes, dialog: RecipeDialog) -> None:
+    assert [dialog.model.index(row, 3).data() for row in range(3)] == ["", "sft", ""]
+    assert dialog.told.text() == "3 runs, in this order."
+    qtbot.mouseClick(dialog.run, LEFT)
+    qtbot.waitUntil(lambda: states(dialog) == ["in progress", "waiting", "in progress"], timeout=WAIT)
+    assert dialog.stop.isVisible()
+    assert not dialog.run.isVisible()
+    end(qtbot, lab, fakes, "sft-1")
+    qtbot.waitUntil(lambda: states(dialog)[1] == "in progress", timeout=WAIT)
+    assert lab.project.run("dpo-1").config.start_from == "sft-1"
+    end(qtbot, lab, fakes, "sft-2")
+    end(qtbot, lab, fakes, "dpo-1")
+    qtbot.waitUntil(dialog.run.isVisible, timeout=WAIT)
+    assert dialog.told.text() == "3 of 3 runs are done. Done."
+    assert not lab.recipes.walks()
+    with qtbot.waitSignal(lab.run_asked, check_params_cb=lambda run: run == "dpo-1"):
+        dialog.table.activated.emit(dialog.model.index(1, 0))
+
+
+def test_a_failure_skips_what_stands_on_it_and_the_rest_goes_on(qtbot, lab, fakes, dialog: RecipeDialog) -> None:
+    qtbot.mouseClick(dialog.run, LEFT)
+    end(qtbot, lab, fakes, "sft-1", "failed")
+    qtbot.waitUntil(lambda: states(dialog)[:2] == ["failed", "skipped"], timeout=WAIT)
+    end(qtbot, lab, fakes, "sft-2")
+    qtbot.waitUntil(lambda: not lab.recipes.walks(), timeout=WAIT)
+    assert states(dialog) == ["failed", "skipped", "done"]
+    assert dialog.told.text() == "1 of 3 runs are done. It ended before all were done."
+    assert dialog.again.isChecked()
+    qtbot.mouseClick(dialog.run, LEFT)
+    qtbot.waitUntil(lambda: fakes.begun[-1] == ("sft-1", "resume"), timeout=WAIT)
+    assert states(dialog) == ["in progress", "waiting", "done"]
+    qtbot.mouseClick(dialog.stop, LEFT)
+    qtbot.waitUntil(lambda: not lab.live() and not lab.recipes.walks(), timeout=WAIT)
+
+
+def test_or_ends_the_recipe_and_cancels_what_waits(qtbot, lab, fakes, dialog: RecipeDialog, model: str) -> None:
+    dialog.text.setPlainText(TEXT.format(on_failure="stop", model=model))
+    qtbot.mouseClick(dialog.run, LEFT)
+    qtbot.waitUntil(lambda: lab.in_line() == ["sft-2"], timeout=WAIT)
+    end(qtbot, lab, fakes, "sft-1", "failed")
+    qtbot.waitUntil(lambda: not lab.recipes.walks() and not lab.live(), timeout=WAIT)
+    assert states(dialog) == ["failed", "skipped", "stopped"]
+    assert "sft-2" not in fakes.runs
+
+
+def test_what_cannot_run_is_said(qtbot, lab, dialog: RecipeDialog) -> None:
+    dialog.text.setPlainText("[stages.sft]\nbatch_size = 0")
+    qtbot.waitUntil(lambda: not dialog.run.isEnabled(), timeout=WAIT)
+    assert "sft: batch_size: Input should be greater" in dialog.problem.text()
+    dialog.text.setPlainText('[stages.sft]\ndataset = "nothing"')
+    qtbot.waitUntil(dialog.run.isEnabled, timeout=WAIT)
+    qtbot.mouseClick(dialog.run, LEFT)
+    assert "sft: dataset: there is no data set 'nothing'" in dialog.problem.text()
+    assert not lab.recipes.walks()
+
+
+def test_it_is_saved_and_opened(qtbot, dialog: RecipeDialog, tmp_path: Path, monkeypatch) -> None:
+    file = tmp_path / "recipe.toml"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(file), ""))
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(file), ""))
+    qtbot.mouseClick(dialog.save_file, LEFT)
+    assert file.read_text() == dialog.text.toPlainText()
+    file.write_text('[stages.sft]\ndataset = "talks"\n')
+    qtbot.mouseClick(dialog.open_file, LEFT)
+    assert dialog.told.text() == "1 run, in this order."
+    file.write_bytes(b"\xff\xfe")
+    qtbot.mouseClick(dialog.open_file, LEFT)
+    assert "it is not text" in dialog.problem.text()
+
+
+def test_the_recipe_of_a_run_makes_it_again(qtbot, window, lab, fakes, dialog: RecipeDialog, project) -> None:
+    qtbot.mouseClick(dialog.run, LEFT)
+    for run in ("sft-1", "sft-2", "dpo-1"):
+        end(qtbot, lab, fakes, run)
+    qtbot.waitUntil(lambda: not lab.recipes.walks(), timeout=WAIT)
+    made = recipe_of(project, "dpo-1")
+    assert list(made.stages) == ["sft", "dpo"]
+    assert parse_recipe(read_toml(render_recipe(made))) == made
+    again = expand(made)[1].config({"sft": "sft-1"})
+    assert again == project.run("dpo-1").config
+    window.show_pane("runs")
+    pane = window.pane("runs")
+    pane.select("dpo-1")
+    qtbot.mouseClick(pane.recipe, LEFT)
+    assert [d.text.toPlainText() for d in window.findChildren(RecipeDialog)][-1] == render_recipe(made)
+
+
+def test_the_queue_in_the_strip_cancels_one_or_all_or_the_recipe(qtbot, window, lab, fakes, dialog, project) -> None:
+    dialog.text.setPlainText(dialog.text.toPlainText() + "[sweep]\nseed = [0, 1]\n")
+    qtbot.mouseClick(dialog.run, LEFT)
+    queue = window.strip.queue
+    qtbot.waitUntil(lambda: queue.text() == "3 queued, 2 to come" and not lab.being_copied(), timeout=WAIT)
+
+    def choose(words: str) -> None:
+        queue.menu().aboutToShow.emit()
+        next(action for action in queue.menu().actions() if action.text() == words).trigger()
+
+    choose("Cancel SFT 3")
+    assert queue.text() == "2 queued, 1 to come"
+    assert project.run_row("sft-3").message == "Cancelled before it started."
+    choose("two ways: 0 of 6 done: show…")
+    assert window.findChildren(RecipeDialog)[-1].told.text() == "0 of 6 runs are done."
+    choose("Cancel all 2 that wait")
+    assert lab.queued() == []
+    assert queue.text() == "Recipe"
+    choose("Stop “two ways”")
+    qtbot.waitUntil(lambda: not lab.live() and not queue.isVisible(), timeout=WAIT)
+    assert [row.outcome for row in project.store.runs()] == ["stopped"] * 4
