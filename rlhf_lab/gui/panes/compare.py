@@ -44,6 +44,7 @@ class ComparePane(QWidget):
         self.pages["Blind vote"].setToolTip("Two models drawn by lot answer; you vote first and see the names after")
         self.pages["Blind vote"].setProperty("help", "help:control.blind")
         self.pages["Standings"].setProperty("help", "help:control.win_rates")
+        self.pages["What changed"].setProperty("help", "help:control.behaviour")
         self.pages["Standings"].setToolTip("Who is preferred to whom, and whether the votes are enough to say so")
         self.pages["What changed"].setToolTip(
             "Knowledge, refusals, tone, length: what moved from model to model, and what not"

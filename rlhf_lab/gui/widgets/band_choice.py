@@ -9,17 +9,13 @@ from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.bands import Band, Repeats, band_of, repeats_of
 from rlhf_lab.gui.models.curves import Curve
 from rlhf_lab.gui.models.spread import SpreadKind
-from rlhf_lab.gui.widgets.plain_text import plain_tip
+from rlhf_lab.gui.widgets.help_mark import explain
 
 CHOICES: dict[str, SpreadKind | None] = {
     "Each run": None,
     "Mean, lowest to highest": "range",
     "Mean, 95% interval": "interval",
 }
-TIP = (
-    "Runs of a sweep that differ in their seed alone can be drawn as one line: their mean, with a band from the lowest to the "
-    "highest of them, or with the 95% interval of the mean (Student's t)."
-)
 
 
 class BandChoice(QComboBox):
@@ -33,7 +29,7 @@ class BandChoice(QComboBox):
         self._repeats: list[Repeats] = []
         self.setAccessibleName("Runs that differ in their seed")
         self.addItems(list(CHOICES))
-        self.setToolTip(plain_tip(TIP))
+        explain(self, "control.bands")
         self.activated.connect(self._choose)
         self.hide()
 

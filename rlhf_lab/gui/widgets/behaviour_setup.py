@@ -6,7 +6,7 @@ from pathlib import Path
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QFileDialog, QFrame, QGridLayout, QHBoxLayout, QPushButton, QSpinBox, QVBoxLayout
 
-from rlhf_lab.gui.models.behaviour import QUESTIONS_HELP, ReportWish, first_choice
+from rlhf_lab.gui.models.behaviour import ReportWish, first_choice
 from rlhf_lab.gui.models.contenders import Contender
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.help_mark import HelpMark
@@ -149,7 +149,7 @@ class BehaviourSetup(QFrame):
         left.addStretch(1)
         asked = QHBoxLayout()
         asked.setSpacing(8)
-        for widget in (self.questions, HelpMark("Questions", QUESTIONS_HELP), self.add, self.bundled):
+        for widget in (self.questions, HelpMark.about("control.questions"), self.add, self.bundled):
             asked.addWidget(widget)
         asked.addStretch(1)
         amounts = QHBoxLayout()

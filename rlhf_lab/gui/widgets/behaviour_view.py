@@ -22,12 +22,6 @@ from rlhf_lab.gui.widgets.interval_chart import IntervalCard
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line, plain_tip
 
 _COLUMNS = 2
-_HELP = (
-    "The mean of all questions that the row is about, and its 95% interval: Wilson's for shares, a bootstrap for the "
-    "rest. Below, what became of it against the model that all are compared with, on the same questions: McNemar's exact test "
-    "for shares, a sign-flip test for the rest, all tests of the table reckoned in (Holm). “Stayed”: the whole interval "
-    "of the change is too small to matter. “Not to be told”: these questions are too few to say."
-)
 
 
 class BehaviourView(QWidget):
@@ -133,7 +127,7 @@ class BehaviourView(QWidget):
         line = QHBoxLayout()
         line.addWidget(PlainLabel("Means with 95% intervals", role="strong"))
         line.addStretch(1)
-        line.addWidget(HelpMark("The table", _HELP))
+        line.addWidget(HelpMark.about("control.behaviour"))
         numbers.addLayout(line)
         numbers.addWidget(self.table)
         for column in range(_COLUMNS):

@@ -128,6 +128,7 @@ def _air(document: QTextDocument) -> None:
     while block.isValid():
         cursor = QTextCursor(block)
         shape = QTextBlockFormat()
+        shape.setNonBreakableLines(False)  # an example in a narrow window
         if cursor.currentTable() is None:
             shape.setBottomMargin(SPACE)
             shape.setTopMargin(SPACE if block.blockFormat().headingLevel() else 0)

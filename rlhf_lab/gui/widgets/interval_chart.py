@@ -118,14 +118,15 @@ class IntervalCard(QFrame):
 
     def __init__(
         self,
-        about: str,
+        title: str,
+        help: str,
         ends: tuple[float, float],
         fair: float | None,
         ticks: Sequence[tuple[float, str]],
+        refs: str = "",
     ):
-        """``about``: its topic in the catalogue of help."""
+        """``refs``: the pages of the help on it, for F1."""
         super().__init__()
-        title = topic(about).title
         self.setProperty("surface", "card")
         self.plot = IntervalPlot(title, ends, fair, ticks)
         column = QVBoxLayout(self)
@@ -134,10 +135,18 @@ class IntervalCard(QFrame):
         head = QHBoxLayout()
         head.addWidget(PlainLabel(title, role="strong"))
         head.addStretch(1)
-        head.addWidget(HelpMark.about(about))
+        head.addWidget(HelpMark(title, help, refs))
         column.addLayout(head)
         column.addWidget(self.plot)
         column.addStretch(1)
+
+    @classmethod
+    def about(
+        cls, name: str, ends: tuple[float, float], fair: float | None, ticks: Sequence[tuple[float, str]]
+    ) -> "IntervalCard":
+        """A card on a topic of the catalogue of help."""
+        found = topic(name)
+        return cls(found.title, found.tip, ends, fair, ticks, f"help:{name}")
 
     def show_lines(self, lines: Sequence[Line]) -> None:
         """Show other numbers."""

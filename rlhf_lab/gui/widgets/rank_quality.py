@@ -42,7 +42,7 @@ class QualityPage(QWidget):
         self.how.addItem("Every verdict is a label of its own", True)
         self.train.clicked.connect(lambda: self.train_asked.emit(bool(self.how.currentData())))
         self.cards = {
-            name: IntervalCard(f"control.agree_{name}", ends, fair, ticks)
+            name: IntervalCard.about(f"control.agree_{name}", ends, fair, ticks)
             for name, ends, fair, ticks in (
                 ("alpha", (-0.2, 1.0), 0.0, _COEFFICIENT),
                 ("with_others", _SHARE, None, _PERCENT),

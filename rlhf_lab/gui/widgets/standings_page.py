@@ -45,7 +45,7 @@ class StandingsPage(QWidget):
         self.train.setToolTip("Each vote becomes a preference pair; ties and “both bad” are left out or count as ties")
         theme().keep_icon(self.train, "reward")
         self.train.clicked.connect(self._train)
-        self.strengths = IntervalCard(
+        self.strengths = IntervalCard.about(
             "control.strength",
             (0.0, 1.0),
             0.5,

@@ -57,6 +57,7 @@ class SweepView(QWidget):
     def __init__(self, lab: Lab):
         super().__init__()
         self._lab = lab
+        self.setProperty("help", "help:control.sweep")
         self._rows: list[RunRow] = []
         self._metric = ""
         self._built = False
