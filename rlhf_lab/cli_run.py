@@ -57,7 +57,7 @@ def run(
     where, wanted, swept = str(config), _pairs("--set", changes), _values(sweep)
     found, terminal = read_toml(text, where), Terminal(machine=as_json)
     if is_recipe(found) or "sweep" in found or swept:
-        recipe = changed(parse_recipe(found, where), wanted, swept, "list" if paired else "grid")
+        recipe = changed(parse_recipe(found, where), wanted, swept, "list" if paired else None)
         _run_recipe(_beside_file(recipe, config), project, terminal, resume=again, name=config.stem)
         return
     if again or paired:

@@ -102,14 +102,21 @@ def parse_recipe(found: Mapping[str, Any], where: str = "the recipe") -> Recipe:
         raise LabError(f"{where}: {'; '.join(_problems(error))}. {ADVICE}") from None
 
 
-def changed(recipe: Recipe, changes: Mapping[str, Scalar], sweep: Mapping[str, list[Scalar]], combine: str) -> Recipe:
-    """With other settings and a sweep over these fields besides its own; raises `LabError`."""
+def changed(
+    recipe: Recipe, changes: Mapping[str, Scalar], sweep: Mapping[str, list[Scalar]], combine: str | None = None
+) -> Recipe:
+    """With other settings and a sweep over these fields besides its own; raises `LabError`.
+
+    ``combine``: "grid" or "list"; None: as the recipe has it.
+    """
     try:
         found = recipe.changed(changes) if changes else recipe
         if not sweep:
             return found
         fields = found.sweep.fields | {name: tuple(values) for name, values in sweep.items()}
-        return found.swept(type(found.sweep).model_validate({"fields": fields, "combine": combine}))
+        return found.swept(
+            type(found.sweep).model_validate({"fields": fields, "combine": combine or found.sweep.combine})
+        )
     except ValidationError as error:
         raise LabError("; ".join(_problems(error)) + ".") from None
     except ValueError as error:

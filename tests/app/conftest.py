@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -77,3 +78,27 @@ def last_object(ended: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     found = json.loads(ended.stdout.splitlines()[-1])
     assert isinstance(found, dict)
     return found
+
+
+def interrupted_when_training(*arguments: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """Send SIGINT, as Ctrl+C does, when the first progress of training is shown."""
+    command = [sys.executable, "-m", "rlhf_lab", *arguments]
+    env = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    ) as lab:
+        assert lab.stderr is not None
+        said = []
+        for line in lab.stderr:
+            said.append(line)
+            if "training" in line:
+                lab.send_signal(signal.SIGINT)
+                break
+        out, rest = lab.communicate(timeout=120)
+    return subprocess.CompletedProcess(command, lab.returncode, out, "".join(said) + rest)

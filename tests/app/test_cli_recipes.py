@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.app.conftest import Lab, last_object
+from tests.app.conftest import Lab, interrupted_when_training, last_object
 
 RECIPE = """
 name = "two steps"
@@ -14,7 +14,7 @@ eval_size = 4
 eval_every = 0
 [stages.sft]
 dataset = "lab world demonstrations"
-max_steps = 1
+max_steps = 30
 [stages.dpo]
 start_from = "sft"
 dataset = "lab world pairs"
@@ -22,12 +22,17 @@ max_steps = 1
 """
 
 
-def test_a_recipe_runs_its_stages_and_taken_up_again_only_what_is_new(lab: Lab, tmp_path: Path) -> None:
+def test_a_recipe_is_interrupted_taken_up_and_then_only_what_is_new_is_done(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "recipe.toml").write_text(RECIPE)
-    done = lab("run", "recipe.toml", "--project", "project", "--json")
+    stopped = interrupted_when_training("run", "recipe.toml", "--project", "project", "--json", folder=tmp_path)
+    found = last_object(stopped)
+    assert (stopped.returncode, found["outcome"]) == (1, "unfinished"), stopped.stderr
+    assert [(run["run"], run["outcome"]) for run in found["runs"]] == [("sft-1", "stopped"), (None, "skipped")]
+
+    done = lab("run", "recipe.toml", "--project", "project", "--resume", "--json")
     assert done.returncode == 0, done.stderr
-    found = last_object(done)
-    assert (found["recipe"], found["outcome"]) == ("two steps", "done")
+    group, found = found["group"], last_object(done)
+    assert (found["recipe"], found["group"], found["outcome"]) == ("two steps", group, "done")
     assert [(run["step"], run["run"], run["outcome"]) for run in found["runs"]] == [
         ("sft", "sft-1", "done"),
         ("dpo", "dpo-1", "done"),

@@ -1,13 +1,9 @@
 """A real run through the command line: interrupted, saved, resumed, done."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
-from tests.app.conftest import CHECKOUT, Lab, last_object
+from tests.app.conftest import Lab, interrupted_when_training, last_object
 
 CONFIG = """
 stage = "sft"
@@ -38,7 +34,7 @@ eval_size = 4
 
 def test_ctrl_c_stops_and_saves_and_resume_goes_on_to_the_end(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "sft.toml").write_text(CONFIG)
-    stopped = _interrupted_when_training("run", "sft.toml", "--project", "project", "--json", folder=tmp_path)
+    stopped = interrupted_when_training("run", "sft.toml", "--project", "project", "--json", folder=tmp_path)
     found = last_object(stopped)
     assert (stopped.returncode, found["run"], found["outcome"]) == (1, "sft-1", "stopped"), stopped.stderr
     assert found["step"] < 40
@@ -88,27 +84,3 @@ def test_what_can_only_be_a_fault_stops_the_run_and_who_resumes_has_decided_to_g
     resumed = lab("resume", found["run"], "--project", "project", "--json")
     assert (resumed.returncode, last_object(resumed)["outcome"]) == (0, "done"), resumed.stderr
     assert last_object(resumed)["health"] == found["health"]
-
-
-def _interrupted_when_training(*arguments: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    """Send SIGINT, as Ctrl+C does, when the first progress of training is shown."""
-    command = [sys.executable, "-m", "rlhf_lab", *arguments]
-    env = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
-    with subprocess.Popen(
-        command,
-        cwd=folder,
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        stdin=subprocess.DEVNULL,
-    ) as lab:
-        assert lab.stderr is not None
-        said = []
-        for line in lab.stderr:
-            said.append(line)
-            if "training" in line:
-                lab.send_signal(signal.SIGINT)
-                break
-        out, rest = lab.communicate(timeout=120)
-    return subprocess.CompletedProcess(command, lab.returncode, out, "".join(said) + rest)

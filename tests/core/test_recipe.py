@@ -150,7 +150,7 @@ def test_a_digest_is_of_settings_and_grounds_not_of_words() -> None:
 
 
 def test_settings_and_sweeps_from_outside() -> None:
-    found = changed(recipe(CHAIN), {"seed": 3, "second.updates": 5}, {"kl_coef": [0.1, 0.2]}, "grid")
+    found = changed(recipe(CHAIN), {"seed": 3, "second.updates": 5}, {"kl_coef": [0.1, 0.2]})
     assert {step.config({"sft": "sft-1", "reward": "reward-1"}).seed for step in expand(found)} == {3}
     assert [step.key for step in expand(found)][2:] == ["second, kl_coef 0.1", "second, kl_coef 0.2"]
     for changes, sweep, words in (
@@ -159,8 +159,16 @@ def test_settings_and_sweeps_from_outside() -> None:
         ({}, {"lora_r": [0]}, "sft, lora_r 0: lora_r: Input should be greater"),
     ):
         with pytest.raises(LabError) as caught:
-            changed(recipe(CHAIN), changes, sweep, "grid")
+            changed(recipe(CHAIN), changes, sweep)
         assert words in str(caught.value)
+
+
+def test_a_sweep_from_outside_joins_the_one_of_the_file_in_its_way() -> None:
+    own = recipe('stage = "sft"\ndataset = "talks"\n[sweep]\ncombine = "list"\nlora_r = [4, 8]\n')
+    assert len(expand(changed(own, {}, {"lora_alpha": [8, 16]}))) == 2
+    assert len(expand(changed(own, {}, {"lora_alpha": [8, 16]}, "grid"))) == 4
+    with pytest.raises(LabError, match="lora_r has 2, seed has 3"):
+        changed(own, {}, {"seed": [0, 1, 2]})
 
 
 def test_the_guided_recipe_is_three_stages_with_a_sentence_each() -> None:

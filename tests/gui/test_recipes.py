@@ -67,7 +67,7 @@ def test_a_recipe_runs_from_its_text_to_its_end(qtbot, lab, fakes, dialog: Recip
     assert dialog.stop.isVisible()
     assert not dialog.run.isVisible()
     end(qtbot, lab, fakes, "sft-1")
-    qtbot.waitUntil(lambda: states(dialog)[1] == "in progress", timeout=WAIT)
+    qtbot.waitUntil(lambda: states(dialog)[1] == "in progress" and not lab.being_copied(), timeout=WAIT)
     assert lab.project.run("dpo-1").config.start_from == "sft-1"
     end(qtbot, lab, fakes, "sft-2")
     end(qtbot, lab, fakes, "dpo-1")
