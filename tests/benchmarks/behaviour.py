@@ -8,7 +8,6 @@ the same PPO against it. The pages lie in each project's ``reports``. A project 
 
 import argparse
 import json
-import random
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,10 +28,9 @@ from rlhf_lab.terminal import Terminal
 from tests.benchmarks.algorithms import Bench
 
 PAIRS = "lab world pairs"
-FEW, FEW_STEPS = 256, 160
-"""Labels of the weak reward model, and its steps of 8 pairs."""
-UNSEEN = "harmless"
-"""The kind of requests that nobody labelled for it."""
+LABELLED = ("bad", "unanswerable")
+"""The kinds of requests that the weak reward model has pairs on."""
+WEAK_STEPS = 320
 BASE, SFT, PPO, WEAK = "base", "SFT", "PPO", "PPO, weak reward"
 TOKENS = 80
 """As long as answers may be in training."""
@@ -46,15 +44,13 @@ class Trained:
     accuracy: dict[str, float]
 
 
-def few_pairs(project: Project, seed: int) -> str:
-    """The data set of the weak reward model: so few pairs to learn from, and all held-out ones."""
-    name = f"{FEW} pairs, none {UNSEEN}"
+def one_sided_pairs(project: Project) -> str:
+    """The data set of the weak reward model: pairs of these kinds to learn from, and all held-out ones."""
+    name = f"pairs on {' and '.join(LABELLED)} requests"
     if name not in {row.name for row in project.store.datasets()}:
         pairs = [record for record in project.store.records(PAIRS) if isinstance(record, Pair)]
-        train = [pair for pair in pairs if pair.split == "train" and pair.prompt.tags.get("world") != UNSEEN]
-        random.Random(seed).shuffle(train)
         with project.store.new_dataset(name, "benchmark", "pair") as writer:
-            writer.add([*train[:FEW], *(pair for pair in pairs if pair.split == "heldout")])
+            writer.add(pair for pair in pairs if pair.split == "heldout" or pair.prompt.tags.get("world") in LABELLED)
     return name
 
 
@@ -70,12 +66,12 @@ def guided(bench: Bench) -> Trained:
 def exercise(bench: Bench) -> Trained:
     """The same SFT run, a weak reward model, and PPO against that."""
     runs: Any = bench.base()
-    few = {"dataset": few_pairs(bench.project, bench.seed), "max_steps": FEW_STEPS, "eval_every": FEW_STEPS}
-    weak = bench.run("weak reward", guided_config("reward", bench.seed, runs).model_copy(update=few)).run
+    changes = {"dataset": one_sided_pairs(bench.project), "max_steps": WEAK_STEPS, "eval_every": WEAK_STEPS}
+    weak = bench.run("weak reward", guided_config("reward", bench.seed, runs).model_copy(update=changes)).run
     spoilt = bench.run("weak ppo", guided_config("ppo", bench.seed, {**runs, "reward": weak})).run
     spec = bench.project.model_spec
     models = [Examined(SFT, spec(runs["sft"])), Examined(WEAK, spec(spoilt))]
-    return Trained(models, {f"{FEW} pairs": clean_accuracy(bench, weak)})
+    return Trained(models, {"one-sided pairs": clean_accuracy(bench, weak)})
 
 
 def clean_accuracy(bench: Bench, run: str) -> float:

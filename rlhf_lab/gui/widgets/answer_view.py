@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QVBoxLayout
 from rlhf_lab.core.events import SampleRow
 from rlhf_lab.gui.models.contenders import Contender, Mode, draws_problem, mismatch
 from rlhf_lab.gui.models.plot_spec import number
+from rlhf_lab.gui.widgets.help_mark import explain
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line, plain_tip
 from rlhf_lab.gui.widgets.save_note import SaveNote
 from rlhf_lab.gui.widgets.token_view import TokenView
@@ -55,12 +56,7 @@ class AnswerView(QFrame):
         self.status = PlainLabel(role="muted")
         self.draws = QComboBox()
         self.draws.setAccessibleName(f"Answers that model {name} writes")
-        self.draws.setToolTip(
-            plain_tip(
-                "Best of n: the model writes n answers, the reward model under “Scored by” chooses one. It trains nothing, "
-                "and is the baseline that RLHF has to beat. At temperature 0 all n are the same."
-            )
-        )
+        explain(self.draws, "control.draws")
         for count in DRAWS:
             self.draws.addItem("one answer" if count == 1 else f"best of {count}", count)
         self.answer = TokenView()

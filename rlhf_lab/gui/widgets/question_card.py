@@ -24,6 +24,7 @@ from rlhf_lab.gui.models.blind import VOTES
 from rlhf_lab.gui.models.contenders import Example, Mode, examples
 from rlhf_lab.gui.models.offers import finished_runs, run_title
 from rlhf_lab.gui.theme import theme
+from rlhf_lab.gui.widgets.help_mark import explain
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line, plain_tip
 from rlhf_lab.runs.project import Project
 
@@ -89,9 +90,7 @@ class QuestionCard(QFrame):
         theme().keep_icon(self.new_seed, "shuffle")
         self.same_seed = QCheckBox("same for all")
         self.same_seed.setAccessibleName("The same seed for all models")
-        self.same_seed.setToolTip(
-            plain_tip("Off: each model draws with a seed of its own, so that one model can stand beside itself.")
-        )
+        explain(self.same_seed, "control.same_seed")
         self.same_seed.setChecked(True)
         self.length = _number("96", "Answers are cut after so many tokens.", "Longest answer")
         self.ask = QPushButton()

@@ -4,6 +4,7 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QWidget
 
 from rlhf_lab.gui.models.token_tint import NO_TINT, sides_in_words
+from rlhf_lab.gui.widgets.help_mark import explain
 from rlhf_lab.gui.widgets.still_text import StillLine
 from rlhf_lab.gui.widgets.token_view import TintLegend
 
@@ -20,6 +21,7 @@ class TintBar(QWidget):
         super().__init__()
         self.tint = QComboBox()
         self.tint.setAccessibleName("Tint of the tokens")
+        explain(self.tint, "control.tint")
         self.tint.addItem(NO_TINT, None)
         self.tint.addItem("Tint: KL to its start", START)
         self.tint.addItem("Tint: KL to the base", BASE)
