@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from rlhf_lab import __version__, cli_exports, cli_keeping, cli_report, cli_rewards, cli_run
+from rlhf_lab import __version__, cli_exports, cli_keeping, cli_models, cli_report, cli_rewards, cli_run
 from rlhf_lab.cli_options import JsonOption, ProjectOption
 from rlhf_lab.cli_project import open_project
 from rlhf_lab.core.errors import LabError
@@ -35,6 +35,7 @@ app.command()(cli_exports.export_run)
 app.command()(cli_rewards.approve)
 app.command()(cli_rewards.diagnose)
 app.command()(cli_report.report)
+app.add_typer(cli_models.app, name="models")
 
 _log = logging.getLogger(__name__)
 

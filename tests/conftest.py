@@ -23,6 +23,7 @@ SAMPLES = Path(__file__).parents[2] / "shared" / "data"
 def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("RLHF_LAB_HOME", str(home))
+    monkeypatch.setenv("HF_HUB_CACHE", str(home / "hub"))  # what this machine has downloaded is no part of a test
 
 
 @pytest.hookimpl(wrapper=True)

@@ -24,11 +24,11 @@ class _Lies(Exception):  # noqa: N818 - a finding about a file, not a fault of t
     """What is wrong with the header."""
 
 
-def check(file: Path) -> None:
-    """Raise `LabError` where the header cannot be true."""
+def check(file: Path) -> int:
+    """How many numbers its tensors hold; raises `LabError` where the header cannot be true."""
     try:
         with file.open("rb") as opened:
-            _look_through(_Reader(opened, os.fstat(opened.fileno()).st_size))
+            return _look_through(_Reader(opened, os.fstat(opened.fileno()).st_size))
     except OSError as error:
         raise LabError(f"The model file {file} could not be read: {error.strerror}.") from None
     except (_Lies, struct.error, UnicodeDecodeError) as error:
@@ -74,7 +74,7 @@ class _Reader:
         return count
 
 
-def _look_through(reader: _Reader) -> None:
+def _look_through(reader: _Reader) -> int:
     reader.take(4)
     version, tensors, entries = reader.number("I"), reader.number("Q"), reader.number("Q")
     if version not in (2, 3):
@@ -103,6 +103,7 @@ def _look_through(reader: _Reader) -> None:
     for name in _SIZED:
         if f"{kind}.{name}" in found and _whole(found, f"{kind}.{name}") not in dimensions:
             raise _Lies(f"no tensor is as wide as its {name}")
+    return numbers
 
 
 def _within(count: int) -> int:

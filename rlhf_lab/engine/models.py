@@ -7,47 +7,29 @@ never pickles; code that comes with a model is never run, and only model types o
 import hashlib
 import os
 import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.model_types import MODEL_TYPES
 from rlhf_lab.core.resources import resource
 from rlhf_lab.core.small_files import read_json
 from rlhf_lab.engine import disk, gguf_file
 from rlhf_lab.engine.model_files import check_config, check_files, check_tokenizer, in_short
 
-MODEL_TYPES = frozenset(
-    {
-        "gemma",
-        "gemma2",
-        "gemma3_text",
-        "gpt2",
-        "gpt_neox",
-        "llama",
-        "mistral",
-        "olmo2",
-        "opt",
-        "phi",
-        "phi3",
-        "qwen2",
-        "qwen3",
-        "smollm3",
-        "stablelm",
-        "starcoder2",
-    }
-)
-"""Plain text decoders whose blocks, adapters and padding the engine's tests have been through."""
-
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{,95}(/[A-Za-z0-9][\w.-]{,95})?")
 _GGUF_MAGIC = b"GGUF"
 _MOST_INDEX = 64 * 2**20
 _LONGEST_SHOWN = 1000
+_MARGIN = 64 * 2**20
 
 
-def resolve(name: str, models_folder: Path) -> Path:
+def resolve(name: str, models_folder: Path, say: Callable[[str], object] = lambda what: None) -> Path:
     """The checked local folder that ``name`` means; raises `LabError` in words.
 
-    A .gguf file is dequantised once into ``models_folder``, in fp32.
+    A .gguf file is dequantised once into ``models_folder``, in fp32; ``say`` hears what is being done for it.
     """
     if name == "bundled":
         return check(_bundled())
@@ -55,7 +37,7 @@ def resolve(name: str, models_folder: Path) -> Path:
     if os.path.isdir(path):  # noqa: PTH112 - which does not raise for names that no file can have
         return check(path)
     if os.path.isfile(path):  # noqa: PTH113
-        return _from_gguf(path, models_folder)
+        return _from_gguf(path, models_folder, say)
     if path.is_absolute() or name.startswith((".", "~")) or path.suffix == ".gguf" or not _HUB_ID.fullmatch(name):
         raise LabError(
             f"There is no model at {str(path)[:_LONGEST_SHOWN]}. Choose a folder with safetensors or a .gguf file."
@@ -136,14 +118,18 @@ def _from_cache(name: str) -> Path:
 
     try:
         return Path(snapshot_download(name, local_files_only=True))
-    except (LocalEntryNotFoundError, HFValidationError, HfHubHTTPError):
+    except (LocalEntryNotFoundError, HFValidationError, HfHubHTTPError) as error:
+        # Some files of the repository are not here, and the lab needs few of them: `check` tells which are missing.
+        if partial := getattr(error, "snapshot_path", None):
+            return Path(partial)
         raise LabError(
             f'There is no folder "{name}", and no hub model of that name on this machine. '
-            f"The lab downloads nothing by itself; to fetch it once: hf download {name}"
+            f"The lab downloads nothing by itself; to fetch it once: rlhf-lab models download {name}"
         ) from None
 
 
-def _from_gguf(file: Path, models_folder: Path) -> Path:
+def _from_gguf(file: Path, models_folder: Path, say: Callable[[str], object]) -> Path:
+    say("looking through the file")
     try:
         with file.open("rb") as opened:
             magic = opened.read(4)
@@ -153,19 +139,31 @@ def _from_gguf(file: Path, models_folder: Path) -> Path:
         raise LabError(f"The model file {file} could not be read: {error.strerror}.") from None
     if magic != _GGUF_MAGIC:
         raise LabError(f"{file} is no GGUF file. Choose a .gguf file or a folder with safetensors.")
-    gguf_file.check(file)
+    numbers = gguf_file.check(file)
     folder = models_folder / f"{file.stem}-{digest[:12]}"
     if not (folder / "config.json").exists():
-        _dequantise(file, folder)
+        _require_room(models_folder, 4 * numbers, file)
+        _dequantise(file, folder, say)
+    say("checking")
     return check(folder)
 
 
-def _dequantise(file: Path, folder: Path) -> None:
+def _require_room(place: Path, needed: int, file: Path) -> None:
+    free = shutil.disk_usage(next(one for one in (place, *place.parents) if one.exists())).free
+    if free < needed + _MARGIN:
+        raise LabError(
+            f"{file.name} becomes {needed >> 20:,} MB in fp32, and only {free >> 20:,} MB are free on the disk of {place}. "
+            "Free some space first."
+        )
+
+
+def _dequantise(file: Path, folder: Path, say: Callable[[str], object]) -> None:
     # Late: reading a GGUF file is rare, and the package is an extra.
     try:
         import gguf  # noqa: F401
     except ImportError:
         raise LabError("Reading a .gguf file needs one more package: pip install 'rlhf-lab[gguf]'") from None
+    say("loading the libraries")
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
@@ -174,6 +172,7 @@ def _dequantise(file: Path, folder: Path) -> None:
         kind = AutoConfig.from_pretrained(**where).model_type
         if kind not in MODEL_TYPES:
             raise LabError(f"The model in {file} is of type {kind!r}, which the lab does not load.")
+        say("putting the weights together")
         tokenizer = AutoTokenizer.from_pretrained(**where)
         model = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
     except LabError:
@@ -183,6 +182,7 @@ def _dequantise(file: Path, folder: Path) -> None:
     # The weights are plain numbers now, but transformers 5 keeps the mark of quantised ones and would not save them.
     model.hf_quantizer = None
     del model.config.quantization_config
+    say("writing")
     try:
         fresh = disk.fresh_beside(folder)
         model.save_pretrained(fresh)

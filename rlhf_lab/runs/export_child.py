@@ -10,17 +10,14 @@ import json
 import os
 import shutil
 import sys
-import threading
-import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import Resumed, Started
 from rlhf_lab.core.out_of_memory import is_out_of_memory
-from rlhf_lab.core.redact import without_secrets
-from rlhf_lab.runs import curves_out, host, model_card
+from rlhf_lab.runs import curves_out, errand_child, host, model_card
 from rlhf_lab.runs.exporting import MODELS, Wish
 from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.log import said_so_far
@@ -178,37 +175,16 @@ def _size(count: int) -> str:
     return f"{count / 2**30:.1f} GB" if count >= 2**30 else f"{count / 2**20:.0f} MB"
 
 
-def _end_with_parent(lines: IO[bytes]) -> None:
-    lines.read()
-    os._exit(1)
+def _met(line: bytes, reply: errand_child.Say) -> dict[str, Any]:
+    def say(what: str, done: int, total: int) -> None:
+        reply(kind="progress", what=what, done=done, total=total)
+
+    return {"notes": write(Wish.model_validate_json(line), Path(sys.argv[1]), say)}
 
 
 def main() -> None:
     """See the module."""
-    host.private_files()
-    host.be_nice()
-    # Replies have a stream of their own: what a library prints by mistake is no reply.
-    out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-
-    def reply(**said: object) -> None:
-        out.write(json.dumps(said).encode() + b"\n")
-        out.flush()
-
-    wish = Wish.model_validate_json(sys.stdin.buffer.readline())
-    threading.Thread(target=_end_with_parent, args=(sys.stdin.buffer,), name="parent", daemon=True).start()
-    try:
-        notes = write(
-            wish, Path(sys.argv[1]), lambda what, done, total: reply(kind="progress", what=what, done=done, total=total)
-        )
-    except Exception as error:
-        if not isinstance(error, LabError):
-            sys.stderr.write(without_secrets(traceback.format_exc()))
-            sys.stderr.flush()
-        reply(kind="error", message=in_words(error, wish.place))
-    else:
-        reply(kind="done", notes=notes)
-    os._exit(0)  # the thread waits in a read that nothing ends
+    errand_child.serve(_met, lambda line, error: in_words(error, Wish.model_validate_json(line).place))
 
 
 if __name__ == "__main__":

@@ -4,24 +4,20 @@ The child fills a hidden folder beside the place that was asked for; only what i
 that stands there is ever written over.
 """
 
-import contextlib
-import json
 import os
-import queue
 import shutil
-import subprocess
 import tempfile
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from rlhf_lab.core.config import STAGE_NAMES
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.runs import host
+from rlhf_lab.runs.errand import Errand
 from rlhf_lab.runs.folder import RunFolder
 
 Form = Literal["adapter", "adapter-and-base", "merged", "reward", "csv", "svg", "tensorboard"]
@@ -31,8 +27,6 @@ LOG = "export.log"
 FILES: frozenset[Form] = frozenset({"csv", "svg"})
 """Forms that are one file; the others are folders."""
 MODELS: frozenset[Form] = frozenset({"adapter", "adapter-and-base", "merged", "reward"})
-
-_HEARD_S = 0.05
 
 Progress = Callable[[str, int, int], object]
 
@@ -148,81 +142,17 @@ def export_run(
         ) from None
     fresh = Path(made)
     try:
-        notes = _Child(wish, fresh, entry).follow(progress, cancelled)
+        errand = Errand(
+            "The export process", [*entry, str(fresh)], wish.model_dump_json(), wish.run.parent.parent / LOG
+        )
+        stopped = ExportCancelled("The export was cancelled; nothing was left behind.")
+        done = errand.follow(lambda said: progress(said["what"], said["done"], said["total"]), cancelled, stopped)
         written = fresh / wish.place.name if wish.form in FILES else fresh
         size = sum(file.stat().st_size for file in fresh.rglob("*") if file.is_file())
         _put(written, wish)
-        return Exported(wish.place, size, tuple(notes))
+        return Exported(wish.place, size, tuple(done["notes"]))
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-
-
-class _Child:
-    """One process for one export; it ends with this one's interest in it."""
-
-    def __init__(self, wish: Wish, fresh: Path, entry: Sequence[str]) -> None:
-        self._log = wish.run.parent.parent / LOG
-        log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            self._process = subprocess.Popen(
-                [*entry, str(fresh)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=host.child_environment(),
-                **host.detached(),
-            )
-        finally:
-            os.close(log)
-        self._said: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-        self._reader = threading.Thread(target=self._read, name="exporting", daemon=True)
-        self._reader.start()
-        assert self._process.stdin is not None
-        with contextlib.suppress(OSError):  # it has died already, which the reader says
-            self._process.stdin.write(wish.model_dump_json().encode() + b"\n")
-            self._process.stdin.flush()
-
-    def follow(self, progress: Progress, cancelled: Callable[[], bool]) -> list[str]:
-        """Wait for its last word; the notes of what went well."""
-        try:
-            while True:
-                if cancelled():
-                    raise ExportCancelled("The export was cancelled; nothing was left behind.")
-                try:
-                    said = self._said.get(timeout=_HEARD_S)
-                except queue.Empty:
-                    continue
-                if said is None:
-                    raise LabError(self._ended())
-                if said["kind"] == "progress":
-                    progress(said["what"], said["done"], said["total"])
-                elif said["kind"] == "done":
-                    return list(said["notes"])
-                else:
-                    raise LabError(said["message"])
-        finally:
-            self._process.kill()  # whatever it wrote by now is whole, or not wanted
-            self._process.wait()
-            assert self._process.stdin is not None
-            with contextlib.suppress(OSError):
-                self._process.stdin.close()
-            self._reader.join()
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as lines:
-            for line in lines:
-                with contextlib.suppress(ValueError):
-                    self._said.put(json.loads(line))
-        self._said.put(None)
-
-    def _ended(self) -> str:
-        status = self._process.wait()
-        if status == -9:
-            return (
-                "The export process was killed. If nobody did that, memory ran out: a whole model is loaded for this."
-            )
-        return f"The export process ended with status {status}. {self._log} has the details."
 
 
 def _no_model(folder: RunFolder) -> str:

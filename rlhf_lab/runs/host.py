@@ -79,6 +79,13 @@ def child_environment() -> dict[str, str]:
     return found
 
 
+def online_environment() -> dict[str, str]:
+    """For the one child that fetches what a person asked for: the hub may be reached, with the person's own token."""
+    quiet = {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_VERBOSITY": "error"}
+    found = {**os.environ, **quiet, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
+    return {name: value for name, value in found.items() if name not in ("HF_DEBUG", "TRANSFORMERS_OFFLINE")}
+
+
 def can_ask_to_end() -> bool:
     """Whether `psutil.Process.terminate` asks (SIGTERM) rather than kills, as it does on Windows."""
     return not WINDOWS

@@ -175,18 +175,23 @@ def model_reasons(model: str) -> list[str]:
         return [
             f'model: {model[:_LONGEST_SHOWN]!r} is not there. Give "bundled", a folder, a .gguf file or a downloaded hub id.'
         ]
-    if not os.path.isdir(_hub_folder(model)):  # noqa: PTH112 - as above
+    if not os.path.isdir(hub_folder(model)):  # noqa: PTH112 - as above
         return [
             f"model: {model[:_LONGEST_SHOWN]!r} is neither a folder nor a hub id that is already downloaded (looked in "
-            f"{_hub_folder(model).parent}). Download it with: hf download {model[:_LONGEST_SHOWN]}"
+            f"{hub_cache()}). Download it under “Manage models…”, or with: rlhf-lab models download {model[:_LONGEST_SHOWN]}"
         ]
     return []
 
 
-def _hub_folder(model: str) -> Path:
+def hub_cache() -> Path:
+    """Where hub downloads lie on this machine, for every program."""
     home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
-    cache = Path(os.environ.get("HF_HUB_CACHE", home / "hub")).expanduser()
-    return cache / f"models--{model.replace('/', '--')}"
+    return Path(os.environ.get("HF_HUB_CACHE", home / "hub")).expanduser()
+
+
+def hub_folder(model: str) -> Path:
+    """Where one model of them lies, if it is there."""
+    return hub_cache() / f"models--{model.replace('/', '--')}"
 
 
 def _finished_run(

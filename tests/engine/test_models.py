@@ -10,6 +10,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.model_types import MODEL_TYPES
 from rlhf_lab.engine import models
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.batches import pad
@@ -51,7 +52,7 @@ def config_of(kind: str, vocabulary: int) -> Any:
     return AutoConfig.for_model(kind, vocab_size=vocabulary, **fields)
 
 
-@pytest.mark.parametrize("kind", sorted(models.MODEL_TYPES))
+@pytest.mark.parametrize("kind", sorted(MODEL_TYPES))
 def test_each_model_type_keeps_the_engine_s_promises(kind: str, tmp_path: Path, load: Callable[..., Backbone]) -> None:
     tokenizer = make_tokenizer()
     folder = models.check(save_model(tmp_path / kind, config_of(kind, len(tokenizer)), tokenizer))
@@ -148,7 +149,7 @@ def test_names_that_mean_nothing_say_what_to_do(tmp_path: Path) -> None:
     for name in ("/no/where", "./none", "none.gguf", "two words"):
         with pytest.raises(LabError, match="There is no model at"):
             models.resolve(name, tmp_path)
-    with pytest.raises(LabError, match="hf download someone/some-model"):
+    with pytest.raises(LabError, match="rlhf-lab models download someone/some-model"):
         models.resolve("someone/some-model", tmp_path)
     (tmp_path / "text.gguf").write_text("hello")
     with pytest.raises(LabError, match="no GGUF file"):

@@ -1,0 +1,223 @@
+"""The models process: ``python -m rlhf_lab.runs.models_child``; see `rlhf_lab.runs.model_work`.
+
+It alone speaks to the hub, and only where the request says so. It is started by module name and imported by nothing but
+tests; libraries are imported inside functions, as each request needs few of them.
+"""
+
+import fnmatch
+import glob
+import shutil
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.model_types import MODEL_TYPES
+from rlhf_lab.core.out_of_memory import is_out_of_memory
+from rlhf_lab.core.redact import without_secrets
+from rlhf_lab.core.small_files import read_json
+from rlhf_lab.runs import errand_child
+from rlhf_lab.runs.errand_child import Say
+from rlhf_lab.runs.model_facts import bytes_of
+from rlhf_lab.runs.model_work import REQUEST, Check, Download, Import, Look
+
+_PARTS = (
+    "model*.safetensors",
+    "model.safetensors.index.json",
+    "config.json",
+    "generation_config.json",
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.*",
+    "merges.txt",
+    "chat_template*",
+    "LICEN[SC]E*",
+    "README.md",
+)
+"""Files at the top of a model that the lab reads; nothing else is fetched."""
+_PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+_MARGIN = 200 * 2**20
+_LOOK_S = 0.3
+_AT_ONCE = 4
+
+
+def meet(line: bytes, say: Say) -> dict[str, Any]:
+    """Do what is asked."""
+    match REQUEST.validate_json(line):
+        case Check() as asked:
+            return check(asked, say)
+        case Import() as asked:
+            return import_gguf(asked, say)
+        case Look() as asked:
+            return look(asked.model)
+        case Download() as asked:
+            return download(asked.model, say)
+
+
+def check(asked: Check, say: Say) -> dict[str, Any]:
+    """Each model as a run would be checked, its problem or "" said at once."""
+    from rlhf_lab.engine.models import resolve
+
+    for name in asked.models:
+        problem = ""
+        try:
+            resolve(name, asked.models_folder)
+        except LabError as error:
+            problem = str(error)
+        say(kind="checked", name=name, problem=problem)
+    return {}
+
+
+def import_gguf(asked: Import, say: Say) -> dict[str, Any]:
+    """Dequantise a file into the project."""
+    from rlhf_lab.engine.models import resolve
+
+    steps = ["looking through the file", "loading the libraries", "putting the weights together", "writing", "checking"]
+
+    def tell(what: str) -> None:
+        say(kind="progress", what=what, done=steps.index(what), total=len(steps))
+
+    folder = resolve(str(asked.file), asked.models_folder, tell)
+    return {"name": str(folder), "bytes": bytes_of(folder)}
+
+
+def look(model: str) -> dict[str, Any]:
+    """What a download would fetch, from the hub's own list; raises `LabError` for a model that would be refused."""
+    from huggingface_hub import HfApi, hf_hub_download
+    from huggingface_hub.hf_api import RepoFile
+
+    listed = HfApi().list_repo_tree(model, recursive=False)
+    files = {entry.path: entry.size for entry in listed if isinstance(entry, RepoFile)}
+    wanted = {name: size for name, size in files.items() if any(fnmatch.fnmatch(name, part) for part in _PARTS)}
+    if not any(name.endswith(".safetensors") for name in wanted):
+        pickled = next((name for name in files for part in _PICKLED if fnmatch.fnmatch(name, part)), None)
+        why = f" {pickled} is pickled, and such files can run code: they are not loaded." if pickled else ""
+        raise LabError(f"{model} has no safetensors.{why} Choose a model with safetensors.")
+    if "config.json" not in wanted:
+        raise LabError(f"{model} holds no model for transformers: config.json is missing.")
+    with tempfile.TemporaryDirectory() as room:
+        try:
+            config = read_json(Path(hf_hub_download(model, "config.json", local_dir=room)))
+        except ValueError:
+            config = None
+    kind = config.get("model_type") if isinstance(config, dict) else None
+    if kind not in MODEL_TYPES:
+        raise LabError(
+            f"{model} is of type {str(kind)[:60]!r}, which the lab does not load. It loads: {', '.join(sorted(MODEL_TYPES))}."
+        )
+    if config.get("quantization_config"):
+        raise LabError(f"{model} is quantised, and its weights cannot be trained on. Choose the plain safetensors.")
+    return {"files": sorted(wanted), "bytes": sum(wanted.values()), "free": _free(), "architecture": kind}
+
+
+def download(model: str, say: Say) -> dict[str, Any]:
+    """Fetch it into the hub's cache, where a broken-off download goes on."""
+    from huggingface_hub import snapshot_download
+
+    from rlhf_lab.engine.models import check as check_folder
+
+    found = look(model)
+    place, total = _place(model), found["bytes"]
+    if found["free"] < total - bytes_of(place) + _MARGIN:
+        raise LabError(
+            f"{model} needs {_size(total)}, and only {_size(found['free'])} are free on the disk of {place.parent}. "
+            "Free some space first."
+        )
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(_LOOK_S):
+            say(
+                kind="progress",
+                what=f"fetching {len(found['files'])} files",
+                done=min(total, bytes_of(place)),
+                total=total,
+            )
+
+    say(kind="progress", what=f"fetching {len(found['files'])} files", done=0, total=total)
+    watcher = threading.Thread(target=watch, name="watch", daemon=True)
+    watcher.start()
+    try:
+        folder = snapshot_download(
+            model, allow_patterns=[glob.escape(name) for name in found["files"]], max_workers=_AT_ONCE
+        )
+    finally:
+        ended.set()
+        watcher.join()
+    say(kind="progress", what="checking", done=total, total=total)
+    check_folder(Path(folder))
+    return {"name": model, "bytes": bytes_of(place)}
+
+
+def in_words(line: bytes, error: Exception) -> str:
+    """What went wrong, and what to do."""
+    asked = REQUEST.validate_json(line)
+    if isinstance(error, LabError):
+        return str(error)
+    if is_out_of_memory(error):
+        return (
+            "There is not enough memory: the whole model is put together in it. Close other programs, then try again."
+        )
+    if isinstance(asked, Look | Download) and (words := _hub_in_words(asked.model, error)):
+        return words
+    first = without_secrets((str(error).strip() or "no message").splitlines()[0][:300])
+    return f"It did not work out ({type(error).__name__}: {first}). The project's models/models.log has the details."
+
+
+def _hub_in_words(model: str, error: Exception) -> str:
+    from huggingface_hub import constants
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    where = f"{constants.ENDPOINT}/{model}"
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, GatedRepoError):
+            return f"{model} asks for consent first: accept its terms at {where}, then log in with: hf auth login"
+        if isinstance(cause, RepositoryNotFoundError):
+            return f"There is no model {model} on the hub. If it is private, log in with: hf auth login"
+        if isinstance(cause, HFValidationError):
+            return f"{model} is no name of a model on the hub: it looks like someone/some-model."
+        if isinstance(cause, HfHubHTTPError):
+            return f"The hub answered with an error ({cause.response.status_code}). Try again later."
+        # httpx is the client that the hub's library happens to use; its errors have no common ancestor with others.
+        unreached = isinstance(cause, ConnectionError | TimeoutError | LocalEntryNotFoundError)
+        if unreached or type(cause).__module__.startswith("httpx"):
+            return f"{constants.ENDPOINT} could not be reached. Look after the network; what was fetched is kept."
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"The download could not be written: {error.strerror}. Free some space, then go on with it."
+    return ""
+
+
+def _place(model: str) -> Path:
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE) / f"models--{model.replace('/', '--')}"
+
+
+def _free() -> int:
+    from huggingface_hub import constants
+
+    place = Path(constants.HF_HUB_CACHE)
+    return shutil.disk_usage(next(one for one in (place, *place.parents) if one.exists())).free
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.1f} GB" if count >= 2**30 else f"{count / 2**20:.0f} MB"
+
+
+def main() -> None:
+    """See the module."""
+    errand_child.serve(meet, in_words)
+
+
+if __name__ == "__main__":
+    main()

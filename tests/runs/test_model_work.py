@@ -1,0 +1,183 @@
+"""Models that are checked, imported and fetched in a process of their own; the hub is one of this machine."""
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.resources import resource
+from rlhf_lab.runs import host
+from rlhf_lab.runs.model_work import ModelWorkCancelled, check_models, download, hub_id, import_gguf, look
+from rlhf_lab.runs.plan import hub_folder, model_reasons
+from tests.fake_hub import FakeHub
+
+MODEL = "someone/some-model"
+TOKEN = "hf_" + "q" * 30
+
+
+def real_files() -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in resource("model").iterdir() if file.is_file()}
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHub]:
+    """The bundled model under another name, beside files that the lab has no use for."""
+    whole = real_files() | {"onnx/model.onnx": b"graph", "pytorch_model.bin": b"pickle", "README.md": b"# A model"}
+    config = b'{"model_type": "sorcerer"}'
+    repositories = {
+        MODEL: whole,
+        "someone/strange": {"config.json": config, "model.safetensors": b"", "tokenizer.json": b"{}"},
+        "someone/pickled": {"config.json": b'{"model_type": "llama"}', "pytorch_model.bin": b"pickle"},
+        "someone/gated": whole,
+    }
+    with FakeHub(repositories, gated=frozenset({"someone/gated"})) as served:
+        monkeypatch.setenv("HF_ENDPOINT", served.address)
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+        yield served
+
+
+def test_a_model_is_looked_up_then_fetched_and_then_it_is_there(hub: FakeHub, tmp_path: Path) -> None:
+    offered = look(MODEL, tmp_path)
+    wanted = {name for name in real_files() if name != "LICENSE"}
+    assert offered.files >= len(wanted)
+    assert offered.architecture == "llama"
+    assert not hub_folder(MODEL).exists()  # a look leaves nothing
+    assert model_reasons(MODEL)
+
+    heard: list[tuple[str, int, int]] = []
+    assert download(MODEL, tmp_path, progress=lambda *said: heard.append(said)) == MODEL
+    assert model_reasons(MODEL) == []
+    snapshot = next((hub_folder(MODEL) / "snapshots").iterdir())
+    fetched = {file.name for file in snapshot.rglob("*")}
+    assert "model.safetensors" in fetched
+    assert not fetched & {"pytorch_model.bin", "model.onnx", "onnx"}
+    assert not [path for _, path in hub.asked if path.endswith((".bin", ".onnx"))]
+    assert heard[0][1:] == (0, offered.bytes)
+    assert heard[-1] == ("checking", offered.bytes, offered.bytes)
+
+    asked = len(hub.asked)
+    problems: dict[str, str] = {}
+    check_models([MODEL], tmp_path, problems.__setitem__)
+    assert problems == {MODEL: ""}  # though files of its repository are not here
+    assert len(hub.asked) == asked  # and nobody was asked for that
+
+
+def test_a_token_goes_to_the_hub_and_nowhere_else(hub: FakeHub, tmp_path: Path) -> None:
+    look(MODEL, tmp_path)
+    assert f"Bearer {TOKEN}" in hub.tokens
+    failing = (sys.executable, "-c", f"import sys; sys.exit('{TOKEN}')")
+    with pytest.raises(LabError) as caught:
+        download("someone/gated", tmp_path)
+    assert "accept its terms" in str(caught.value)
+    assert TOKEN not in str(caught.value)
+    assert TOKEN not in (tmp_path / "models.log").read_text()
+    with pytest.raises(LabError, match="ended with status 1") as caught:
+        download(MODEL, tmp_path, entry=failing)
+    assert TOKEN not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("someone/strange", "is of type 'sorcerer', which the lab does not load"),
+        ("someone/pickled", r"has no safetensors. pytorch_model.bin is pickled"),
+        ("someone/nobody", "There is no model someone/nobody on the hub"),
+        ("../../etc", "is no name of a model on the hub"),
+        ("bundled", "is no name of a model on the hub"),
+    ],
+)
+def test_what_would_be_refused_is_refused_before_its_weights_are_fetched(
+    hub: FakeHub, tmp_path: Path, name: str, words: str
+) -> None:
+    with pytest.raises(LabError, match=words):
+        download(name, tmp_path)
+    assert not [path for _, path in hub.asked if path.endswith((".safetensors", ".bin"))]
+
+
+def test_a_cancelled_download_goes_on_where_it_was(hub: FakeHub, tmp_path: Path) -> None:
+    hub.hold = threading.Event()
+    seen: list[int] = []
+
+    def cancelled() -> bool:
+        return any(seen)
+
+    with pytest.raises(ModelWorkCancelled, match="goes on from there"):
+        download(MODEL, tmp_path, progress=lambda what, done, total: seen.append(done), cancelled=cancelled)
+    hub.hold.set()
+    hub.hold = None
+    assert download(MODEL, tmp_path) == MODEL
+
+
+def test_a_hub_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(LabError, match=r"http://127\.0\.0\.1:9 could not be reached"):
+        look(MODEL, tmp_path)
+
+
+def test_all_other_processes_are_offline_and_have_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    monkeypatch.setenv("HF_DEBUG", "1")
+    assert host.child_environment()["HF_HUB_OFFLINE"] == "1"
+    assert "HF_TOKEN" not in host.child_environment()
+    assert host.online_environment()["HF_HUB_OFFLINE"] == "0"
+    assert host.online_environment()["HF_TOKEN"] == TOKEN
+    assert "HF_DEBUG" not in host.online_environment()
+    assert os.environ["HF_HUB_OFFLINE"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("someone/some-model", MODEL),
+        (" https://huggingface.co/someone/some-model/tree/main ", MODEL),
+        ("https://hf.co/someone/some-model", MODEL),
+    ],
+)
+def test_a_name_or_the_address_of_its_page(text: str, name: str) -> None:
+    assert hub_id(text) == name
+
+
+def test_models_are_checked_one_by_one(tmp_path: Path, model: str) -> None:
+    problems: dict[str, str] = {}
+    check_models(["bundled", model], tmp_path, problems.__setitem__)
+    assert problems["bundled"] == ""
+    assert "is of type 'None', which the lab does not load" in problems[model]
+
+
+def test_a_gguf_file_is_imported(tmp_path: Path) -> None:
+    from tests.engine.conftest import make_tokenizer, save_model, tiny_llama
+    from tests.engine.test_models import write_gguf
+
+    tokenizer = make_tokenizer()
+    source = save_model(tmp_path / "source", tiny_llama(len(tokenizer), intermediate_size=64, head_dim=8), tokenizer)
+    write_gguf(tmp_path / "tiny.gguf", source)
+    models = tmp_path / "models"
+    models.mkdir()
+    heard: list[tuple[str, int, int]] = []
+    name = import_gguf(tmp_path / "tiny.gguf", models, progress=lambda *said: heard.append(said))
+    assert Path(name).parent == models
+    assert next(what for what, _, _ in heard) == "looking through the file"
+    assert [done for _, done, _ in heard] == sorted(done for _, done, _ in heard)
+    (tmp_path / "text.gguf").write_text("no model")
+    with pytest.raises(LabError, match="is no GGUF file"):
+        import_gguf(tmp_path / "text.gguf", models)
+
+
+def test_a_cancelled_import_leaves_nothing(tmp_path: Path) -> None:
+    half = tmp_path / ".tiny-0123.new"
+    code = f'import os, time; os.mkdir({str(half)!r}); print(\'{{"kind": "progress", "what": "writing", "done": 3, "total": 5}}\', flush=True); time.sleep(60)'
+    heard: list[str] = []
+    with pytest.raises(ModelWorkCancelled, match="nothing was left behind"):
+        import_gguf(
+            tmp_path / "tiny.gguf",
+            tmp_path,
+            progress=lambda what, done, total: heard.append(what),
+            cancelled=lambda: bool(heard),
+            entry=(sys.executable, "-c", code),
+        )
+    assert not half.exists()
