@@ -8,7 +8,7 @@ from contextlib import closing
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import shiboken6
 from PySide6.QtCore import QByteArray, QObject, QTimer, Signal, Slot
@@ -22,6 +22,7 @@ from rlhf_lab.gui.guided import put_bundled
 from rlhf_lab.gui.keeper import Keeper
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.main_window import MainWindow
+from rlhf_lab.gui.projects import BUSY_MS, DATABASE, Next, Projects
 from rlhf_lab.gui.run_ends import KeptAwake
 from rlhf_lab.gui.settings import Settings
 from rlhf_lab.gui.single import SingleWindow
@@ -38,9 +39,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-BUSY_MS = 50
-"""How long the window waits for another process's database lock; longer would be felt."""
-
 _IDLE_MS = 1500
 _BETWEEN_MS = 300
 _PRELOADED = ("rlhf_lab.gui.panes.rank", "numpy", "pyqtgraph", "rlhf_lab.gui.panes.policy")
@@ -56,7 +54,7 @@ def main(project: Path | str | None = None, guided: bool = False) -> int:
     app.setQuitOnLastWindowClosed(False)
     settings = Settings(default_folder().parent / "settings.ini")
     theme().choose(settings.theme)
-    folder = Path(project).expanduser().resolve() if project is not None else default_folder()
+    folder = Path(project).expanduser().resolve() if project is not None else _last(settings)
     single, said = SingleWindow(folder), ""
     try:
         opened = Project.open(folder, busy_ms=BUSY_MS)
@@ -76,19 +74,26 @@ def main(project: Path | str | None = None, guided: bool = False) -> int:
         if not reached:
             _say(f"The project {folder} is open in another window, which does not answer. Close that one first.")
         return 0 if reached else 1
-    with closing(open(os.open(folder / CRASHES, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb")) as crashes:  # noqa: PTH123 - private mode
-        faulthandler.enable(crashes)  # where a library takes the process with it, this is what is left
+    with closing(note_crashes(folder)):
         sitting = Sitting(opened, settings, single, guided)
         if said:
             sitting.session.window.show_note(said)
         code = app.exec()
         sitting.session.close()
         faulthandler.disable()
+        sitting.forget_crashes()
     return code
 
 
+def note_crashes(folder: Path) -> IO[bytes]:
+    """Where a library takes the process with it, this is what is left; for as long as the file is held."""
+    crashes = open(os.open(folder / CRASHES, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb")  # noqa: PTH123, SIM115 - private mode
+    faulthandler.enable(crashes)
+    return crashes
+
+
 class Sitting(QObject):
-    """The session that is open; one after the other on the same project, since a restore needs it closed."""
+    """The session that is open; one after the other, on the same project for a restore, or on another one."""
 
     reopened = Signal()
 
@@ -97,14 +102,36 @@ class Sitting(QObject):
         self._folder, self._settings, self._single = project.folder, settings, single
         self._restoring: Restoring | None = None
         self._place: QByteArray | None = None
+        self._crashes: IO[bytes] | None = None
         self._open(project, guided)
 
     def _open(self, project: Project, guided: bool = False) -> None:
+        self._settings.put_project(project.folder)
         self.session = Session(project, self._settings, self._single, guided)
         self.session.restore_asked.connect(self._restore)
+        self.session.left_for.connect(self._switch)
         if self._place is not None:
             self.session.window.restoreGeometry(self._place)
         self.session.window.show()
+
+    def forget_crashes(self) -> None:
+        """Close the file of a project that was switched to."""
+        if self._crashes is not None:
+            self._crashes.close()
+            self._crashes = None
+
+    @Slot(object)
+    def _switch(self, coming: Next) -> None:
+        """Close what is open, but for runs that were left to train, and open another project in its place."""
+        old, self._place = self.session, self.session.window.saveGeometry()
+        old.close()
+        old.deleteLater()
+        self._folder, self._single = coming.project.folder, coming.single
+        crashes = note_crashes(self._folder)
+        self.forget_crashes()
+        self._crashes = crashes
+        self._open(coming.project)
+        self.reopened.emit()
 
     @Slot(object)
     def _restore(self, backup: "Backup") -> None:
@@ -146,6 +173,8 @@ class Session(QObject):
 
     restore_asked = Signal(object)
     """The `Backup` that is to take the database's place; whoever hears it closes this session first."""
+    left_for = Signal(object)
+    """The window was closed for another project, a `Next`; whoever hears it closes this session and opens that."""
 
     def __init__(self, project: Project, settings: Settings, single: SingleWindow, guided: bool = False):
         super().__init__()
@@ -158,6 +187,7 @@ class Session(QObject):
         self.keeper = Keeper(self.lab, self)
         KeptAwake(self.lab, settings)
         self.window = MainWindow(self.lab, settings)
+        self.projects = Projects(self.window, settings, project.folder, self)
         self._ground = Ground(project.store.path, self.window.messages, self)
         self._failures = Failures(self)
         self._telling = Telling(self._failures, self.window)
@@ -225,7 +255,20 @@ class Session(QObject):
 
     @Slot()
     def _quit(self) -> None:
-        QApplication.quit()
+        if self.projects.next is None:
+            QApplication.quit()
+        else:
+            QTimer.singleShot(0, self, self._leave_for_next)  # the window is in the middle of closing
+
+    @Slot()
+    def _leave_for_next(self) -> None:
+        self.left_for.emit(self.projects.next)
+
+
+def _last(settings: Settings) -> Path:
+    """The project that was open last, if it is still there."""
+    last = next(iter(settings.projects), "")
+    return Path(last) if last and (Path(last) / DATABASE).is_file() else default_folder()
 
 
 def _say(text: str) -> None:

@@ -47,6 +47,10 @@ class Lab(QObject):
     """Show this pane ("sft", "reward", ...) with these fields of its form filled in."""
     run_asked = Signal(str)
     """Show this run in the pane of its stage."""
+    models_asked = Signal(str)
+    """Show the models, to choose one for the form of this stage; "" for none."""
+    models_changed = Signal()
+    """Another model can be used, or one is gone."""
     closing = Signal()
     """The window closes: end what is not a run."""
 

@@ -1,5 +1,7 @@
 """The window: rail, panes made when first shown, messages, run strip."""
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QAbstractItemView, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
@@ -21,6 +23,9 @@ from rlhf_lab.gui.widgets.rail import Rail
 from rlhf_lab.gui.widgets.run_strip import RunStrip
 from rlhf_lab.gui.window_actions import WindowActions
 
+if TYPE_CHECKING:
+    from rlhf_lab.gui.model_shelf import ModelShelf
+
 PLACES = ("data", "rank", "sft", "reward", "policy", "compare", "runs")
 """The panes, in the order of the work; what each is called and for stands in the catalogue of help."""
 STAGE_PLACES: dict[Stage, str] = {"sft": "sft", "reward": "reward"} | dict.fromkeys(POLICY_STAGES, "policy")
@@ -31,6 +36,8 @@ class MainWindow(QMainWindow):
 
     closed = Signal()
     backups_asked = Signal()
+    stayed = Signal()
+    """It was to close, and the person chose otherwise."""
 
     def __init__(self, lab: Lab, settings: Settings):
         super().__init__()
@@ -61,10 +68,13 @@ class MainWindow(QMainWindow):
         lab.run_changed.connect(self._run_changed)
         lab.run_asked.connect(self.show_run)
         lab.pane_asked.connect(self._fill_pane)
+        lab.models_asked.connect(self.show_models)
         self.walk.run_started.connect(self.show_run)
         self.walk.report_written.connect(self._show_compare)
         self.walk.ended.connect(self.show_note)
         self.guide.compare_asked.connect(self._show_compare)
+        self.actions = lab.actions
+        self._shelf: ModelShelf | None = None
         WindowActions(self, lab, settings)
         self.help = HelpDesk(self, lab)
         self.show_pane("data")
@@ -84,6 +94,15 @@ class MainWindow(QMainWindow):
             self.stack.addWidget(self._panes[name])
             self._lab.collector.settle()
         return self._panes[name]
+
+    @Slot(str)
+    def show_models(self, stage: str = "") -> None:
+        """The models of the project; ``stage``: whose form one is being chosen for."""
+        if self._shelf is None:
+            from rlhf_lab.gui.model_shelf import ModelShelf  # the first window needs none of it
+
+            self._shelf = ModelShelf(self._lab, self)
+        self._shelf.show(stage)
 
     @Slot(str)
     def show_note(self, text: str) -> None:
@@ -176,6 +195,7 @@ class MainWindow(QMainWindow):
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.keep_chosen.connect(self._keep_and_close)
         dialog.stop_chosen.connect(self._stop_and_close)
+        dialog.rejected.connect(self.stayed)
         dialog.open()
 
     @Slot()

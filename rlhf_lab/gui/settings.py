@@ -24,6 +24,9 @@ from rlhf_lab.gui.widgets.plain_text import PlainLabel
 
 _THEMES: tuple[tuple[Choice, str], ...] = (("system", "Like the system"), ("light", "Light"), ("dark", "Dark"))
 
+MOST_PROJECTS = 10
+"""Of those that were open before."""
+
 
 class Settings(QObject):
     """Kept in an INI file beside the default project; every change is written at once."""
@@ -68,6 +71,17 @@ class Settings(QObject):
     def put_recent(self, names: list[str]) -> None:
         """Keep them; nothing else depends on them."""
         self._file.setValue("recent", "\n".join(names))
+
+    @property
+    def projects(self) -> list[str]:
+        """Folders of the projects that were open, the newest first."""
+        return [name for name in str(self._file.value("projects", "")).split("\n") if name]
+
+    def put_project(self, folder: Path) -> None:
+        """This project is open now."""
+        others = [name for name in self.projects if name != str(folder)]
+        self._file.setValue("projects", "\n".join([str(folder), *others][:MOST_PROJECTS]))
+        self._file.sync()
 
     def put(self, name: str, value: str | bool | int) -> None:
         """Set one of them."""

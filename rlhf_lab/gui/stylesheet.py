@@ -93,7 +93,8 @@ QToolButton[look="disclosure"] {{
 }}
 QToolButton[look="disclosure"]:focus {{ border: 1px solid {c.accent}; }}
 QToolButton[look="browse"] {{ padding: 4px; }}
-QToolButton[look="browse"]::menu-indicator, QToolButton[look="small"]::menu-indicator {{ image: none; width: 0; }}
+QToolButton[look="browse"]::menu-indicator, QToolButton[look="small"]::menu-indicator,
+QToolButton[look="rail"]::menu-indicator {{ image: none; width: 0; }}
 QPushButton[look="small"] {{ padding: 4px 10px; }}
 QToolButton[look="mark"] {{ background: transparent; border: 1px solid transparent; border-radius: 9px; padding: 0; }}
 QToolButton[look="mark"]:hover {{ background: {c.raised}; }}

@@ -50,6 +50,7 @@ class WindowActions(QObject):
         actions.on("window.settings", window.show_settings)
         actions.on("window.diagnostics", window.diagnostics.copy)
         actions.on("window.backups", window.backups_asked.emit)
+        actions.on("models.show", window.show_models)
         actions.on("window.quit", window.close)
         actions.on("guide.run", window.start_guide)
         actions.on("runs.recipe", self._new_recipe)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from rlhf_lab.core.config import STAGE_NAMES
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.model_types import MODEL_TYPES
 from rlhf_lab.core.resources import resource
@@ -232,7 +231,7 @@ def _snapshot(place: Path) -> Path | None:
 def in_words(model: Shelved, checked: str | None = None) -> list[str]:
     """Name, kind, architecture, parameters, dtype, size, where it is used, and whether it loads. ``checked``: "" is well."""
     facts = model.facts
-    use = ", ".join(model.used_by[-3:]) + (f" and {len(model.used_by) - 3} more" if len(model.used_by) > 3 else "")
+    use = ", ".join(model.used_by[:1]) + (f" and {len(model.used_by) - 1} more" if len(model.used_by) > 1 else "")
     problem = model.quick_problem if checked is None else checked
     return [
         model.title,
@@ -242,7 +241,7 @@ def in_words(model: Shelved, checked: str | None = None) -> list[str]:
         facts.dtype or "–",
         size_in_words(model.bytes),
         use or "–",
-        problem or ("can be used" if model.kind != "run" else f"adapter of a {_stage(model.name)} run"),
+        problem or ("can be used" if model.kind != "run" else "its adapter"),
     ]
 
 
@@ -262,8 +261,3 @@ def count_in_words(number: int) -> str:
 def size_in_words(size: int) -> str:
     """ "12.3 MB"."""
     return f"{size / 2**30:.2f} GB" if size >= 2**30 else f"{size / 2**20:,.1f} MB"
-
-
-def _stage(run: str) -> str:
-    stage = run.rpartition("-")[0]
-    return next((words for name, words in STAGE_NAMES.items() if name == stage), stage)

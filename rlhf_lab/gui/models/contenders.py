@@ -13,6 +13,7 @@ from rlhf_lab.runs.ask import ModelSpec
 from rlhf_lab.runs.checkpoints import saved_steps
 from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.memory import asking_in_words
+from rlhf_lab.runs.model_shelf import usable_names
 from rlhf_lab.runs.plan import STARTS
 from rlhf_lab.runs.project import Project
 from rlhf_lab.store import RunRow
@@ -65,7 +66,7 @@ class Contender:
 
 def contenders(project: Project) -> list[Contender]:
     """All models of the project: bases first, then runs, the newest first, then saves of runs without a result yet."""
-    bases = list(dict.fromkeys([BUNDLED, *known_models(project)]))
+    bases = list(dict.fromkeys([BUNDLED, *known_models(project), *usable_names(project)]))
     runs = finished_runs(project, STARTS)
     saves = [save for row in unfinished_runs(project, STARTS) for save in _saves(project, row)]
     return [Contender(model) for model in bases] + [Contender("", row.run, row.stage) for row in runs] + saves

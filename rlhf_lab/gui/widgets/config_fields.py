@@ -143,9 +143,10 @@ class OptionEditor(QComboBox):
 
 
 class ModelEditor(QWidget):
-    """The bundled model, one used before, a folder, a .gguf file, or a hub id typed in."""
+    """The bundled model, one that the project knows, a folder, a .gguf file, or a hub id typed in."""
 
     changed = Signal()
+    manage_asked = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -162,6 +163,8 @@ class ModelEditor(QWidget):
         menu = QMenu(self._browse)
         menu.addAction("Model folder…", self._choose_folder)
         menu.addAction("GGUF file…", self._choose_file)
+        menu.addSeparator()
+        menu.addAction("Manage models…", self.manage_asked.emit)
         self._browse.setMenu(menu)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
@@ -172,7 +175,7 @@ class ModelEditor(QWidget):
         self._box.editTextChanged.connect(self.changed)
 
     def set_known(self, models: Sequence[str]) -> None:
-        """Offer models that runs of this project have used."""
+        """Offer models that this project knows."""
         text = self._box.currentText()
         self._box.blockSignals(True)
         self._box.clear()

@@ -117,7 +117,7 @@ class ConfigForm(QWidget):
         editor.set_options(options)
 
     def set_models(self, models: Sequence[str]) -> None:
-        """Models that were used before."""
+        """Models that the project knows."""
         editor = self._fields["model"].editor
         assert isinstance(editor, ModelEditor)
         editor.set_known(models)

@@ -15,12 +15,14 @@ from rlhf_lab.gui.models.offers import dataset_options, known_models, run_option
 from rlhf_lab.gui.pair_count import PairCounter
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.command_dialog import CommandDialog
+from rlhf_lab.gui.widgets.config_fields import ModelEditor
 from rlhf_lab.gui.widgets.config_form import ConfigForm
 from rlhf_lab.gui.widgets.help_mark import explain
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip
 from rlhf_lab.gui.widgets.sweep_dialog import SweepDialog
 from rlhf_lab.runs.disk import disk_in_words
 from rlhf_lab.runs.memory import memory_in_words
+from rlhf_lab.runs.model_shelf import usable_names
 
 CHECK_AFTER_MS = 150
 """After the last key: looking into the project at every one would be felt."""
@@ -68,6 +70,10 @@ class Launcher(QWidget):
         lab.closing.connect(self._timer.stop)
         lab.datasets_changed.connect(self.refresh)
         lab.runs_changed.connect(self.refresh)
+        lab.models_changed.connect(self.refresh)
+        model = self.form.editor("model")
+        assert isinstance(model, ModelEditor)
+        model.manage_asked.connect(self._manage_models)
         lab.run_changed.connect(self._name_start)
         self.form.fill(self.first_preset())
         self.refresh()
@@ -88,7 +94,8 @@ class Launcher(QWidget):
         for question in questions(self._stage):
             if question.kind == "run":
                 self.form.set_options(question.name, run_options(self._lab.project, question.name))
-        self.form.set_models(known_models(self._lab.project))
+        models = [*known_models(self._lab.project), *usable_names(self._lab.project)]
+        self.form.set_models(list(dict.fromkeys(models)))
         answers = self.form.answers()
         suggested = suggested_runs(self._lab.project, self._stage)
         # What the person chose stays; what was suggested before, or empty, follows the newest runs.
@@ -177,6 +184,10 @@ class Launcher(QWidget):
             dialog.begun.connect(self.started)
             dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
             dialog.open()
+
+    @Slot()
+    def _manage_models(self) -> None:
+        self._lab.models_asked.emit(self._stage)
 
     @Slot()
     def _show_command(self) -> None:

@@ -1,16 +1,17 @@
 """The navigation rail: the panes in the order of the work."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QButtonGroup, QFrame, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QButtonGroup, QFrame, QMenu, QToolButton, QVBoxLayout, QWidget
 
 from rlhf_lab.core.help import topic
 from rlhf_lab.gui.actions import keys_of, with_keys
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.help_mark import explain
-from rlhf_lab.gui.widgets.plain_text import PlainLabel
+from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line, plain_tip
 
 
 class Rail(QFrame):
@@ -41,6 +42,10 @@ class Rail(QFrame):
             self._buttons[place] = button
             column.addWidget(button)
         column.addStretch(1)
+        self.project = self._entry("Project", "folder")
+        self.project.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.project.hide()
+        column.addWidget(self.project)
         asks = self._entry("Help", "info")
         asks.setToolTip(
             f"Panes, controls, words, keys ({keys_of('help.contents')}). {keys_of('help.here')}: on what has the keyboard"
@@ -51,6 +56,16 @@ class Rail(QFrame):
         settings.setToolTip(with_keys("Theme and training settings", "window.settings"))
         settings.clicked.connect(self.settings_asked)
         column.addWidget(settings)
+
+    def show_project(self, folder: Path, menu: QMenu) -> None:
+        """Which project is open, and the way to others."""
+        room = self.project.minimumWidth() - 2 * self.project.iconSize().width()
+        name = self.fontMetrics().elidedText(one_line(folder.name, 60), Qt.TextElideMode.ElideRight, room)
+        self.project.setText(f"  {name}".replace("&", "&&"))
+        self.project.setAccessibleName(f"Project {one_line(folder.name, 60)}")
+        self.project.setToolTip(plain_tip(f"{folder}: open another project, or make a new one"))
+        self.project.setMenu(menu)
+        self.project.show()
 
     def choose(self, name: str) -> None:
         """Mark the place as the one that is shown."""

@@ -1,0 +1,166 @@
+"""The models dialog as a person uses it; its work is done by real processes, but for what takes long."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QFile, Qt
+from PySide6.QtWidgets import QFileDialog
+from pytestqt.qtbot import QtBot
+
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.main_window import MainWindow
+from rlhf_lab.gui.model_shelf import ModelShelf
+from rlhf_lab.gui.widgets.models_dialog import CHECKING, ModelsDialog
+from rlhf_lab.runs import model_work
+from rlhf_lab.runs.model_work import ModelWorkCancelled, Offered
+from rlhf_lab.runs.project import Project
+from tests.runs.test_model_shelf import fill
+
+LEFT = Qt.MouseButton.LeftButton
+
+
+@pytest.fixture
+def checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check is told at once; that of the real process is tested with it."""
+
+    def check(names, folder, checked, **_: object) -> None:
+        for name in names:
+            checked(name, "It is strange." if name.endswith("strange-0123") else "")
+
+    monkeypatch.setattr(model_work, "check_models", check)
+
+
+@pytest.fixture
+def shelf(qtbot: QtBot, lab: Lab, window: MainWindow, project: Project, checks: None) -> Iterator[ModelShelf]:
+    fill(project.models_folder / "tiny-0123")
+    fill(project.models_folder / "strange-0123")
+    lab.actions.trigger("models.show")
+    made = window.findChild(ModelShelf)
+    qtbot.waitUntil(lambda: made.dialog.table.rowCount() == 3 and CHECKING not in column(made.dialog, 7))
+    yield made
+    made.dialog.close()
+
+
+def column(dialog: ModelsDialog, number: int) -> list[str]:
+    return [dialog.table.item(row, number).text() for row in range(dialog.table.rowCount())]
+
+
+def choose(dialog: ModelsDialog, title: str) -> None:
+    dialog.table.selectRow(column(dialog, 0).index(title))
+
+
+def test_every_model_is_told_with_its_check(shelf: ModelShelf) -> None:
+    dialog = shelf.dialog
+    assert column(dialog, 0) == ["bundled", "strange-0123", "tiny-0123"]
+    assert column(dialog, 1) == ["bundled", "GGUF import", "GGUF import"]
+    assert column(dialog, 7) == ["can be used", "It is strange.", "can be used"]
+    assert not dialog.use.isVisible()
+
+
+def test_a_folder_is_added_and_one_that_is_none_is_refused(
+    qtbot: QtBot, shelf: ModelShelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lab: Lab
+) -> None:
+    chosen = fill(tmp_path / "mine")
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(chosen))
+    with qtbot.waitSignal(lab.models_changed):
+        qtbot.mouseClick(shelf.dialog.add, LEFT)
+    qtbot.waitUntil(lambda: "mine" in column(shelf.dialog, 0))
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
+    qtbot.mouseClick(shelf.dialog.add, LEFT)
+    qtbot.waitUntil(shelf.dialog.problem.isVisible)
+    assert "no config.json" in shelf.dialog.problem.text()
+    assert shelf.dialog.add.isEnabled()
+
+
+def test_an_import_shows_how_far_it_is_and_is_cancelled(
+    qtbot: QtBot, shelf: ModelShelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(file: Path, folder: Path, *, progress: Callable[..., object], cancelled: Callable[[], bool]) -> str:
+        progress("putting the weights together", 2, 5)
+        while not cancelled():
+            pass
+        raise ModelWorkCancelled("The import of it.gguf was cancelled; nothing was left behind.")
+
+    monkeypatch.setattr(model_work, "import_gguf", work)
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(tmp_path / "it.gguf"), ""))
+    dialog = shelf.dialog
+    qtbot.mouseClick(dialog.load, LEFT)
+    qtbot.waitUntil(lambda: dialog.doing.text() == "Putting the weights together")
+    assert not dialog.load.isEnabled()
+    qtbot.mouseClick(dialog.cancel, LEFT)
+    qtbot.waitUntil(lambda: dialog.problem.text().endswith("nothing was left behind."))
+    assert not dialog.working.isVisible()
+
+
+def test_a_download_says_its_size_before_it_begins(
+    qtbot: QtBot, shelf: ModelShelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[str] = []
+
+    def look(model: str, folder: Path, **_: object) -> Offered:
+        if model != "someone/some-model":
+            raise LabError(f"There is no model {model} on the hub.")
+        return Offered(model, "llama", 4, 270 << 20, 5 << 30)
+
+    monkeypatch.setattr(model_work, "look", look)
+    monkeypatch.setattr(model_work, "download", lambda model, folder, **_: fetched.append(model))
+    dialog = shelf.dialog
+    qtbot.mouseClick(dialog.fetch, LEFT)
+    assert not dialog.download.isVisible()
+    qtbot.keyClicks(dialog.hub, "someone/nobody")
+    qtbot.keyClick(dialog.hub, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: "no model someone/nobody" in dialog.problem.text())
+    qtbot.mouseClick(dialog.fetch, LEFT)
+    dialog.hub.clear()
+    qtbot.keyClicks(dialog.hub, "someone/some-model")
+    qtbot.mouseClick(dialog.look, LEFT)
+    qtbot.waitUntil(dialog.download.isVisible)
+    assert "4 files, 270 MB" in dialog.offered.text()
+    assert fetched == []
+    qtbot.mouseClick(dialog.download, LEFT)
+    qtbot.waitUntil(lambda: fetched == ["someone/some-model"])
+    qtbot.waitUntil(lambda: not dialog.working.isVisible())
+
+
+def test_a_model_is_removed_only_after_a_yes(
+    qtbot: QtBot, shelf: ModelShelf, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dialog = shelf.dialog
+    choose(dialog, "bundled")
+    qtbot.mouseClick(dialog.remove, LEFT)
+    assert "comes with the lab" in dialog.problem.text()
+    choose(dialog, "tiny-0123")
+    qtbot.mouseClick(dialog.remove, LEFT)
+    assert dialog.asking.isVisible()
+    qtbot.mouseClick(dialog.no, LEFT)
+    assert not dialog.asking.isVisible()
+    monkeypatch.setattr(QFile, "moveToTrash", lambda place: False)
+    qtbot.mouseClick(dialog.remove, LEFT)
+    qtbot.mouseClick(dialog.trash, LEFT)
+    qtbot.waitUntil(lambda: "needs no trash" in dialog.problem.text())
+    assert (project.models_folder / "tiny-0123").is_dir()
+    qtbot.waitUntil(dialog.remove.isEnabled)
+    qtbot.mouseClick(dialog.remove, LEFT)
+    qtbot.mouseClick(dialog.for_good, LEFT)
+    qtbot.waitUntil(lambda: not (project.models_folder / "tiny-0123").exists())
+    qtbot.waitUntil(lambda: column(dialog, 0) == ["bundled", "strange-0123"])
+
+
+def test_a_form_offers_them_and_takes_the_chosen_one(
+    qtbot: QtBot, shelf: ModelShelf, window: MainWindow, project: Project
+) -> None:
+    shelf.dialog.close()
+    window.show_pane("sft")
+    launcher = window.pane("sft").launcher
+    editor = launcher.form.editor("model")
+    tiny = str(project.models_folder / "tiny-0123")
+    assert tiny in [editor._box.itemText(n) for n in range(editor._box.count())]
+    editor.manage_asked.emit()
+    dialog = shelf.dialog
+    assert dialog.use.text() == "Use for SFT"
+    choose(dialog, "tiny-0123")
+    qtbot.mouseClick(dialog.use, LEFT)
+    assert launcher.form.answers()["model"] == tiny
+    assert not dialog.isVisible()
