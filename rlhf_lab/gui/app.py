@@ -22,7 +22,7 @@ from rlhf_lab.gui.guided import put_bundled
 from rlhf_lab.gui.keeper import Keeper
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.main_window import MainWindow
-from rlhf_lab.gui.projects import BUSY_MS, DATABASE, Next, Projects
+from rlhf_lab.gui.projects import BUSY_MS, DATABASE, Next
 from rlhf_lab.gui.run_ends import KeptAwake
 from rlhf_lab.gui.settings import Settings
 from rlhf_lab.gui.single import SingleWindow
@@ -187,7 +187,7 @@ class Session(QObject):
         self.keeper = Keeper(self.lab, self)
         KeptAwake(self.lab, settings)
         self.window = MainWindow(self.lab, settings)
-        self.projects = Projects(self.window, settings, project.folder, self)
+        self.projects = self.window.projects
         self._ground = Ground(project.store.path, self.window.messages, self)
         self._failures = Failures(self)
         self._telling = Telling(self._failures, self.window)

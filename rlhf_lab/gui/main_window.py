@@ -14,6 +14,7 @@ from rlhf_lab.gui.guided import GuideBanner, GuidedWalk
 from rlhf_lab.gui.help_desk import HelpDesk
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.panes.data import DataPane
+from rlhf_lab.gui.projects import Projects
 from rlhf_lab.gui.run_ends import TrayNews
 from rlhf_lab.gui.run_news import RunNews
 from rlhf_lab.gui.settings import Settings, SettingsDialog
@@ -75,6 +76,7 @@ class MainWindow(QMainWindow):
         self.guide.compare_asked.connect(self._show_compare)
         self.actions = lab.actions
         self._shelf: ModelShelf | None = None
+        self.projects = Projects(self, settings, lab.project.folder, self)
         WindowActions(self, lab, settings)
         self.help = HelpDesk(self, lab)
         self.show_pane("data")
