@@ -244,8 +244,16 @@ def _row(
         tuple(json.loads(tags)),
         note,
         trashed,
-        Place.model_validate_json(place) if place else None,
+        _place(place) if place else None,
     )
+
+
+def _place(text: str) -> Place | None:
+    """None where another version, or a stranger, wrote what is no place: that is not worth a run."""
+    try:
+        return Place.model_validate_json(text)
+    except ValueError:
+        return None
 
 
 def _metric_ids(db: sqlite3.Connection, events: list[Metrics]) -> dict[str, int]:

@@ -1,8 +1,10 @@
 """Runs in the store: events once each, the offset with them, curves as they count now."""
 
 import math
+import sqlite3
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,7 @@ from rlhf_lab.core.events import (
     dump_event,
     superseded_after,
 )
+from rlhf_lab.core.recipe import Place
 from rlhf_lab.store import Store
 
 Batch = list[tuple[AnyEvent | None, int]]
@@ -114,6 +117,17 @@ def test_runs_are_apart(store: Store) -> None:
     assert store.curves("sft-1") == {"train/loss": ([1], [2.0])}
     with pytest.raises(LabError, match="no run 'ppo-1'"):
         store.curves("ppo-1")
+
+
+def test_a_place_is_kept_and_one_that_is_none_costs_no_run(store: Store, tmp_path: Path) -> None:
+    place = Place(group="g", step="ppo, seed 1", stage="ppo", digest="ab", varied={"seed": 1, "on": True, "word": "x"})
+    store.place_run("ppo-1", place)
+    assert [row.place for row in store.runs()] == [place]
+    with closing(sqlite3.connect(tmp_path / "lab.sqlite")) as other, other:
+        other.execute("UPDATE runs SET place = '{}'")
+    assert [(row.run, row.place) for row in store.runs()] == [("ppo-1", None)]
+    store.place_run("ppo-1", None)
+    assert [row.place for row in store.runs()] == [None]
 
 
 def test_a_run_that_is_there_is_not_added_again(store: Store) -> None:
