@@ -99,7 +99,7 @@ class Legend(Flow):
 class Card(QFrame):
     """Title and help above, a legend below them, the plot in the rest."""
 
-    def __init__(self, title: str, help: str, plot: QWidget, legend: Legend, refs: str):
+    def __init__(self, title: str, help: str, plot: QWidget, legend: Legend, refs: str = ""):
         """``refs``: the pages of the help on it, for F1."""
         super().__init__()
         self.setProperty("help", refs)
