@@ -13,6 +13,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+_CACHED = 2**19
+"""Bytes of one piece, in fp32."""
+
 
 class LoraLinear(Linear):
     """PEFT's layer for `nn.Linear`, with another way to compute the usual case: one adapter, on an fp32 or bf16 base."""
@@ -42,10 +45,7 @@ class _Lora(torch.autograd.Function):
         rows = x.reshape(-1, x.shape[-1])
         low = rows.float() @ a.T
         out = functional.linear(rows, weight, bias)
-        if out.dtype == torch.float32:
-            out.addmm_(low, b.T, alpha=scale)
-        else:
-            out = (low @ b.T).mul_(scale).add_(out).to(out.dtype)
+        _add(out, low, b.T, scale)
         ctx.save_for_backward(rows, weight, a, b, low)
         ctx.scale, ctx.shape = scale, x.shape
         return out.view(*x.shape[:-1], -1)
@@ -55,13 +55,37 @@ class _Lora(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         rows, weight, a, b, low = ctx.saved_tensors
         gradient = gradient.reshape(-1, gradient.shape[-1])
-        exact = gradient.float()  # itself on an fp32 base
-        back = (b.T @ exact.T).mul_(ctx.scale)  # [r, n]
+        back = torch.empty(len(gradient), a.shape[0], device=a.device)  # [n, r]
+        for_a = torch.zeros_like(a) if ctx.needs_input_grad[3] else None
+        for_b = torch.zeros_like(b.T) if ctx.needs_input_grad[4] else None
+        for part in _parts(gradient):
+            exact = gradient[part].float()  # itself on an fp32 base
+            torch.matmul(exact, b, out=back[part]).mul_(ctx.scale)
+            if for_a is not None:
+                for_a.addmm_(back[part].T, rows[part].float())
+            if for_b is not None:
+                for_b.addmm_(low[part].T, exact, alpha=ctx.scale)
         into = None
         if ctx.needs_input_grad[0]:
             into = gradient @ weight
-            into = into.addmm_(back.T, a) if into.dtype == a.dtype else (back.T @ a).add_(into)
-            into = into.to(gradient.dtype).view(ctx.shape)
-        for_a = back @ rows.float() if ctx.needs_input_grad[3] else None
-        for_b = (low.T @ exact).mul_(ctx.scale).T if ctx.needs_input_grad[4] else None
-        return into, None, None, for_a, for_b, None
+            _add(into, back, a, 1.0)
+            into = into.view(ctx.shape)
+        return into, None, None, for_a, for_b if for_b is None else for_b.T, None
+
+
+def _add(out: Tensor, low: Tensor, up: Tensor, scale: float) -> None:
+    """out [n, d] += scale·low [n, r]·up [r, d], which are fp32; rounded once where out is bf16."""
+    if out.dtype == torch.float32:
+        out.addmm_(low, up, alpha=scale)
+        return
+    for part in _parts(out):
+        out[part] = torch.addmm(out[part].float(), low[part], up, alpha=scale)
+
+
+def _parts(rows: Tensor) -> list[slice]:
+    """On a processor a bf16 tensor goes through in pieces whose fp32 forms stay in its cache."""
+    count, width = rows.shape
+    if rows.device.type != "cpu" or rows.dtype == torch.float32:
+        return [slice(None)]
+    at_once = max(16, _CACHED // (4 * width))
+    return [slice(i, i + at_once) for i in range(0, count, at_once)]

@@ -1,0 +1,42 @@
+"""Attention of a bf16 model on a processor is that of fp32, rounded once."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import Tensor
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from rlhf_lab.engine import attention  # noqa: F401  puts its function in the library's place
+
+
+def heads(places: int, count: int) -> Tensor:
+    return torch.randn(2, count, places, 8, generator=torch.Generator().manual_seed(places + count))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_bf16_pass_is_rounded_once_forwards_and_backwards(masked: bool) -> None:
+    module = SimpleNamespace(num_key_value_groups=2, is_causal=True)
+    mask = torch.zeros(2, 1, 6, 6).masked_fill(torch.ones(6, 6).triu(1).bool(), -1e9) if masked else None
+    found = {}
+    for dtype in (torch.bfloat16, torch.float32):
+        # The same numbers on both sides: those that bf16 can say.
+        given = [x.bfloat16().to(dtype).requires_grad_() for x in (heads(6, 4), heads(6, 2), heads(6, 2) + 1)]
+        function = ALL_ATTENTION_FUNCTIONS["sdpa"] if dtype == torch.bfloat16 else sdpa_attention_forward
+        out, _ = function(module, *given, None if mask is None else mask.to(dtype))
+        assert out.dtype == dtype
+        # A slope that bf16 can say, too.
+        out.backward(torch.arange(out.numel(), dtype=torch.float32).view_as(out).remainder(4).to(dtype))
+        found[dtype] = [out.detach(), *(x.grad for x in given)]
+    for rounded, exact in zip(found[torch.bfloat16], found[torch.float32], strict=True):
+        assert exact is not None
+        assert torch.equal(rounded, exact.bfloat16())
+
+
+def test_a_single_new_token_and_fp32_go_the_librarys_way() -> None:
+    module = SimpleNamespace(num_key_value_groups=2, is_causal=True)
+    for dtype, places in ((torch.bfloat16, 1), (torch.float32, 6)):
+        given = heads(places, 4).to(dtype), heads(6, 2).to(dtype), heads(6, 2).to(dtype)
+        found, _ = ALL_ATTENTION_FUNCTIONS["sdpa"](module, *given, None)
+        assert torch.equal(found, sdpa_attention_forward(module, *given, None)[0])
