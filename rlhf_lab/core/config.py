@@ -159,7 +159,16 @@ POLICY_STAGES: tuple[Stage, ...] = ("ppo", "rloo", "dpo", "best_of_n")
 """What the Policy pane offers; all but the last leave an adapter."""
 UNUSED: dict[Stage, frozenset[str]] = {
     "best_of_n": frozenset(
-        {"learning_rate", "warmup_steps", "max_grad_norm", "lora_r", "lora_alpha", "lora_layers", "eval_every"}
+        {
+            "learning_rate",
+            "warmup_steps",
+            "max_grad_norm",
+            "lora_r",
+            "lora_alpha",
+            "lora_layers",
+            "gradient_checkpointing",
+            "eval_every",
+        }
     )
 }
 """What a stage has and does not use, since it trains nothing: neither a form nor a printed config asks for it."""

@@ -22,6 +22,8 @@ _LIBRARIES = 470 * 2**20
 """Of a run's process once its model is loaded: torch, transformers and what they keep; on Linux."""
 _BF16_ACTIVATIONS = 0.64
 """Norms and the low-rank parts are computed in fp32 on a bf16 base too: measured on 135M parameters."""
+_RECOMPUTED = 2
+"""Blocks' worth of activations beside what went into each, where they are checkpointed: one, and its gradients."""
 _LOGITS_AT_ONCE = 2**22
 """As many numbers in a chunk of logits; beside it stand its softmax and its gradient."""
 _SFT_LOGITS_AT_ONCE = 2**24
@@ -32,6 +34,7 @@ _BATCHES = 8
 """So many are cut up to find the largest micro-batch,"""
 _LOOKED_AT = 1024
 """of so many rows each at most."""
+CHECKPOINTED = "Gradients are checkpointed, since otherwise not even one row would fit: slower, the same result."
 _UNGATED = frozenset({"gpt2", "gpt_neox", "opt", "phi", "starcoder2"})
 
 
@@ -134,6 +137,10 @@ def estimate(
         _learning_tokens(config, lengths, ACTIVATIONS_AT_ONCE // (adapted * block) if cpu else 2**31) if trains else 0
     )
     activations = tokens * adapted * block * (_BF16_ACTIVATIONS if half else 1)
+    if config.gradient_checkpointing == "on":
+        activations = min(
+            activations, tokens * adapted * shape.width * size + _RECOMPUTED * activations / max(1, adapted)
+        )
     rows = lengths.rows(config)
     kept = 0
     if adapted < shape.layers and isinstance(config, OnPolicyRun):
@@ -158,7 +165,7 @@ def asking(shape: Shape, half: bool) -> int:
 
 
 def _learning_tokens(config: RunConfig, lengths: Lengths, bound: int) -> int:
-    """Of the largest micro-batch, padding included, among a few batches that are cut up as the engine does.
+    """Whose activations are kept at once, padding included, among a few batches that are cut up as the engine does.
 
     ``bound``: tokens at most, unless one row has more.
     """
@@ -169,14 +176,24 @@ def _learning_tokens(config: RunConfig, lengths: Lengths, bound: int) -> int:
         size = max(1, size // 2)
     if isinstance(config, SftConfig) and config.packing:
         rows = [config.max_prompt_tokens + config.max_new_tokens]
+    first = adapters_trained(config) if isinstance(config, OnPolicyRun) and config.minibatches == 1 else 0
     if len(set(rows)) == 1:
-        return max(rows[0], min(count, size, max(1, bound // rows[0])) * rows[0])
+        group = max(1, min(count, size, bound // rows[0]))
+        return _most([group * rows[0]] * (count // group), min(bound, size * rows[0]), first)
     largest = 0
     for start in range(0, _BATCHES * min(count, _LOOKED_AT), min(count, _LOOKED_AT)):
         batch = [rows[place % len(rows)] for place in range(start, start + min(count, _LOOKED_AT))]
-        for group in micro_batches(batch, size, bound):
-            largest = max(largest, len(group) * batch[group[0]])
+        sizes = [len(group) * batch[group[0]] for group in micro_batches(batch, size, bound)]
+        largest = max(largest, _most(sizes, min(bound, size * max(batch)), first))
     return largest
+
+
+def _most(sizes: list[int], room: int, first: int) -> int:
+    """Tokens of the largest micro-batch, or of those that are kept from scoring for the first step of ``first`` adapters."""
+    kept = 0
+    for size in sizes * first:
+        kept += size if kept + size <= room else 0
+    return max(kept, *sizes)
 
 
 def micro_batch_of(config: RunConfig) -> int:
@@ -218,13 +235,26 @@ def smaller_micro_batch(
     return None
 
 
-def chosen_micro_batch(
-    config: RunConfig, shape: Shape, room: int, *, bf16: bool, cpu: bool, lengths: Lengths = FULL
-) -> int:
-    """The micro-batch that a run uses which has ``room`` bytes: the config's, or where that is 0 what surely fits."""
+def settled(
+    config: RunConfig, shape: Shape, room: int, *, bf16: bool, cpu: bool = True, lengths: Lengths = FULL
+) -> RunConfig:
+    """The config of a run that has ``room`` bytes, where it leaves its micro-batch or checkpointing to the machine.
+
+    Checkpointed where not even one row surely fits without; then as many rows as surely fit.
+    """
+    surely = int(room * _SURE)
+    if config.gradient_checkpointing == "auto":
+        plain = config.model_copy(update={"gradient_checkpointing": "off"})
+        one = plain.model_copy(update={"micro_batch_size": 1})
+        fits = estimate(one, shape, bf16=bf16, cpu=cpu, lengths=lengths).total <= surely
+        if fits or not adapters_trained(config):
+            config = plain
+        else:
+            config = config.model_copy(update={"gradient_checkpointing": "on"})
     if config.micro_batch_size:
-        return config.micro_batch_size
-    return smaller_micro_batch(config, shape, int(room * _SURE), bf16=bf16, cpu=cpu, lengths=lengths) or 1
+        return config
+    size = smaller_micro_batch(config, shape, surely, bf16=bf16, cpu=cpu, lengths=lengths) or 1
+    return config.model_copy(update={"micro_batch_size": size})
 
 
 def in_words(needed: Memory, room: int, advised: int | None, micro_batch_size: int) -> str:

@@ -2,6 +2,7 @@
 
 import errno
 import re
+from typing import Any
 
 LESS_MEMORY = (
     "Resume with a lower micro_batch_size (it changes memory and speed, never the result), or start a run with fewer "
@@ -21,7 +22,7 @@ _SIGNS = (
     "MPS backend out of memory",
     f"os error {errno.ENOMEM})",  # safetensors
 )
-_ADVISED = re.compile(r"Resume with micro_batch_size = (\d{1,9})\b")
+_ADVISED = re.compile(r"Resume with micro_batch_size = (\d{1,9})\b( and gradient_checkpointing = on)?")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -33,8 +34,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     return any(sign in str(error) for sign in _SIGNS)
 
 
-def advice(fits: int | None, free: int) -> str:
-    """What to do, where it was reckoned what fits into the ``free`` bytes; None: not even a micro-batch of 1."""
+def advice(fits: int | None, free: int, *, checkpointing: bool = False) -> str:
+    """What to do, where it was reckoned what fits into the ``free`` bytes; None: not even a micro-batch of 1.
+
+    ``checkpointing``: it fits only where gradients are checkpointed.
+    """
     size = f"{free / 2**30:.1f} GB" if free >= 2**30 else f"{free >> 20} MB"
     if fits is None:
         return (
@@ -42,13 +46,16 @@ def advice(fits: int | None, free: int) -> str:
             "resume, or start a run with lora_layers = 0.33, fewer max_prompt_tokens or max_new_tokens, or a smaller "
             "base model."
         )
+    also = " and gradient_checkpointing = on" if checkpointing else ""
     return (
-        f"{size} were free. Resume with micro_batch_size = {fits}, which fits by the estimate (it changes memory and "
+        f"{size} were free. Resume with micro_batch_size = {fits}{also}, which fits by the estimate (it changes memory and "
         "speed, never the result), or start a run with fewer max_prompt_tokens or max_new_tokens or a smaller base model."
     )
 
 
-def advised_in(message: str) -> int | None:
-    """The micro-batch size that `advice` named in a run's last words; None where it named none."""
+def advised_in(message: str) -> dict[str, Any]:
+    """The changes that `advice` named in a run's last words; none where it named none."""
     found = _ADVISED.search(message)
-    return int(found[1]) if found else None
+    if found is None:
+        return {}
+    return {"micro_batch_size": int(found[1])} | ({"gradient_checkpointing": "on"} if found[2] else {})

@@ -56,6 +56,12 @@ class BaseRun(BaseModel):
         ge=0,
         le=65_536,
     )
+    gradient_checkpointing: Literal["auto", "off", "on"] = setting(
+        "auto",
+        "Checkpointing",
+        "Of gradients: activations are computed again on the way back instead of kept; a third slower, far less memory, the "
+        "same result. auto: where else, by the estimate, not even one row would fit into free memory.",
+    )
     learning_rate: float = setting(3e-4, "Learning rate", "Of AdamW, for the LoRA weights.", basic=True, gt=0, le=1)
     warmup_steps: int = setting(0, "Warm-up", "Steps over which the learning rate rises.", unit="steps", ge=0)
     max_grad_norm: float = setting(

@@ -8,8 +8,8 @@ trained adapter touches them, are the trunk: what comes out of it can be compute
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from functools import cached_property
+from contextlib import ExitStack, contextmanager
+from functools import cached_property, partial
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,14 @@ class Backbone:
     """Make one with `load`. ``tokenizer.eos_token_id`` ends a turn; ``pad_id`` is never it."""
 
     def __init__(
-        self, model: Any, tokenizer: Any, folder: Path, device: torch.device, start: Sequence[tuple[Path, Adapter]]
+        self,
+        model: Any,
+        tokenizer: Any,
+        folder: Path,
+        device: torch.device,
+        start: Sequence[tuple[Path, Adapter]],
+        *,
+        recompute: bool = False,
     ) -> None:
         self.model = model.to(device).eval().requires_grad_(False)
         self.tokenizer = tokenizer
@@ -44,6 +51,7 @@ class Backbone:
         self.context: int | None = getattr(model.config, "max_position_embeddings", None)
         self._folder = folder
         self._start = start
+        self._recomputes = recompute
         self._decoder = model.base_model
         self._softcap: float | None = getattr(model.config, "final_logit_softcapping", None)
         self._adapters = AdapterSet(model, device)
@@ -55,9 +63,18 @@ class Backbone:
 
     @classmethod
     def load(
-        cls, model: Path, *, start_adapters: Sequence[Path] = (), dtype: str = "fp32", device: str = "auto"
+        cls,
+        model: Path,
+        *,
+        start_adapters: Sequence[Path] = (),
+        dtype: str = "fp32",
+        device: str = "auto",
+        recompute: bool = False,
     ) -> "Backbone":
-        """Load a checked folder (see `models.resolve`) and merge ``start_adapters`` into it, in order."""
+        """Load a checked folder (see `models.resolve`) and merge ``start_adapters`` into it, in order.
+
+        ``recompute``: passes with gradients keep what goes into each block alone (gradient checkpointing).
+        """
         place = pick_device(device)
         disable_progress_bar()
         start = [(path, adapters.read(path)) for path in start_adapters]
@@ -79,7 +96,7 @@ class Backbone:
                 raise
             raise LabError(f"The model in {model} could not be loaded: {in_short(error)}.") from None
         chat.prepare(tokenizer)
-        return cls(found, tokenizer, model, place, start)
+        return cls(found, tokenizer, model, place, start, recompute=recompute)
 
     @property
     def width(self) -> int:
@@ -278,8 +295,14 @@ class Backbone:
         self._prepare(adapter)
         depth = self.trunk_depth
         from_trunk = trunk is not None and (adapter is None or self._adapters.lowest_block(adapter) >= depth)
-        with self._blocks.only_above(depth, trunk) if trunk is not None and from_trunk else nullcontext():
-            return self._decoder(**told, use_cache=False).last_hidden_state
+        with ExitStack() as stack:
+            if trunk is not None and from_trunk:
+                stack.enter_context(self._blocks.only_above(depth, trunk))
+            if self._recomputes and adapter is not None and torch.is_grad_enabled():
+                select = partial(self._adapters.select, adapter)
+                stack.enter_context(self._blocks.recomputed(self._adapters.lowest_block(adapter), select))
+            found: Tensor = self._decoder(**told, use_cache=False).last_hidden_state
+        return found
 
     @torch.no_grad()
     def _trunk(self, **told: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""How every stage begins: at its first step, or from its newest sound checkpoint."""
+"""How every stage begins: with its base, then at its first step or from its newest sound checkpoint."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -7,9 +7,23 @@ from torch import Tensor
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import Event, Resumed, Started, Warned
+from rlhf_lab.core.settings import BaseRun
 from rlhf_lab.engine import chat, checkpoint, machine
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.parts import Parts
+
+
+def load_base(config: BaseRun, parts: Parts) -> Backbone:
+    """The base that the run starts from; raises `LabError` where it cannot read rows as long as the limits allow."""
+    backbone = Backbone.load(
+        parts.model,
+        start_adapters=parts.start_adapters,
+        dtype=config.dtype,
+        device=config.device,
+        recompute=config.gradient_checkpointing == "on",
+    )
+    backbone.check_length(config.max_prompt_tokens + config.max_new_tokens)
+    return backbone
 
 
 def begin(

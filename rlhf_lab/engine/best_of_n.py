@@ -28,7 +28,7 @@ from rlhf_lab.core.events import (
 )
 from rlhf_lab.engine import checkpoint, machine
 from rlhf_lab.engine.backbone import Backbone
-from rlhf_lab.engine.beginning import begin
+from rlhf_lab.engine.beginning import begin, load_base
 from rlhf_lab.engine.evaluate import heldout_prompts, judged_rows, weighted_means
 from rlhf_lab.engine.finite import NotFinite, require_finite
 from rlhf_lab.engine.parts import Parts
@@ -66,8 +66,7 @@ def train(config: BestOfNConfig, parts: Parts, rewards: Sequence[RewardSource] |
     # 1. The start, as it is; where the scores come from; the questions.
     yield Phase(name="loading the model")
     machine.use_threads(config.threads)
-    backbone = Backbone.load(parts.model, start_adapters=parts.start_adapters, dtype=config.dtype, device=config.device)
-    backbone.check_length(config.max_prompt_tokens + config.max_new_tokens)
+    backbone = load_base(config, parts)
     rewards = load_rewards(backbone, config, parts) if rewards is None else rewards
     asked = heldout_prompts(backbone.tokenizer, unique_prompts(parts.records)[1], config.eval_size, config)
     if not asked:

@@ -4,12 +4,13 @@ Blocks that are left out hand on what they get; masks, positions and the last no
 own. That works for every architecture whose decoder passes one hidden state from block to block, and costs nothing.
 """
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from transformers.pytorch_utils import Conv1D
 
 from rlhf_lab.core.errors import LabError
@@ -80,6 +81,26 @@ class Blocks:
         last = self._blocks[-1]
         with _instead([last], partial(tail, last, place)) if place and has_tail(last) else nullcontext():
             yield
+
+    @contextmanager
+    def recomputed(self, since: int, select: Callable[[], None]) -> Iterator[None]:
+        """Of the blocks from ``since`` on, what goes in is kept alone; going back, each is computed once more.
+
+        ``select`` switches on the adapter of this pass: by then it may be another's turn.
+        """
+        with ExitStack() as stack:
+            for block in self._blocks[since:]:
+                stack.enter_context(_instead([block], partial(_recomputed, block.forward, select)))
+            yield
+
+
+def _recomputed(forward: Callable[..., Any], select: Callable[[], None], *given: Any, **named: Any) -> Any:
+    def compute(*given: Any, **named: Any) -> Any:
+        select()
+        return forward(*given, **named)
+
+    # No random number is drawn in a pass: there is no dropout.
+    return checkpoint(compute, *given, use_reentrant=False, preserve_rng_state=False, **named)
 
 
 @contextmanager

@@ -18,21 +18,23 @@ from rlhf_lab.engine.scoring import Episodes, logprobs_and_entropy, pack, put, s
 class FirstPass:
     """Over a rollout in its micro-batches, ``groups`` of rows. Make one with `of`."""
 
-    def __init__(self, backbone: Backbone, episodes: Episodes, groups: list[list[int]]) -> None:
+    def __init__(self, backbone: Backbone, episodes: Episodes, groups: list[list[int]], room: int) -> None:
+        """``room``: tokens whose graphs may be kept together."""
         self.groups = groups
         self._backbone = backbone
         self._episodes = episodes
         self._kept: dict[tuple[str, int], Tensor] = {}
         self._sizes = [len(rows) * max(len(episodes.ids(row)) for row in rows) for rows in groups]
-        # On a GPU nobody knows how much there is room for: one micro-batch was asked for.
-        self._room = backbone.tokens_at_once if backbone.device.type == "cpu" else max(self._sizes)
+        self._room = room
 
     @classmethod
     def of(cls, backbone: Backbone, episodes: Episodes, config: OnPolicyRun) -> "FirstPass | None":
         """None where the first step does not see all episodes."""
         if config.minibatches > 1:
             return None
-        return cls(backbone, episodes, episodes.micro_batches(config.micro_batch_size, backbone.tokens_at_once))
+        groups = episodes.micro_batches(config.micro_batch_size, backbone.tokens_at_once)
+        longest = max(len(episodes.ids(row)) for row in range(len(episodes)))
+        return cls(backbone, episodes, groups, min(backbone.tokens_at_once, config.micro_batch_size * longest))
 
     def score_tokens(self, adapter: str, temperature: float, tick: Callable[[], None]) -> tuple[Tensor, Tensor]:
         """As `scoring.score_tokens`."""

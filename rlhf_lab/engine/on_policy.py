@@ -12,7 +12,7 @@ from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import AnyEvent, Finished, Phase, Progress, Warned
 from rlhf_lab.engine import machine, room
 from rlhf_lab.engine.backbone import Backbone
-from rlhf_lab.engine.beginning import begin
+from rlhf_lab.engine.beginning import begin, load_base
 from rlhf_lab.engine.evaluate import heldout_prompts
 from rlhf_lab.engine.finite import NotFinite
 from rlhf_lab.engine.on_policy_run import Algorithm, Run
@@ -34,8 +34,7 @@ def train(
     # 1. One base, its adapters, and where the scores come from.
     yield Phase(name="loading the model")
     machine.use_threads(config.threads)
-    backbone = Backbone.load(parts.model, start_adapters=parts.start_adapters, dtype=config.dtype, device=config.device)
-    backbone.check_length(config.max_prompt_tokens + config.max_new_tokens)
+    backbone = load_base(config, parts)
     rewards = load_rewards(backbone, config, parts) if rewards is None else rewards
     backbone.add_adapter(
         "policy", r=config.lora_r, alpha=config.lora_alpha, seed=config.seed, layers=config.lora_layers

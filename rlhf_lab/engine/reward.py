@@ -19,8 +19,8 @@ from rlhf_lab.core.control import StopRequested
 from rlhf_lab.core.events import Event, Phase, Samples, Warned
 from rlhf_lab.core.records import Pair
 from rlhf_lab.engine import machine
-from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.batches import micro_batches
+from rlhf_lab.engine.beginning import load_base
 from rlhf_lab.engine.examples import Encoder, select
 from rlhf_lab.engine.finite import NotFinite, require_finite
 from rlhf_lab.engine.pairs import accuracy, encode
@@ -39,8 +39,7 @@ def train(config: RewardConfig, parts: Parts) -> Iterator[Event]:
     # 1. Load the model, a fresh adapter and its head; find the pairs.
     yield Phase(name="loading the model")
     machine.use_threads(config.threads)
-    backbone = Backbone.load(parts.model, start_adapters=parts.start_adapters, dtype=config.dtype, device=config.device)
-    backbone.check_length(config.max_prompt_tokens + config.max_new_tokens)
+    backbone = load_base(config, parts)
     backbone.add_adapter(
         ADAPTER,
         r=config.lora_r,

@@ -19,6 +19,7 @@ from rlhf_lab.core.records import AnyRecord
 from rlhf_lab.engine import machine
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.batches import fill_rows, micro_batches, pad, side_by_side
+from rlhf_lab.engine.beginning import load_base
 from rlhf_lab.engine.evaluate import evaluate
 from rlhf_lab.engine.examples import Data, Encoder, Example, select, shown_answer
 from rlhf_lab.engine.finite import NotFinite, require_finite
@@ -41,8 +42,7 @@ def train(config: SftConfig, parts: Parts) -> Iterator[Event]:
     # 1. Load the model and a fresh adapter; find what there is to learn from.
     yield Phase(name="loading the model")
     machine.use_threads(config.threads)
-    backbone = Backbone.load(parts.model, start_adapters=parts.start_adapters, dtype=config.dtype, device=config.device)
-    backbone.check_length(config.max_prompt_tokens + config.max_new_tokens)
+    backbone = load_base(config, parts)
     backbone.add_adapter(ADAPTER, r=config.lora_r, alpha=config.lora_alpha, seed=config.seed, layers=config.lora_layers)
     encoder = Encoder(backbone.tokenizer, config.max_prompt_tokens, config.max_new_tokens)
     training = Training(config, parts, backbone, ADAPTER)

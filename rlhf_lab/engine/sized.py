@@ -1,4 +1,4 @@
-"""A micro-batch as large as the device's free memory allows, for a run that leaves its size to the machine."""
+"""A micro-batch as large as the device's free memory allows, and checkpointing, for a run that leaves them to the machine."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import torch
 
 from rlhf_lab.core.config import RunConfig
 from rlhf_lab.core.lengths import Lengths
-from rlhf_lab.core.memory import Shape, chosen_micro_batch
+from rlhf_lab.core.memory import Shape, settled
 from rlhf_lab.core.small_files import read_json
 from rlhf_lab.engine.machine import pick_dtype
 
@@ -15,16 +15,13 @@ USUAL = 8
 
 
 def sized(config: RunConfig, model: Path, lengths: Lengths, device: torch.device, free: int) -> RunConfig:
-    """The config with a micro-batch that fits into ``free`` bytes by the estimate, where it has none of its own.
+    """The config as `settled` finds that it fits into ``free`` bytes, where it leaves that to the machine.
 
     On a GPU the estimate was never held against a measurement.
     """
-    if config.micro_batch_size:
-        return config
     try:
         shape = Shape.of(read_json(model / "config.json"))
     except (OSError, ValueError, AttributeError):  # a stranger's file, which loading will say more of
-        return config.model_copy(update={"micro_batch_size": USUAL})
+        return config.model_copy(update={"micro_batch_size": config.micro_batch_size or USUAL})
     half = pick_dtype(config.dtype, device) == torch.bfloat16
-    size = chosen_micro_batch(config, shape, free, bf16=half, cpu=device.type == "cpu", lengths=lengths)
-    return config.model_copy(update={"micro_batch_size": size})
+    return settled(config, shape, free, bf16=half, cpu=device.type == "cpu", lengths=lengths)

@@ -1,6 +1,7 @@
 """What a person has to hear of runs wherever in the window they are: that one ended, failed, waits, or found something damaged."""
 
 from collections.abc import Callable
+from typing import Any
 
 from PySide6.QtCore import QObject, Slot
 
@@ -70,23 +71,27 @@ class RunNews(QObject):
     def _tell_failure(self, state: RunState) -> None:
         run, verb = state.run, "failed" if state.outcome == "failed" else "was interrupted"
         actions = [("Show", lambda: self._show_run(run)), ("Resume", lambda: self._resume(run, {}))]
-        if (less := self._smaller_micro_batch(state)) is not None:
-            changes = {"micro_batch_size": less}
-            actions.append((f"Go on with micro-batch {less}", lambda: self._resume(run, changes)))
+        if changes := self._less_memory(state):
+            also = " and checkpointing" if "gradient_checkpointing" in changes else ""
+            name = f"Go on with micro-batch {changes['micro_batch_size']}{also}"
+            actions.append((name, lambda: self._resume(run, changes)))
         self._messages.show_message(f"{state.title} {verb}. {state.message}", "problem", *actions)
 
-    def _smaller_micro_batch(self, state: RunState) -> int | None:
-        """What its last words advise where it ran out of memory, or half of it; None where nothing smaller would fit."""
+    def _less_memory(self, state: RunState) -> dict[str, Any]:
+        """What its last words advise where it ran out of memory, or half the micro-batch; {} where nothing would fit."""
         advised = advised_in(state.message)
         unknown = LESS_MEMORY in state.message  # a GPU, say: half of it is the next thing to try
-        if advised is None and not unknown:
-            return None
+        if not advised and not unknown:
+            return {}
         try:
-            size = micro_batch_of(self._lab.project.run(state.run).config)
+            config = self._lab.project.run(state.run).config
         except LabError:
-            return None
-        less = size // 2 if advised is None else advised
-        return less if 0 < less < size else None
+            return {}
+        changes = advised or {"micro_batch_size": micro_batch_of(config) // 2}
+        # Someone may have gone on with less already.
+        lean = "gradient_checkpointing" in changes and config.gradient_checkpointing != "on"
+        less = lean or changes["micro_batch_size"] < micro_batch_of(config)
+        return changes if less and changes["micro_batch_size"] else {}
 
     def _resume(self, run: str, changes: dict[str, object]) -> None:
         try:

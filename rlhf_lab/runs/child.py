@@ -20,7 +20,8 @@ import psutil
 
 from rlhf_lab.core.control import Control, StopRequested
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.core.events import Event, Finished, Metrics, Phase, Progress, Resumed, Samples, Started
+from rlhf_lab.core.events import Event, Finished, Metrics, Phase, Progress, Resumed, Samples, Started, Warned
+from rlhf_lab.core.memory import CHECKPOINTED
 from rlhf_lab.core.room import cannot_write
 from rlhf_lab.runs import host
 from rlhf_lab.runs.approval import approved
@@ -49,13 +50,13 @@ def stage_of(folder: RunFolder, control: Control, resume: bool) -> Iterator[Even
 
     def make(watched_control: Control) -> Iterable[Event]:
         parts = parts_of(folder, watched_control, resume)
+        device = pick_device(config.device)
+        fitting = sized(config, parts.model, lengths_in(folder), device, free_memory(device))
         if not config.micro_batch_size:
-            device = pick_device(config.device)
-            fitting = sized(config, parts.model, lengths_in(folder), device, free_memory(device))
             yield Phase(name=f"micro-batch of {fitting.micro_batch_size}, as memory allows")
-            yield from TRAIN[config.stage](fitting, parts)
-        else:
-            yield from TRAIN[config.stage](config, parts)
+        if fitting.gradient_checkpointing == "on" != config.gradient_checkpointing:
+            yield Warned(code="checkpointed", text=CHECKPOINTED)
+        yield from TRAIN[config.stage](fitting, parts)
 
     earlier = said_so_far(folder.events_path, Metrics, Samples, Resumed) if resume else ()
     yield from watched(make, control, config, earlier)

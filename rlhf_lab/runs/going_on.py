@@ -51,7 +51,8 @@ def can_change(config: RunConfig) -> tuple[str, ...]:
     total = total_field(config.stage)
     unused = UNUSED.get(config.stage, frozenset())
     live = tuple(name for name in LIVE_SETTINGS if name in type(config).model_fields and name not in unused)
-    return (*live, *([total] if total else []), "micro_batch_size", "model")
+    lean = tuple(name for name in ("micro_batch_size", "gradient_checkpointing") if name not in unused)
+    return (*live, *([total] if total else []), *lean, "model")
 
 
 def standing_on(project: Project, run: str) -> list[str]:

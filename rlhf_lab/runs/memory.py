@@ -12,13 +12,15 @@ from rlhf_lab.core.config import RunConfig
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.lengths import FULL, Lengths
 from rlhf_lab.core.memory import (
+    CHECKPOINTED,
     Shape,
+    adapters_trained,
     asking,
-    chosen_micro_batch,
     estimate,
     gigabytes,
     in_words,
     micro_batch_of,
+    settled,
     smaller_micro_batch,
 )
 from rlhf_lab.core.out_of_memory import LESS_MEMORY, advice
@@ -53,9 +55,14 @@ def memory_in_words(config: RunConfig, store: "Store | None" = None, runs: Path 
         return ""
     half, room = native_bf16(), psutil.virtual_memory().available
     lengths = lengths_of(sample_of(store, config.dataset), learned_answers(config, runs)) if store else FULL
+    config, asked = settled(config, shape, room, bf16=half, lengths=lengths), config
+    # The size is told as it was asked for: how much memory is free may be otherwise when the run starts.
+    config = config.model_copy(update={"micro_batch_size": asked.micro_batch_size})
     needed = estimate(config, shape, bf16=half, lengths=lengths)
     advised = smaller_micro_batch(config, shape, room, bf16=half, lengths=lengths)
-    return in_words(needed, room, advised, micro_batch_of(config))
+    lean = config.gradient_checkpointing == "on" != asked.gradient_checkpointing
+    words = in_words(needed, room, advised, micro_batch_of(config))
+    return f"{words} {CHECKPOINTED}" if lean else words
 
 
 def asking_in_words(model: str, dtype: str) -> str:
@@ -82,11 +89,15 @@ def less_memory(folder: RunFolder, free: int) -> str:
     if shape is None or _on_gpu(config):
         return LESS_MEMORY
     half, lengths = native_bf16(), lengths_in(folder)
-    smaller = chosen_micro_batch(config, shape, free, bf16=half, cpu=True, lengths=lengths) // 2
-    if not smaller:
+    ran = settled(config, shape, free, bf16=half, lengths=lengths)
+    if smaller := ran.micro_batch_size // 2:
+        less = ran.model_copy(update={"micro_batch_size": smaller})
+        if fits := smaller_micro_batch(less, shape, free, bf16=half, lengths=lengths):
+            return advice(fits, free)
+    if ran.gradient_checkpointing == "on" or not adapters_trained(ran):
         return advice(None, free)
-    config = config.model_copy(update={"micro_batch_size": smaller})
-    return advice(smaller_micro_batch(config, shape, free, bf16=half, lengths=lengths), free)
+    lean = ran.model_copy(update={"gradient_checkpointing": "on"})
+    return advice(smaller_micro_batch(lean, shape, free, bf16=half, lengths=lengths), free, checkpointing=True)
 
 
 def lengths_in(folder: RunFolder) -> Lengths:

@@ -43,7 +43,10 @@ def test_ctrl_c_stops_and_saves_and_resume_goes_on_to_the_end(lab: Lab, tmp_path
     assert "Stopping sft-1 and saving" in stopped.stderr
 
     refused = lab("resume", "sft-1", "--set", "batch_size=8", "--project", "project", "--json")
-    assert "can only change learning_rate, max_steps, micro_batch_size and model" in last_object(refused)["error"]
+    assert (
+        "can only change learning_rate, max_steps, micro_batch_size, gradient_checkpointing and model"
+        in last_object(refused)["error"]
+    )
 
     resumed = lab("resume", "sft-1", "--set", "learning_rate=1e-4", "--project", "project", "--json")
     assert resumed.returncode == 0, resumed.stderr

@@ -8,7 +8,7 @@ from safetensors import safe_open
 
 from rlhf_lab.core.config import STAGES, BestOfNConfig, DpoConfig, PpoConfig, RewardConfig, SftConfig
 from rlhf_lab.core.lengths import Lengths
-from rlhf_lab.core.memory import Memory, Shape, chosen_micro_batch, estimate, in_words, smaller_micro_batch
+from rlhf_lab.core.memory import Memory, Shape, estimate, in_words, settled, smaller_micro_batch
 from rlhf_lab.core.resources import resource
 
 SMOL = Shape.of(
@@ -96,6 +96,16 @@ def test_batches_of_the_data_are_cut_up_as_the_engine_does() -> None:
     assert Lengths((99,), ((5000, 7),)).rows(DpoConfig(**settings)) == [1071]
 
 
+def test_the_passes_that_are_kept_for_the_first_step_are_reckoned() -> None:
+    """Of two adapters and one minibatch as many micro-batches as one may be long; beside small rows more fit."""
+    config = PpoConfig(batch_size=4, micro_batch_size=2, max_prompt_tokens=90, max_new_tokens=10)
+    spread = Lengths((90, 10, 10, 10), ((10,),))
+    alone = estimate(config.model_copy(update={"minibatches": 4}), TINY, lengths=spread).learning
+    assert estimate(config, TINY, lengths=Lengths((90,), ((10,),))).learning == 2 * alone
+    kept = 100 + 2 * 20 + 20 + 2 * 20  # the policy's three micro-batches, and what else fits into 200 of the critic's
+    assert estimate(config, TINY, lengths=spread).learning * 100 == kept * alone
+
+
 def test_what_is_sampled_fills_the_cache_as_far_as_answers_are_known_to_go_on() -> None:
     config = PpoConfig(batch_size=3, max_prompt_tokens=10, max_new_tokens=50)
     assert Lengths().cached(config) == 3 * (10 + 50)
@@ -126,16 +136,29 @@ def test_a_micro_batch_that_is_left_to_the_memory_fits_with_a_fifth_to_spare() -
     config = PpoConfig(**PPO | {"micro_batch_size": 0}, lora_layers=0.33)
     assert estimate(config, SMOL) == estimate(PpoConfig(**PPO, lora_layers=0.33), SMOL)  # all eight of the batch
     two = estimate(config.model_copy(update={"micro_batch_size": 2}), SMOL).total
-    assert chosen_micro_batch(config, SMOL, two, bf16=False, cpu=True) == 1
-    assert chosen_micro_batch(config, SMOL, int(two / 0.8) + 2, bf16=False, cpu=True) == 2
-    assert chosen_micro_batch(config, SMOL, 0, bf16=False, cpu=True) == 1
+    assert settled(config, SMOL, two, bf16=False).micro_batch_size == 1
+    assert settled(config, SMOL, int(two / 0.8) + 2, bf16=False).micro_batch_size == 2
+    assert settled(config, SMOL, 0, bf16=False).micro_batch_size == 1
     own = config.model_copy(update={"micro_batch_size": 7})
-    assert chosen_micro_batch(own, SMOL, 0, bf16=False, cpu=True) == 7
+    assert settled(own, SMOL, 0, bf16=False).micro_batch_size == 7
     # A GPU keeps whatever a micro-batch needs; no bound of 1 GB cuts it.
     pairs = DpoConfig(**PAIRS | {"micro_batch_size": 0, "batch_size": 64})
-    assert chosen_micro_batch(pairs, SMOL, 20 * GB, bf16=True, cpu=False) < 64
-    assert chosen_micro_batch(pairs, SMOL, 20 * GB, bf16=True, cpu=True) == 128  # its activations are bounded
-    assert chosen_micro_batch(pairs, SMOL, 1000 * GB, bf16=True, cpu=False) == 128
+    assert settled(pairs, SMOL, 20 * GB, bf16=True, cpu=False).micro_batch_size < 64
+    assert settled(pairs, SMOL, 20 * GB, bf16=True).micro_batch_size == 128  # its activations are bounded
+    assert settled(pairs, SMOL, 1000 * GB, bf16=True, cpu=False).micro_batch_size == 128
+
+
+def test_gradients_are_checkpointed_where_not_even_one_row_surely_fits_without() -> None:
+    config = SftConfig(max_prompt_tokens=2048, max_new_tokens=2048, micro_batch_size=4)
+    one = estimate(config.model_copy(update={"micro_batch_size": 1}), SMOL).total
+    assert settled(config, SMOL, int(one / 0.8) + 2, bf16=False).gradient_checkpointing == "off"
+    lean = settled(config, SMOL, int(one / 0.8) - 2, bf16=False)
+    assert lean == config.model_copy(update={"gradient_checkpointing": "on"})
+    assert estimate(lean, SMOL).total < one / 2
+    for own in ("on", "off"):
+        asked = config.model_copy(update={"gradient_checkpointing": own})
+        assert settled(asked, SMOL, 0, bf16=False) == asked
+    assert settled(BestOfNConfig(), SMOL, 0, bf16=False).gradient_checkpointing == "off"  # it learns nothing
 
 
 def test_the_words_say_what_to_do() -> None:

@@ -37,9 +37,11 @@ def test_other_errors_are_not_it(error: Exception) -> None:
     assert not is_out_of_memory(error)
 
 
-def test_the_size_that_is_advised_can_be_read_back() -> None:
-    assert advised_in(f"Not enough memory. {advice(4, 3 * 2**30)}") == 4
+def test_what_is_advised_can_be_read_back() -> None:
+    assert advised_in(f"Not enough memory. {advice(4, 3 * 2**30)}") == {"micro_batch_size": 4}
+    lean = advice(1, 2**30, checkpointing=True)
+    assert advised_in(lean) == {"micro_batch_size": 1, "gradient_checkpointing": "on"}
     assert "3.0 GB were free" in advice(4, 3 * 2**30)
     assert "512 MB were free" in advice(None, 2**29)
-    assert advised_in(advice(None, 2**29)) is None
-    assert advised_in(LESS_MEMORY) is None
+    assert advised_in(advice(None, 2**29)) == {}
+    assert advised_in(LESS_MEMORY) == {}

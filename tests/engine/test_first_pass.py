@@ -132,3 +132,14 @@ def test_the_first_ratio_still_says_when_two_passes_differ(backbone: Backbone) -
 def test_nothing_is_kept_where_the_first_step_sees_less(backbone: Backbone) -> None:
     episodes = rolled(with_roles(backbone), config(**WHOLE), kept=True).episodes
     assert FirstPass.of(backbone, episodes, config(**WHOLE | {"minibatches": 2})) is None
+
+
+@pytest.mark.parametrize("micro_batch_size", [1, 2, 6])
+def test_no_more_is_kept_than_one_micro_batch_may_hold(backbone: Backbone, micro_batch_size: int) -> None:
+    """Who asks for small micro-batches has little memory."""
+    first = rolled(with_roles(backbone), config(**WHOLE | {"micro_batch_size": micro_batch_size}), kept=True).first_pass
+    assert first is not None
+    kept = [rows for group, rows in enumerate(first.groups) if first.take("policy", group) is not None]
+    assert (len(kept), len(first.groups)) == (
+        (1, 6) if micro_batch_size == 1 else (1, 3) if micro_batch_size == 2 else (1, 1)
+    )

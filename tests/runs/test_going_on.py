@@ -41,7 +41,14 @@ def test_every_stage_but_best_of_n_can_be_made_longer() -> None:
         "dpo": "max_steps",
         "best_of_n": None,
     }
-    assert can_change(PpoConfig()) == ("kl_coef", "learning_rate", "updates", "micro_batch_size", "model")
+    assert can_change(PpoConfig()) == (
+        "kl_coef",
+        "learning_rate",
+        "updates",
+        "micro_batch_size",
+        "gradient_checkpointing",
+        "model",
+    )
     assert can_change(BestOfNConfig()) == ("micro_batch_size", "model")
 
 
@@ -88,7 +95,7 @@ def test_a_stopped_run_goes_on_as_it_was_longer_or_shorter_but_not_backwards(pro
     [
         (
             {"batch_size": 8},
-            "--set batch_size: a run that has begun can only change learning_rate, max_steps, micro_batch_size and model",
+            "--set batch_size: a run that has begun can only change learning_rate, max_steps, micro_batch_size, gradient_checkpointing and model",
         ),
         ({"kl_coef": 0.1}, "--set kl_coef: a run that has begun can only change"),
         ({"max_steps": -1}, "max_steps: Input should be greater than or equal to 1"),

@@ -87,7 +87,8 @@ def begun(tmp_path: Path) -> RunFolder:
     sizes = {"hidden_size": 64, "num_attention_heads": 2, "num_hidden_layers": 12, "vocab_size": 100}
     (model / "config.json").write_text(json.dumps(sizes))
     folder.path.mkdir()
-    folder.write_config(SftConfig(model=str(model), device="cpu", dtype="fp32", micro_batch_size=8))
+    settings = {"device": "cpu", "dtype": "fp32", "micro_batch_size": 8, "gradient_checkpointing": "off"}
+    folder.write_config(SftConfig(model=str(model), **settings))
     return folder
 
 
@@ -99,18 +100,32 @@ def needs(config: RunConfig, size: int) -> int:
 
 def test_out_of_memory_names_the_micro_batch_that_fits_into_what_was_free(begun: RunFolder) -> None:
     assert needs(begun.config, 1) < needs(begun.config, 2) < needs(begun.config, 4)
-    assert advised_in(less_memory(begun, needs(begun.config, 2))) == 2
+    assert advised_in(less_memory(begun, needs(begun.config, 2))) == {"micro_batch_size": 2}
     # What did not fit is never advised again, whatever the estimate says of it.
-    assert advised_in(less_memory(begun, needs(begun.config, 8))) == 4
-    too_little = less_memory(begun, needs(begun.config, 1) - 1)
-    assert advised_in(too_little) is None
+    assert advised_in(less_memory(begun, needs(begun.config, 8))) == {"micro_batch_size": 4}
+
+
+def test_where_not_even_one_row_fits_gradients_are_checkpointed_and_then_nothing_is_left(begun: RunFolder) -> None:
+    lean = begun.config.model_copy(update={"gradient_checkpointing": "on"})
+    assert needs(lean, 1) < needs(begun.config, 1)
+    free = needs(begun.config, 1) - 1
+    advised = advised_in(less_memory(begun, free))
+    assert advised["gradient_checkpointing"] == "on"
+    assert needs(lean, advised["micro_batch_size"]) <= free
+    too_little = less_memory(begun, needs(lean, 1) - 1)
+    assert advised_in(too_little) == {}
     assert "no smaller micro-batch fits" in too_little
+    begun.write_config(lean.model_copy(update={"micro_batch_size": 1}))
+    assert advised_in(less_memory(begun, 2**40)) == {}
+    # A run that left it to the machine was checkpointed where it had so little.
+    begun.write_config(begun.config.model_copy(update={"micro_batch_size": 8, "gradient_checkpointing": "auto"}))
+    assert advised_in(less_memory(begun, free)).keys() == {"micro_batch_size"}
 
 
 def test_a_run_that_chose_its_micro_batch_is_advised_a_smaller_one(begun: RunFolder) -> None:
     begun.write_config(begun.config.model_copy(update={"micro_batch_size": 0}))
     room = int(needs(begun.config, 8) / 0.8) + 2  # of which it took four fifths, and so 8 rows
-    assert advised_in(less_memory(begun, room)) == 4
+    assert advised_in(less_memory(begun, room)) == {"micro_batch_size": 4}
 
 
 def test_out_of_memory_where_nothing_can_be_reckoned_is_told_in_general(begun: RunFolder) -> None:

@@ -46,7 +46,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Critic": ("value_learning_rate", "value_coef", "value_clip_range", "value_warm_start"),
     "Optimiser and adapter": ("warmup_steps", "max_grad_norm", "lora_r", "lora_alpha", "lora_layers"),
     "Looks and saves": ("eval_every", "eval_size", "checkpoint_every", "note"),
-    "Machine": ("device", "dtype", "threads", "micro_batch_size", "packing"),
+    "Machine": ("device", "dtype", "threads", "micro_batch_size", "gradient_checkpointing", "packing"),
 }
 """Where the advanced fields of all stages stand, in the order in which a form shows them."""
 
