@@ -10,7 +10,8 @@ from rlhf_lab.gui.models.form import FAST_NAME, SECTIONS, check_answers, presets
 def test_every_setting_is_asked_once_basic_ones_first_then_section_by_section(stage) -> None:
     asked = questions(stage)
 
-    unused = {"learning_rate", "warmup_steps", "max_grad_norm", "lora_r", "lora_alpha", "lora_layers", "eval_every"}
+    learning = {"learning_rate", "warmup_steps", "max_grad_norm", "lora_r", "lora_alpha", "lora_layers", "eval_every"}
+    unused = learning | {"gradient_checkpointing"}
     wanted = set(STAGES[stage].model_fields) - {"stage"} - (unused if stage == "best_of_n" else set())
     assert sorted(q.name for q in asked) == sorted(wanted)
     assert [q.basic for q in asked] == sorted((q.basic for q in asked), reverse=True)
