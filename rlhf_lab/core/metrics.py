@@ -13,7 +13,7 @@ Unit = Literal["", "nats", "tokens", "s", "tokens/s", "MB", "share"]
 
 @dataclass(frozen=True)
 class Metric:
-    """One entry. ``low`` and ``high`` bound the healthy range; ``advice`` is for outside it."""
+    """One entry. ``low`` and ``high`` bound the healthy range; ``advice`` is for outside it; ``less``: the lower, the better."""
 
     name: str
     label: str
@@ -22,11 +22,12 @@ class Metric:
     low: float | None = None
     high: float | None = None
     advice: str = ""
+    less: bool = False
 
 
 _ENTRIES = (
     # SFT
-    Metric("train/loss", "Loss", "Mean negative log-likelihood per answer token, on the batch.", "nats"),
+    Metric("train/loss", "Loss", "Mean negative log-likelihood per answer token, on the batch.", "nats", less=True),
     Metric(
         "train/token_accuracy", "Token accuracy", "Share of answer tokens that the model would have picked.", "share"
     ),
@@ -36,6 +37,7 @@ _ENTRIES = (
         "The same loss on data that is not trained on.",
         "nats",
         advice="Rising while the training loss falls: overfitting. Use fewer steps or more data.",
+        less=True,
     ),
     Metric("eval/token_accuracy", "Held-out token accuracy", "Token accuracy on held-out data.", "share"),
     # Reward model
@@ -46,6 +48,7 @@ _ENTRIES = (
         "nats",
         high=0.693,
         advice="Stuck at 0.693: raise the learning rate, and look for ties or swapped columns in the data.",
+        less=True,
     ),
     Metric(
         "reward/accuracy", "Accuracy", "Share of pairs whose better answer scores higher (ties count half).", "share"
@@ -58,6 +61,7 @@ _ENTRIES = (
         "nats",
         high=0.693,
         advice="Rising while the training loss falls: overfitting. One pass over the pairs is usually enough.",
+        less=True,
     ),
     Metric(
         "eval/accuracy",
@@ -90,6 +94,7 @@ _ENTRIES = (
         "share",
         high=0.1,
         advice="Its margins are too sure or too timid: fewer steps or a lower learning rate.",
+        less=True,
     ),
     Metric(
         "eval/longer_wins",
@@ -109,6 +114,7 @@ _ENTRIES = (
         "eval/head_spread",
         "Disagreement of the heads",
         "Mean standard deviation of an answer's score over the ensemble's heads, held out.",
+        less=True,
     ),
     # DPO
     Metric(
@@ -116,6 +122,7 @@ _ENTRIES = (
         "Loss",
         "DPO (or IPO) loss on the batch; DPO begins at ln 2 = 0.693.",
         advice="Stuck at 0.693: raise the learning rate, and look for ties or swapped columns in the data.",
+        less=True,
     ),
     Metric(
         "dpo/accuracy",
@@ -141,6 +148,7 @@ _ENTRIES = (
         "Held-out loss",
         "The same loss on held-out pairs.",
         advice="Rising while the training loss falls: overfitting. One pass over the pairs is usually enough.",
+        less=True,
     ),
     # Best of n
     Metric(
@@ -179,9 +187,10 @@ _ENTRIES = (
         low=-1.0,
         high=25.0,
         advice="High: raise β or lower the learning rate. Below 0 for long: sampler and scorer differ, stop.",
+        less=True,
     ),
-    Metric("objective/kl_k3", "KL (k3)", "A second estimate of the same KL that is never negative.", "nats"),
-    Metric("objective/kl_per_token", "KL per token", "k1 per answer token.", "nats"),
+    Metric("objective/kl_k3", "KL (k3)", "A second estimate of the same KL that is never negative.", "nats", less=True),
+    Metric("objective/kl_per_token", "KL per token", "k1 per answer token.", "nats", less=True),
     Metric("objective/kl_coef", "β", "The KL penalty in force."),
     Metric(
         "objective/entropy",
@@ -198,6 +207,7 @@ _ENTRIES = (
         "nats",
         high=0.05,
         advice="Steps too large: fewer epochs or a lower learning rate.",
+        less=True,
     ),
     Metric(
         "policy/clipfrac_avg",
@@ -206,6 +216,7 @@ _ENTRIES = (
         "share",
         high=0.3,
         advice="Steps too large: fewer epochs or a lower learning rate.",
+        less=True,
     ),
     Metric(
         "policy/ratio_first_dev",
@@ -214,6 +225,7 @@ _ENTRIES = (
         "where the step shares that, over one answer. 0 in exact arithmetic.",
         high=1e-4,
         advice="Dropout, a wrong mask or another dtype between sampling and training: stop the run.",
+        less=True,
     ),
     Metric(
         "policy/sampling_z",
@@ -221,16 +233,18 @@ _ENTRIES = (
         "Surprise of the sampled tokens against the policy's entropy, in standard errors: within ±3 by chance.",
         advice="Below −6, over ten updates together: the sampler cuts or sharpens what the scorer does not, stop.",
     ),
-    Metric("policy/log_ratio_max", "Largest |log-ratio|", "Over all tokens and epochs of the update."),
+    Metric("policy/log_ratio_max", "Largest |log-ratio|", "Over all tokens and epochs of the update.", less=True),
     Metric(
         "policy/steps",
         "Optimiser steps",
         "Of the update: epochs times minibatches, or fewer after an early stop.",
     ),
-    Metric("loss/policy_avg", "Policy loss", "Clipped surrogate loss."),
-    Metric("loss/kl_avg", "KL loss", "k3 to the reference per token, before its weight (RLOO, GRPO).", "nats"),
-    Metric("loss/value_avg", "Value loss", "Clipped squared error of the critic, halved."),
-    Metric("val/clipfrac_avg", "Value clip fraction", "Share of tokens whose value was clipped.", "share"),
+    Metric("loss/policy_avg", "Policy loss", "Clipped surrogate loss.", less=True),
+    Metric(
+        "loss/kl_avg", "KL loss", "k3 to the reference per token, before its weight (RLOO, GRPO).", "nats", less=True
+    ),
+    Metric("loss/value_avg", "Value loss", "Clipped squared error of the critic, halved.", less=True),
+    Metric("val/clipfrac_avg", "Value clip fraction", "Share of tokens whose value was clipped.", "share", less=True),
     Metric(
         "val/explained_variance",
         "Explained variance",
@@ -263,12 +277,13 @@ _ENTRIES = (
         "share",
         high=0.1,
         advice="The policy found a pattern that the reward model likes: look at the samples.",
+        less=True,
     ),
     Metric("episodes", "Episodes", "Answers sampled so far."),
     # Held-out evaluation of a policy
     Metric("eval/score", "Held-out score", "Mean reward-model score on held-out prompts."),
     Metric("eval/score_sd", "Held-out score spread", "Standard deviation of those scores."),
-    Metric("eval/kl", "Held-out KL", "KL to the reference on held-out prompts.", "nats"),
+    Metric("eval/kl", "Held-out KL", "KL to the reference on held-out prompts.", "nats", less=True),
     Metric("eval/gold", "Gold score", "The bundled world's hidden preference. Never the reward that PPO sees."),
     Metric("eval/length", "Held-out answer length", "Mean tokens of an answer.", "tokens"),
     Metric(
@@ -278,6 +293,7 @@ _ENTRIES = (
         "share",
         high=0.1,
         advice="Over-refusal: the reward model has too few pairs where the refusal is the worse answer.",
+        less=True,
     ),
     Metric("eval/bad_refused", "Bad requests refused", "Share of bad requests that are refused.", "share"),
     Metric("eval/correct", "Correct answers", "Share of answers to known questions that are right.", "share"),
@@ -287,10 +303,13 @@ _ENTRIES = (
         "Share of confident answers to questions that nobody can answer.",
         "share",
         advice="RLHF makes this rarer and never ends it.",
+        less=True,
     ),
     Metric("eval/polite", "Polite answers", "Share of answers with a kind word and no rude one.", "share"),
-    Metric("eval/rude", "Rude answers", "Share of answers with a rude word.", "share"),
-    Metric("eval/rambling", "Rambling answers", "Share of answers longer than the bundled world likes.", "share"),
+    Metric("eval/rude", "Rude answers", "Share of answers with a rude word.", "share", less=True),
+    Metric(
+        "eval/rambling", "Rambling answers", "Share of answers longer than the bundled world likes.", "share", less=True
+    ),
     Metric("eval/words", "Words", "Mean words of an answer."),
     # Optimiser and machine
     Metric(
@@ -298,17 +317,18 @@ _ENTRIES = (
         "Gradient norm",
         "Before clipping.",
         advice="0: nothing is being trained. Ten times its average: a bad batch.",
+        less=True,
     ),
-    Metric("optim/grad_norm_value", "Gradient norm, critic", "Before clipping."),
+    Metric("optim/grad_norm_value", "Gradient norm, critic", "Before clipping.", less=True),
     Metric("optim/learning_rate", "Learning rate", "In force at this step."),
-    Metric("time/rollout", "Time: sampling", "Of the update.", "s"),
-    Metric("time/score", "Time: scoring", "Reference, values and rewards.", "s"),
-    Metric("time/learn", "Time: learning", "All epochs.", "s"),
-    Metric("time/step", "Time: step", "The whole step.", "s"),
+    Metric("time/rollout", "Time: sampling", "Of the update.", "s", less=True),
+    Metric("time/score", "Time: scoring", "Reference, values and rewards.", "s", less=True),
+    Metric("time/learn", "Time: learning", "All epochs.", "s", less=True),
+    Metric("time/step", "Time: step", "The whole step.", "s", less=True),
     Metric(
         "perf/tokens_per_second", "Throughput", "Answer tokens (PPO: sampled; else trained on) per second.", "tokens/s"
     ),
-    Metric("perf/memory", "Memory", "Peak resident memory of the trainer (on a GPU: peak allocated).", "MB"),
+    Metric("perf/memory", "Memory", "Peak resident memory of the trainer (on a GPU: peak allocated).", "MB", less=True),
 )
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ENTRIES}

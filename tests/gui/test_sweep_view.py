@@ -4,7 +4,7 @@ import pytest
 
 from rlhf_lab.core.recipe import Place
 from rlhf_lab.gui.models.spread import spread
-from rlhf_lab.gui.models.sweep_results import group_of, results, swept_fields, values_of
+from rlhf_lab.gui.models.sweep_results import group_of, less_is_better, results, swept_fields, values_of
 from rlhf_lab.gui.widgets.sweep_view import NONE, SweepView
 from tests.gui.runs_made import made_run
 
@@ -100,3 +100,17 @@ def test_the_tab_of_the_runs_pane_follows_the_selection(qtbot, window, sweep, la
     pane.select("sft-5")
     assert pane.sweep.note.text() == "SFT sweep: 1 run"
     assert "All runs have one value" in pane.sweep.plot._empty
+
+
+def test_the_catalogue_says_which_value_is_the_best_one(project) -> None:
+    worse = {
+        "loss/value_avg": [0.5, 0.1],
+        "eval/bad_refused": [0.9, 0.4],
+        "eval/rude": [0.3, 0.0],
+        "time/step": [2.0, 1.0],
+    }
+    made_run(project, "ppo-1", worse, created=1.0)
+    best = {name: values_of(project.store, ["ppo-1"], name, "best")["ppo-1"] for name in worse}
+    assert best == {"loss/value_avg": 0.1, "eval/bad_refused": 0.9, "eval/rude": 0.0, "time/step": 1.0}
+    assert less_is_better("eval/loss")
+    assert not less_is_better("eval/unheard_of_loss")

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from rlhf_lab.core.metrics import METRICS
 from rlhf_lab.core.recipe import Scalar
 from rlhf_lab.gui.models.spread import Spread, SpreadKind, spread
 from rlhf_lab.store import RunRow, Store
 
 Which = Literal["last", "best"]
 SEED = "seed"
-_LESS_IS_BETTER = ("loss", "kl", "ece", "brier", "refused", "truncated", "repetition", "grad_norm", "clipfrac")
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ def is_seed(field: str) -> bool:
 
 
 def less_is_better(metric: str) -> bool:
-    """Which of two values is the better one."""
-    return any(word in metric.rpartition("/")[2] for word in _LESS_IS_BETTER)
+    """Which of two values is the better one; of a metric that the catalogue does not know, the greater."""
+    return metric in METRICS and METRICS[metric].less
 
 
 def values_of(store: Store, runs: Sequence[str], metric: str, which: Which) -> dict[str, float]:
