@@ -64,7 +64,7 @@ class Lab(QObject):
         self._states: dict[str, RunState] = {}
         self._queue = RunQueue()
         self._hows: dict[str, str] = {}
-        self._held = False
+        self._held = self._left = False
         self._freezing: list[str] = []
         self._trainers: dict[str, TrainerThread] = {}
         self._tasks: set[Background] = set()
@@ -201,8 +201,13 @@ class Lab(QObject):
             QTimer.singleShot(_AGAIN_MS, self, self.find_runs)
 
     def in_background(self, work: Work) -> Background:
-        """Do the work in a thread of its own; connect to what is returned before the next turn of the loop."""
+        """Do the work in a thread of its own; connect to what is returned before the next turn of the loop.
+
+        After `let_go` it is not begun: nobody would wait for its thread.
+        """
         task = Background(work, self.project.store.path, self)
+        if self._left:
+            return task
         task.finished.connect(self._task_ended)
         self._tasks.add(task)
         task.start_soon()
@@ -223,6 +228,7 @@ class Lab(QObject):
             trainer.let_go()
         for thread in (*self._tasks, *self._trainers.values()):
             thread.wait()
+        self._left = True
         # What the threads said last is delivered now, while there is somebody to hear it.
         QCoreApplication.sendPostedEvents(None, QEvent.Type.MetaCall)
         self.collector.close()

@@ -19,8 +19,8 @@ from rlhf_lab.runs.project import Project
 if TYPE_CHECKING:
     from rlhf_lab.store import Store
 
-Doing = Callable[[Project, Background], str]
-"""Returns a sentence about what was done."""
+Doing = Callable[[Project, Background], str | model_work.Offered]
+"""Returns a sentence about what was done, or what a download would fetch."""
 
 
 class ModelShelf(QObject):
@@ -108,17 +108,15 @@ class ModelShelf(QObject):
 
     @Slot(str)
     def _look(self, model: str) -> None:
-        def doing(project: Project, task: Background) -> str:
-            self._offered = model_work.look(model, project.models_folder, cancelled=task.cancelled)
-            return ""
+        def doing(project: Project, task: Background) -> model_work.Offered:
+            return model_work.look(model, project.models_folder, cancelled=task.cancelled)
 
-        self._offered = None
         self._begin(f"Asking the hub for {model.strip()}", doing)
 
     @Slot()
     def _download(self) -> None:
         assert self._offered is not None
-        model, self._offered = self._offered.model, None
+        model = self._offered.model
 
         def doing(project: Project, task: Background) -> str:
             model_work.download(model, project.models_folder, progress=_tell(task), cancelled=task.cancelled)
@@ -148,9 +146,10 @@ class ModelShelf(QObject):
         assert self.dialog is not None
         folder = self._lab.project.folder
 
-        def work(store: "Store", task: Background) -> str:
+        def work(store: "Store", task: Background) -> str | model_work.Offered:
             return doing(Project(folder, store), task)
 
+        self._offered = None
         self.dialog.show_busy(words)
         self._task = self._lab.in_background(work)
         self._task.part.connect(self._tell)
@@ -164,15 +163,16 @@ class ModelShelf(QObject):
             self.dialog.doing.setText(f"{what[:1].upper()}{what[1:]}")
 
     @Slot(object)
-    def _done(self, words: str) -> None:
+    def _done(self, found: str | model_work.Offered) -> None:
         assert self.dialog is not None
         self._task = None
         self.dialog.show_idle()
-        if self._offered is not None:
-            self.dialog.show_offer(self._offered.in_words)
+        if isinstance(found, model_work.Offered):
+            self._offered = found
+            self.dialog.show_offer(found.in_words)
             return
         if not self.dialog.isVisible():
-            self._lab.message.emit(words)
+            self._lab.message.emit(found)
         self._lab.models_changed.emit()
         self.refresh()
 

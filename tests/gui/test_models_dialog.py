@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QFile, Qt
+from PySide6.QtCore import QFile, Qt, QTimer
 from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.gui.background import Background
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.main_window import MainWindow
 from rlhf_lab.gui.model_shelf import ModelShelf
@@ -164,3 +165,51 @@ def test_a_form_offers_them_and_takes_the_chosen_one(
     qtbot.mouseClick(dialog.use, LEFT)
     assert launcher.form.answers()["model"] == tiny
     assert not dialog.isVisible()
+
+
+def test_what_was_looked_up_is_forgotten_with_the_next_work(
+    qtbot: QtBot, shelf: ModelShelf, lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_work, "look", lambda model, folder, **_: Offered(model, "llama", 4, 270 << 20, 5 << 30))
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(fill(tmp_path / "mine")))
+    dialog = shelf.dialog
+    qtbot.mouseClick(dialog.fetch, LEFT)
+    qtbot.keyClicks(dialog.hub, "someone/some-model")
+    qtbot.mouseClick(dialog.look, LEFT)
+    qtbot.waitUntil(dialog.download.isVisible)
+    with qtbot.waitSignal(lab.models_changed):
+        qtbot.mouseClick(dialog.add, LEFT)
+    qtbot.waitUntil(lambda: "mine" in column(dialog, 0))
+    assert not dialog.download.isVisible()
+
+
+def test_a_question_stays_while_models_are_checked(qtbot: QtBot, shelf: ModelShelf) -> None:
+    dialog = shelf.dialog
+    choose(dialog, "tiny-0123")
+    qtbot.mouseClick(dialog.remove, LEFT)
+    shelf._found(("bundled", ""))
+    assert dialog.asking.isVisible()
+    choose(dialog, "bundled")
+    assert not dialog.asking.isVisible(), "the question was about another one"
+
+
+def test_the_window_closes_in_the_middle_of_an_import(
+    qtbot: QtBot, shelf: ModelShelf, lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(file: Path, folder: Path, *, progress: object, cancelled: Callable[[], bool]) -> str:
+        while not cancelled():
+            pass
+        raise ModelWorkCancelled("The import of it.gguf was cancelled; nothing was left behind.")
+
+    monkeypatch.setattr(model_work, "import_gguf", work)
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(tmp_path / "it.gguf"), ""))
+    qtbot.mouseClick(shelf.dialog.load, LEFT)
+    qtbot.waitUntil(lambda: any(task.isRunning() for task in lab.findChildren(Background)))
+    lab.let_go()
+    assert shelf.dialog.problem.text().endswith("nothing was left behind.")
+    after = lab.in_background(lambda store, task: None)  # as the list does that is made anew
+    turned: list[bool] = []
+    QTimer.singleShot(0, lab, lambda: turned.append(True))
+    qtbot.waitUntil(lambda: bool(turned))
+    assert not after.isRunning()
+    assert not after.isFinished()

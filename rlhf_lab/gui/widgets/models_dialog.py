@@ -175,14 +175,11 @@ class ModelsDialog(QDialog):
         self.asking.show()
         self.no.setFocus()
 
-    def tell_trash_failed(self, why: str) -> None:
-        """The system did not take it; what is left is to delete it for good."""
-        self.show_problem(f"{why} “Delete for good” needs no trash.")
-
     @Slot()
     def _show_chosen(self) -> None:
         model = self.chosen()
-        self.asking.hide()
+        if model is None or self._leaving is None or model.name != self._leaving.name:
+            self.asking.hide()
         self.detail.setText(f"It lies in {model.place}" if model is not None else "")
         for button in (self.add, self.load, self.fetch):
             button.setEnabled(not self._busy)
@@ -292,7 +289,6 @@ class ModelsDialog(QDialog):
             row.addWidget(button)
         column.addLayout(row)
         for button in self.findChildren(QPushButton):
-            button.setAccessibleName(button.text().strip())
             button.setAutoDefault(False)
 
 
