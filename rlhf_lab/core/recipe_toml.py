@@ -63,6 +63,7 @@ kl_coef = 0.025
 # "ppo.kl_coef" = [0.02, 0.05]
 """
 """What ``rlhf-lab config recipe`` prints."""
+_SETTING = "a setting is a text, a finite number, true or false"
 
 
 def bundled_recipe(name: str) -> Recipe:
@@ -92,7 +93,13 @@ def parse_recipe(found: Mapping[str, Any], where: str = "the recipe") -> Recipe:
             for name, values in fields.items():
                 if not isinstance(values, list):
                     raise _words(where, f"sweep: {name} must be a list of values; quote a name with a dot in it")
+                if not all(map(_is_setting, values)):
+                    raise _words(where, f"sweep: {name}: {_SETTING}")
             sweep = {"fields": fields, "combine": combine}
+        defaults = whole.get("defaults")
+        for name, value in defaults.items() if isinstance(defaults, dict) else ():
+            if not _is_setting(value):
+                raise _words(where, f"defaults: {name}: {_SETTING}")
         if not is_recipe(found):
             config = parse_config(whole, where)
             whole = {"on_failure": "continue", "stages": {config.stage: whole}}
@@ -113,6 +120,9 @@ def changed(
         found = recipe.changed(changes) if changes else recipe
         if not sweep:
             return found
+        for name, values in sweep.items():
+            if not all(map(_is_setting, values)):
+                raise LabError(f"sweep: {name}: {_SETTING}.")
         fields = found.sweep.fields | {name: tuple(values) for name, values in sweep.items()}
         return found.swept(
             type(found.sweep).model_validate({"fields": fields, "combine": combine or found.sweep.combine})
@@ -147,13 +157,19 @@ def _stage(name: str, found: Any, where: str) -> dict[str, Any]:
     if not re.fullmatch(NAME, name):
         raise _words(where, f"stages: {name[:40]!r}: a name is letters, digits and _, and begins with a letter")
     for key, value in found.items():
-        if not isinstance(value, str | bool | int) and not (isinstance(value, float) and math.isfinite(value)):
-            raise _words(where, f"{name}: {key}: a setting is a text, a finite number, true or false")
+        if not _is_setting(value):
+            raise _words(where, f"{name}: {key}: {_SETTING}")
     settings = dict(found)
     title, about = settings.pop("title", ""), settings.pop("about", "")
     if "stage" not in settings and name in STAGES:
         settings["stage"] = name
     return {"title": title, "about": about, "settings": settings}
+
+
+def _is_setting(value: object) -> bool:
+    """TOML's own whole numbers have 64 bits, its reader takes any."""
+    number = isinstance(value, int) and abs(value) < 2**63
+    return number or isinstance(value, str) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _problems(error: ValidationError) -> list[str]:

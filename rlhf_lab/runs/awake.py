@@ -35,7 +35,7 @@ class Awake:
 
     def __init__(self) -> None:
         self._child: subprocess.Popen[bytes] | None = None
-        self._asked = False
+        self._asked = self._tried = False
 
     @property
     def held(self) -> bool:
@@ -44,8 +44,9 @@ class Awake:
 
     def hold(self) -> None:
         """Keep it awake; again is once. One that could not be held is not tried again before `let_go`."""
-        if self._child is not None or self._asked:
+        if self._tried:
             return
+        self._tried = True
         if host.WINDOWS:
             self._asked = _ask_windows(_ES_CONTINUOUS | _ES_SYSTEM_REQUIRED)
             return
@@ -62,6 +63,7 @@ class Awake:
 
     def let_go(self) -> None:
         """It may sleep again."""
+        self._tried = False
         if self._asked:
             _ask_windows(_ES_CONTINUOUS)
             self._asked = False

@@ -152,6 +152,8 @@ def as_json(report: BehaviourReport, *, answers: bool = True) -> dict[str, Any]:
 def write(report: BehaviourReport, page: str, html: Path) -> Path:
     """Write the page, and beside it all numbers and answers as JSON; the JSON's path. Raises `LabError`."""
     numbers = html.with_suffix(".json")
+    if html == numbers:
+        raise LabError(f"{html} is where the numbers go. Name a page that ends in .html; they go beside it.")
     try:
         html.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_private(numbers, json.dumps(as_json(report), indent=1, allow_nan=False))

@@ -90,6 +90,9 @@ def test_any_recipe_survives_toml(name, on_failure, defaults, title, about, data
         ("[defaults]\nkl_coef = 1\n[stages.sft]", "defaults: kl_coef: no stage takes such a setting"),
         ("[stages.sft]\n[sweep]\nkl_coef = [1]", "sweep: kl_coef: no stage of this recipe has such a setting"),
         ("[stages.sft]\n[sweep]\nsft.seed = [1]", "quote a name with a dot in it"),
+        ("[stages.sft]\n[sweep]\nlearning_rate = [nan]", "sweep: learning_rate: a setting is a text, a finite number"),
+        (f"[stages.sft]\n[sweep]\nseed = [0x{'f' * 8000}]", "sweep: seed: a setting is a text, a finite number"),
+        ("[defaults]\nseed = [1]\n[stages.sft]", "defaults: seed: a setting is a text, a finite number"),
         ("[stages.sft]\n[sweep]\nseed = []", "seed: give at least one value"),
         ("[stages.sft]\n[sweep]\nseed = [1, 1]", "seed: a value stands there twice"),
         ('[stages.sft]\n[sweep]\ncombine = "list"\nseed = [1]\nlora_r = [1, 2]', "seed has 1, lora_r has 2"),
@@ -156,6 +159,7 @@ def test_settings_and_sweeps_from_outside() -> None:
     for changes, sweep, words in (
         ({"sft.kl_coef": 1}, {}, "sft.kl_coef: no stage of this recipe has such a setting."),
         ({"seed": -1}, {}, "sft: seed: Input should be greater than or equal to 0 (it is -1)."),
+        ({}, {"lora_r": [[4], 8]}, "sweep: lora_r: a setting is a text, a finite number"),
         ({}, {"lora_r": [0]}, "sft, lora_r 0: lora_r: Input should be greater"),
     ):
         with pytest.raises(LabError) as caught:

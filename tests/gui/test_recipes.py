@@ -76,6 +76,8 @@ def test_a_recipe_runs_from_its_text_to_its_end(qtbot, lab, fakes, dialog: Recip
     assert not lab.recipes.walks()
     with qtbot.waitSignal(lab.run_asked, check_params_cb=lambda run: run == "dpo-1"):
         dialog.table.activated.emit(dialog.model.index(1, 0))
+    dialog.text.appendPlainText("[sweep]\nseed = [0, 1]")
+    qtbot.waitUntil(lambda: dialog.told.text() == "6 runs, in this order.", timeout=WAIT)
 
 
 def test_a_failure_skips_what_stands_on_it_and_the_rest_goes_on(qtbot, lab, fakes, dialog: RecipeDialog) -> None:

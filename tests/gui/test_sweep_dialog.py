@@ -114,6 +114,8 @@ def test_pairs_are_repeated_for_each_seed() -> None:
     made = sweep_recipe(config, {"lora_r": (4, 8), "lora_alpha": (8, 16)}, 2, paired=True)
     assert [tuple(step.varied.values()) for step in expand(made)] == [(4, 8, 5), (4, 8, 6), (8, 16, 5), (8, 16, 6)]
     assert [step.varied["seed"] for step in expand(sweep_recipe(config, {}, 3, paired=False))] == [5, 6, 7]
+    with pytest.raises(LabError, match="lora_r has 2, lora_alpha has 3"):
+        sweep_recipe(config, {"lora_r": (4, 8), "lora_alpha": (8, 16, 32)}, 3, paired=True)
 
 
 def test_how_long_is_reckoned_from_the_last_run_that_is_done(project) -> None:

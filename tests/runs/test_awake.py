@@ -63,9 +63,13 @@ def test_it_ends_with_the_process_that_asked(program: Path) -> None:
 
 def test_without_the_program_nothing_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    looked: list[str] = []
+    monkeypatch.setattr(module.shutil, "which", looked.append)
     awake = Awake()
     awake.hold()
+    awake.hold()
     assert not awake.held
+    assert len(looked) == 1, "it is asked for at every event of a run"
     awake.let_go()
     assert command("plan9") == ()
 

@@ -106,6 +106,9 @@ def test_both_files_are_written_and_a_place_is_used_once(found: BehaviourReport,
     (tmp_path / "file").write_text("")
     with pytest.raises(LabError, match="The report cannot be written to"):
         write(found, "page", tmp_path / "file" / "report.html")
+    with pytest.raises(LabError, match="is where the numbers go"):
+        write(found, "page", tmp_path / "report.json")
+    assert not (tmp_path / "report.json").exists()
 
 
 def test_so_many_of_each_kind_evenly() -> None:

@@ -47,11 +47,11 @@ def sweep_recipe(config: RunConfig, fields: Mapping[str, Sequence[Scalar]], seed
     lists: dict[str, tuple[Scalar, ...]] = {name: tuple(values) for name, values in fields.items()}
     drawn: tuple[Scalar, ...] = tuple(range(config.seed, config.seed + seeds))
     paired = paired and len(lists) > 1
-    if paired:  # each pair of values for each seed
+    counts = {len(values) for values in lists.values()}
+    if paired and len(counts) == 1:  # each pair of values for each seed; where they are no pairs, the recipe says so
         lists = {name: tuple(value for value in values for _ in drawn) for name, values in lists.items()}
-        if len({len(values) for values in lists.values()}) == 1 and seeds > 1:
-            lists["seed"] = drawn * (len(next(iter(lists.values()))) // seeds)
-    elif seeds > 1:
+        lists["seed"] = drawn * counts.pop()
+    elif seeds > 1 and not paired:
         lists["seed"] = drawn
     try:
         return Recipe(

@@ -67,7 +67,7 @@ class RecipeDialog(QDialog):
         self._timer = QTimer(self, singleShot=True, interval=_AFTER_MS)
         self._timer.timeout.connect(self.check)
         self._lay_out(close)
-        self.text.textChanged.connect(self._timer.start)
+        self.text.textChanged.connect(self._edited)
         self.open_file.clicked.connect(self._open)
         self.save_file.clicked.connect(self._save)
         self.run.clicked.connect(self._run)
@@ -90,6 +90,13 @@ class RecipeDialog(QDialog):
         self.problem.setText(problem)
         self.problem.setVisible(bool(problem))
         self._show()
+
+    @Slot()
+    def _edited(self) -> None:
+        """What has run is over once it is written anew: the table shows what would run."""
+        if self._walk is not None and self._walk.is_over:
+            self._walk = None
+        self._timer.start()
 
     def follow(self, walk: RecipeWalk) -> None:
         """Show how far a recipe has come that is under way."""
@@ -159,7 +166,6 @@ class RecipeDialog(QDialog):
             self.problem.setText(f"{name} cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}.")
             self.problem.show()
             return
-        self._walk = None
         self.check()
 
     @Slot()
