@@ -6,7 +6,8 @@ from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QAbstractItemView, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
-from rlhf_lab.core.config import POLICY_STAGES, Stage
+from rlhf_lab.core.config import POLICY_STAGES, Stage, run_title
+from rlhf_lab.core.errors import LabError
 from rlhf_lab.gui.actions import bind
 from rlhf_lab.gui.closing import CloseDialog
 from rlhf_lab.gui.diagnostics import Diagnostics
@@ -118,8 +119,13 @@ class MainWindow(QMainWindow):
 
     @Slot(str)
     def show_run(self, run: str) -> None:
-        """Show a run in the pane of its stage."""
-        name = STAGE_PLACES[self._lab.state(run).stage]
+        """Show a run in the pane of its stage, unless it was deleted since somebody named it."""
+        try:
+            self._lab.project.store.run_config(run)
+            name = STAGE_PLACES[self._lab.state(run).stage]
+        except LabError:
+            self.show_note(f"{run_title(run)} is in the trash, or not in the project any more.")
+            return
         self.show_pane(name)
         self.pane(name).show_run(run)
 

@@ -1,7 +1,7 @@
 """Recipes: what a file may say, in words where it cannot run, and which runs come out of it."""
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rlhf_lab.core.config_toml import read_toml
@@ -37,6 +37,7 @@ def test_the_example_is_a_recipe_and_its_sweep_too() -> None:
     assert len(expand(swept)) == 3 + 3 + 6
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     name=text,
     on_failure=st.sampled_from(["stop", "continue"]),

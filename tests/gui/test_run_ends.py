@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import QPushButton, QSystemTrayIcon
 from pytestqt.qtbot import QtBot
 
@@ -12,6 +12,7 @@ from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.main_window import MainWindow
 from rlhf_lab.gui.run_ends import KeptAwake, TrayNews
 from rlhf_lab.gui.settings import Settings, SettingsDialog
+from rlhf_lab.runs import labels
 from rlhf_lab.runs.awake import Awake
 from tests.gui.conftest import FakeRuns
 
@@ -190,3 +191,18 @@ def test_without_a_tray_nothing_is_made(window: MainWindow, lab: Lab, settings: 
     news = TrayNews(lab, window, settings, window.show_run, made.append)
     news.tell("nobody")
     assert made == []
+
+
+def test_a_run_that_was_deleted_since_is_shown_no_more(
+    qtbot: QtBot, window: MainWindow, lab: Lab, fakes: FakeRuns, begun_run: Callable[..., str]
+) -> None:
+    run = begun_run()
+    window.show_pane("runs")
+    ended(qtbot, window, fakes, run, "done")
+    (show,) = [button for button in window.messages.findChildren(QPushButton) if button.text() == "Show"]
+    labels.trash(lab.project.store, lab.project.run(run))
+    labels.remove(lab.project.store, lab.project.run(run))
+    lab.runs_changed.emit()
+    qtbot.mouseClick(show, Qt.MouseButton.LeftButton)
+    assert window.messages.messages()[-1].text == "SFT 1 is in the trash, or not in the project any more."
+    assert window.stack.currentWidget() is window.pane("runs")
