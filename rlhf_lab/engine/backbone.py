@@ -22,7 +22,7 @@ from transformers.utils.logging import disable_progress_bar
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.memory import ACTIVATIONS_AT_ONCE, ACTIVATIONS_PER_LINEAR
 from rlhf_lab.core.out_of_memory import is_out_of_memory
-from rlhf_lab.engine import adapters, chat, checkpoint_adapter
+from rlhf_lab.engine import adapters, attention, chat, checkpoint_adapter
 from rlhf_lab.engine.adapter_set import AdapterSet
 from rlhf_lab.engine.adapters import Adapter
 from rlhf_lab.engine.blocks import Blocks, block_of, top_blocks
@@ -77,6 +77,7 @@ class Backbone:
         """
         place = pick_device(device)
         disable_progress_bar()
+        attention.prepare()
         start = [(path, adapters.read(path)) for path in start_adapters]
         try:
             tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True, trust_remote_code=False)

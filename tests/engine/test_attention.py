@@ -1,14 +1,23 @@
 """Attention of a bf16 model on a processor is that of fp32, rounded once."""
 
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor
+from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from rlhf_lab.engine import attention  # noqa: F401  puts its function in the library's place
+from rlhf_lab.engine import attention
+from rlhf_lab.engine.backbone import Backbone
+
+
+def test_every_model_that_is_loaded_has_it(load: Callable[[], Backbone], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(AttentionInterface._global_mapping, "sdpa", sdpa_attention_forward)
+    load()
+    assert ALL_ATTENTION_FUNCTIONS["sdpa"] is attention.exact_on_cpu
 
 
 def heads(places: int, count: int) -> Tensor:
@@ -23,7 +32,7 @@ def test_a_bf16_pass_is_rounded_once_forwards_and_backwards(masked: bool) -> Non
     for dtype in (torch.bfloat16, torch.float32):
         # The same numbers on both sides: those that bf16 can say.
         given = [x.bfloat16().to(dtype).requires_grad_() for x in (heads(6, 4), heads(6, 2), heads(6, 2) + 1)]
-        function = ALL_ATTENTION_FUNCTIONS["sdpa"] if dtype == torch.bfloat16 else sdpa_attention_forward
+        function = attention.exact_on_cpu if dtype == torch.bfloat16 else sdpa_attention_forward
         out, _ = function(module, *given, None if mask is None else mask.to(dtype))
         assert out.dtype == dtype
         # A slope that bf16 can say, too.
@@ -38,5 +47,5 @@ def test_a_single_new_token_and_fp32_go_the_librarys_way() -> None:
     module = SimpleNamespace(num_key_value_groups=2, is_causal=True)
     for dtype, places in ((torch.bfloat16, 1), (torch.float32, 6)):
         given = heads(places, 4).to(dtype), heads(6, 2).to(dtype), heads(6, 2).to(dtype)
-        found, _ = ALL_ATTENTION_FUNCTIONS["sdpa"](module, *given, None)
+        found, _ = attention.exact_on_cpu(module, *given, None)
         assert torch.equal(found, sdpa_attention_forward(module, *given, None)[0])
