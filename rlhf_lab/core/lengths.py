@@ -7,6 +7,8 @@ from rlhf_lab.core.settings import OnPolicyRun
 
 _SHOWN = 16
 """Held-out prompts that an SFT run answers at once."""
+_SCALED = 256
+"""Answers that decide the scale of a reward model's scores."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,14 @@ class Lengths:
         """The most tokens in the cache of a sampled batch: answers that have ended are dropped from it."""
         prompt = min(max(self.prompts, default=config.max_prompt_tokens), config.max_prompt_tokens)
         ends = [side for answer in self.answers for side in answer] if isinstance(config, OnPolicyRun) else []
-        count = min(config.batch_size, _SHOWN) if isinstance(config, SftConfig) else config.batch_size
+        count = config.batch_size
+        if isinstance(config, SftConfig):
+            count = min(count, _SHOWN)
+        elif isinstance(config, RewardConfig):  # for the scale of its scores, so many at once
+            count = min(4 * (config.micro_batch_size or 2 * count), _SCALED) if config.normalise else 0
         drawn = [ends[i % len(ends)] if ends else config.max_new_tokens for i in range(count)]
         longest = sorted((min(answer, config.max_new_tokens) for answer in drawn), reverse=True)
-        return max((i + 1) * (prompt + answer) for i, answer in enumerate(longest))
+        return max(((i + 1) * (prompt + answer) for i, answer in enumerate(longest)), default=0)
 
 
 FULL = Lengths()
