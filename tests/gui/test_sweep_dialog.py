@@ -107,6 +107,12 @@ def test_a_switch_and_a_choice_have_their_words() -> None:
     for name, text in (("adaptive_kl", "maybe"), ("missing_eos", "nothing")):
         with pytest.raises(LabError):
             parse_values(by_name[name], text)
+    for typed, said in (("nan", "KL penalty (β): 'nan' is no number."), ("9" * 5000, "KL penalty (β): '99")):
+        with pytest.raises(LabError) as caught:
+            parse_values(by_name["kl_coef"], typed)
+        assert str(caught.value).startswith(said)
+        assert len(str(caught.value)) < 100
+    assert parse_values(by_name["lora_r"], "1e300") == (1e300,), "which is refused in few digits"
 
 
 def test_pairs_are_repeated_for_each_seed() -> None:

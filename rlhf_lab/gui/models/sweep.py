@@ -1,5 +1,6 @@
 """A sweep as it is put together in the window: fields, values as they are typed, seeds; how many runs, how long. No Qt."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,9 @@ from rlhf_lab.gui.models.form import Question, questions
 from rlhf_lab.store import Store
 
 _SWITCH = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
+_MOST_WHOLE = 2**53
+"""From here on not every whole number is a float; none of the settings goes so far."""
+_LONGEST_SHOWN = 40
 _KINDS = ("whole", "real", "switch", "choice")
 
 
@@ -92,9 +96,16 @@ def _value(question: Question, part: str) -> Scalar:
         return _SWITCH[part.casefold()]
     try:
         number = float(part.replace("−", "-"))
-        return int(number) if question.kind == "whole" and number.is_integer() else number
-    except (ValueError, OverflowError):
-        raise LabError(f"{question.label}: {part!r} is no number.") from None
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise LabError(f"{question.label}: {_short(part)} is no number.")
+    whole = question.kind == "whole" and number.is_integer() and abs(number) < _MOST_WHOLE
+    return int(number) if whole else number
+
+
+def _short(typed: str) -> str:
+    return repr(typed) if len(typed) <= _LONGEST_SHOWN else f"{typed[:_LONGEST_SHOWN]!r}…"
 
 
 def _example(question: Question) -> str:
