@@ -185,6 +185,10 @@ def _hub_in_words(model: str, error: Exception) -> str:
             return f"There is no model {model} on the hub. If it is private, log in with: hf auth login"
         if isinstance(cause, HFValidationError):
             return f"{model} is no name of a model on the hub: it looks like someone/some-model."
+        if isinstance(cause, HfHubHTTPError) and cause.response.status_code in (401, 403):
+            return (
+                f"{where} is not for this machine's token, or that is no longer valid. Log in anew with: hf auth login"
+            )
         if isinstance(cause, HfHubHTTPError):
             return f"The hub answered with an error ({cause.response.status_code}). Try again later."
         # httpx is the client that the hub's library happens to use; its errors have no common ancestor with others.

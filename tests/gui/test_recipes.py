@@ -106,6 +106,24 @@ def test_or_ends_the_recipe_and_cancels_what_waits(qtbot, lab, fakes, dialog: Re
     assert "sft-2" not in fakes.runs
 
 
+def test_text_that_is_nowhere_else_goes_at_the_second_try(qtbot, lab, window, dialog: RecipeDialog, model: str) -> None:
+    qtbot.keyClick(dialog, Qt.Key.Key_Escape)
+    assert dialog.isVisible()
+    assert "not saved" in dialog.told.text()
+    dialog.text.appendPlainText("# more")
+    dialog.close()
+    assert dialog.isVisible(), "this text was not warned of"
+    dialog.close()
+    assert not dialog.isVisible()
+    unchanged = open_recipe(lab, window)
+    unchanged.close()
+    assert not unchanged.isVisible()
+    written = open_recipe(lab, window)
+    written.text.clear()
+    lab.closing.emit()
+    assert not written.isVisible()
+
+
 def test_what_cannot_run_is_said(qtbot, lab, dialog: RecipeDialog) -> None:
     dialog.text.setPlainText("[stages.sft]\nbatch_size = 0")
     qtbot.waitUntil(lambda: not dialog.run.isEnabled(), timeout=WAIT)

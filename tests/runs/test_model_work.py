@@ -5,13 +5,16 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from huggingface_hub.errors import HfHubHTTPError
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.resources import resource
 from rlhf_lab.runs import host
 from rlhf_lab.runs.model_work import ModelWorkCancelled, check_models, download, hub_id, import_gguf, look
+from rlhf_lab.runs.models_child import in_words
 from rlhf_lab.runs.plan import hub_folder, model_reasons
 from tests.fake_hub import FakeHub
 
@@ -117,6 +120,14 @@ def test_a_hub_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(LabError, match=r"http://127\.0\.0\.1:9 could not be reached"):
         look(MODEL, tmp_path)
+
+
+@pytest.mark.parametrize(("status", "words"), [(401, "hf auth login"), (403, "hf auth login"), (500, "an error (500)")])
+def test_what_the_hub_refuses_is_said(status: int, words: str) -> None:
+    error = HfHubHTTPError(f"token {TOKEN}", response=SimpleNamespace(status_code=status, headers={}, request=None))
+    said = in_words(b'{"op": "look", "model": "a/b"}', error)
+    assert words in said
+    assert TOKEN not in said
 
 
 def test_all_other_processes_are_offline_and_have_no_token(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,12 +39,16 @@ LEAD = (
 
 
 class RecipeDialog(QDialog):
-    """Stays open beside the window while its recipe runs; closing it stops nothing."""
+    """Stays open beside the window while its recipe runs; closing it stops nothing.
+
+    Text that is nowhere else goes at the second try to close it.
+    """
 
     def __init__(self, lab: Lab, text: str, parent: QWidget | None = None):
         super().__init__(parent)
         self._lab = lab
         self._walk: RecipeWalk | None = None
+        self._kept = self._warned = text
         self.recipe: Recipe | None = None
         """What the text says; None while it cannot run."""
         self.setWindowTitle("Recipe")
@@ -74,9 +78,21 @@ class RecipeDialog(QDialog):
         self.stop.clicked.connect(self._stop)
         close.clicked.connect(self.close)
         self.table.activated.connect(self._show_run)
-        lab.closing.connect(self.close)
+        lab.closing.connect(self._leave)
         self.text.setFocus()
         self.check()
+
+    def reject(self) -> None:
+        """See `QDialog.reject`: so do Escape and the window's own cross."""
+        if (text := self.text.toPlainText()) not in (self._kept, self._warned):
+            self._warned = text
+            self.told.setText("What you wrote is not saved. Close once more, and it is gone.")
+            return
+        super().reject()
+
+    @Slot()
+    def _leave(self) -> None:
+        super().reject()
 
     @Slot()
     def check(self) -> None:
@@ -142,6 +158,7 @@ class RecipeDialog(QDialog):
             self.problem.setText(str(error))
             self.problem.show()
             return
+        self._kept = self.text.toPlainText()  # its runs tell it
         self.follow(walk)
         walk.go_on()
 
@@ -166,6 +183,7 @@ class RecipeDialog(QDialog):
             self.problem.setText(f"{name} cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}.")
             self.problem.show()
             return
+        self._kept = self.text.toPlainText()
         self.check()
 
     @Slot()
@@ -179,6 +197,7 @@ class RecipeDialog(QDialog):
             self.problem.setText(f"{name} could not be written: {error.strerror}. Choose another place.")
             self.problem.show()
             return
+        self._kept = self.text.toPlainText()
         self.told.setText(f"Saved as {name}.")
 
     def _lay_out(self, close: QPushButton) -> None:
