@@ -1,7 +1,7 @@
 """The Rank pane as a person uses it: by keys and by mouse, two answers and more, undo, notes, guidelines, other people."""
 
 import pytest
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QEvent, QObject, QPoint, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLabel, QPlainTextEdit, QWidget
 from pytestqt.qtbot import QtBot
@@ -12,6 +12,7 @@ from rlhf_lab.core.records import Candidates, Completion, Message, Pair, Prompt
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.panes.rank import RankPane
 from rlhf_lab.gui.widgets.rank_ladder import Spot
+from rlhf_lab.gui.widgets.rank_pair import A
 from rlhf_lab.runs.project import Project
 from tests.gui.ranking import begin, choose, opened, press
 
@@ -20,6 +21,16 @@ CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModi
 
 def question(n: int) -> Prompt:
     return Prompt(messages=(Message(role="user", content=f"Question {n}?"),))
+
+
+class Drawn(QObject):
+    """Counts how often a widget is drawn."""
+
+    times = 0
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        self.times += event.type() == QEvent.Type.Paint
+        return False
 
 
 @pytest.fixture
@@ -186,6 +197,20 @@ def test_undo_and_redo_by_keys_also_after_a_restart(qtbot, pane, lab, project) -
     assert later.desk.current.id == ids[1]
     assert "A much better" in later.bench.foot.last.text()
     qtbot.waitUntil(lambda: later.counters.done.number == "1")
+
+
+def test_a_mark_that_goes_is_drawn_away(qtbot, pane) -> None:
+    begin(qtbot, pane)
+    press(qtbot, "2", "1")
+    press(qtbot, "z", modifier=CTRL)
+    marked = pane.bench.pair.buttons[A]
+    assert marked.isChecked()
+    QTest.qWait(0)
+    drawn = Drawn()
+    marked.installEventFilter(drawn)
+    press(qtbot, "z", modifier=CTRL)
+    assert not marked.isChecked()
+    qtbot.waitUntil(lambda: drawn.times > 0)
 
 
 def test_nothing_to_undo_is_said(qtbot, pane) -> None:

@@ -112,6 +112,7 @@ class PairBoard(QWidget):
         for other, button in self.buttons.items():
             button.setCheckable(other is choice)
             button.setChecked(other is choice)
+            button.update()  # one that is checkable no longer lost its mark without being drawn again
 
     def _lay_out(self) -> None:
         sides = QHBoxLayout()
