@@ -68,7 +68,7 @@ class Control(Protocol):
     def changes(self) -> dict[str, float]:
         """Settings changed since the last call, by field name; call between steps, once before each.
 
-        Waits here when the person goes step by step.
+        Waits here when the person goes step by step, and never once the run is asked to stop.
         """
 
     def held(self, why: str) -> bool:

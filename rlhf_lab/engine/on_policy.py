@@ -66,7 +66,9 @@ def train(
             yield from run.update()
         end = Finished(step=run.step, outcome="done", message=f"{steps_in_words(config.stage, run.step)} done.")
     except StopRequested:
-        end = Finished(step=run.step, outcome="stopped", message=f"Stopped after update {run.step}.")
+        yield from run.changes()  # those that were asked for in the update which is given up hold after a resume
+        text = f"Stopped after update {run.step} of {config.updates}; that update is saved. Resume goes on from it."
+        end = Finished(step=run.step, outcome="stopped", message=text)
     except NotFinite as bad:
         end = Finished(
             step=run.step,

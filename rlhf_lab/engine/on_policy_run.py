@@ -127,12 +127,16 @@ class Run:
         yield Metrics(step=self.step, values=metrics)
         yield Samples(step=self.step, name="heldout", rows=rows)
 
-    def update(self) -> Iterator[AnyEvent]:
-        """One whole update; nothing of the run's standing changes before its end, but what a person sets."""
-        config, backbone, tick = self.config, self.backbone, self.parts.control.tick
+    def changes(self) -> Iterator[AnyEvent]:
+        """Take over settings that a person changed."""
         for name, value in self.parts.control.changes().items():
             setattr(self, name, value)
             yield Changed(step=self.step, field=name, value=value)
+
+    def update(self) -> Iterator[AnyEvent]:
+        """One whole update; nothing of the run's standing changes before its end, but what a person sets."""
+        config, backbone, tick = self.config, self.backbone, self.parts.control.tick
+        yield from self.changes()
         step = self.step + 1
         warm = min(1.0, step / (config.warmup_steps + 1))
         # A critic does not wait: while the policy still stands, it learns what the policy is to be judged by.

@@ -104,6 +104,7 @@ class Training:
 
     def stop(self, lab: dict[str, Any]) -> Iterator[Event]:
         """Keep the last whole step, as a checkpoint and as ``adapter/``."""
+        yield from self.changes()  # what was asked for in the step which is given up holds after a resume
         yield from self._save()
         self._write_adapter(lab)
         text = (

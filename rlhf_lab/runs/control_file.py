@@ -98,7 +98,7 @@ class FileControl:
     def changes(self) -> dict[str, float]:
         """See `rlhf_lab.core.control.Control.changes`."""
         self._look()
-        if self._one_step:
+        if self._one_step and not self._stop:  # who stops takes the changes along and does not wait
             self._one_step = False
             self._paused = True
             self.tick()

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from rlhf_lab.core.config import PpoConfig
+from rlhf_lab.core.control import StopRequested
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import (
     Changed,
@@ -163,6 +164,33 @@ def test_a_change_outlives_a_resume(given: Callable[..., Parts]):
     events = run(config(updates=3), given(resume=True))
     assert metric(events, "objective/kl_coef") == [0.7]
     assert metric(events, "optim/learning_rate") == [1e-4]
+
+
+class ChangesAndStops(StopAfterTicks):
+    """Changes β in an update that is then given up."""
+
+    stopped = False
+
+    def tick(self) -> None:
+        try:
+            super().tick()
+        except StopRequested:
+            self.stopped = True
+            raise
+
+    def changes(self) -> dict[str, float]:
+        return {"kl_coef": 0.7} if self.stopped else {}
+
+
+def test_a_change_in_an_update_that_is_given_up_outlives_the_stop(given: Callable[..., Parts]):
+    settings = config(updates=2, eval_every=0)
+    counter = Counter()
+    _, polls = polled_at(ppo.train(settings, given("whole", control=counter)), counter)
+    first = run(settings, given("stopped", control=ChangesAndStops(polls[2, "learning"] + 1)))
+    assert last(first).outcome == "stopped"
+    assert [(e.step, e.value) for e in of(first, Changed)] == [(1, 0.7)]
+    again = run(settings, given("stopped", resume=True))
+    assert metric(again, "objective/kl_coef") == [0.7]
 
 
 def test_a_finished_run_that_is_resumed_says_so_and_does_nothing_twice(given: Callable[..., Parts]):

@@ -256,6 +256,9 @@ def test_pause_go_on_change_and_stop_reach_the_run(qtbot, open_pane, lab, fakes,
     qtbot.waitUntil(lambda: any(isinstance(c, Set) for c in fakes.runs[run].sent))
     change = next(c for c in fakes.runs[run].sent if isinstance(c, Set))
     assert (change.field, change.value) == ("learning_rate", 5e-4)
+    assert rate.edit.placeholderText() == "→ 5.0e-4"
+    fakes.runs[run].feed(Metrics(step=2, values={"optim/learning_rate": 4e-4}))
+    qtbot.waitUntil(lambda: rate.edit.placeholderText() == "4.0e-4")
 
     qtbot.mouseClick(pane.header.stop, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: lab.state(run).outcome == "stopped")

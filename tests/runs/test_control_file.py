@@ -103,6 +103,14 @@ def test_one_step_at_a_time_waits_before_the_next(folder: RunFolder) -> None:
     control.close()
 
 
+def test_who_stops_gets_the_changes_and_waits_for_no_step(folder: RunFolder, control: FileControl) -> None:
+    for command in (Step(attempt=2), Set(attempt=2, field="kl_coef", value=0.7), Stop(attempt=2)):
+        send_command(folder, command)
+    assert control.changes() == {"kl_coef": 0.7}
+    with pytest.raises(StopRequested):
+        control.tick()
+
+
 def test_the_heart_beats_with_the_work(folder: RunFolder, control: FileControl) -> None:
     control.beat("step 3 of 9")
     assert folder.heartbeat_path.read_text().strip() == "step 3 of 9"

@@ -33,6 +33,8 @@ class LiveField(QWidget):
     def __init__(self, field: str):
         super().__init__()
         self._field = field
+        self._shown: float | None = None
+        self._awaited: float | None = None
         self.setProperty("help", "help:control.live")
         title, tip = LIVE_FIELDS[field]
         self.edit = QLineEdit()
@@ -56,8 +58,11 @@ class LiveField(QWidget):
         self._judge()
 
     def show_value(self, value: float | None) -> None:
-        """The value in force, as a hint in the empty field."""
-        self.edit.setPlaceholderText(number(value) if value is not None else "")
+        """The value in force, as a hint in the empty field; with an arrow the one that was asked for, until it changes."""
+        if value != self._shown:
+            self._shown, self._awaited = value, None
+        arrow, hint = ("", value) if self._awaited is None else ("→ ", self._awaited)
+        self.edit.setPlaceholderText(f"{arrow}{number(hint)}" if hint is not None else "")
 
     def value(self) -> float | None:
         """The number that is typed in, where it is one that a run takes."""
@@ -77,7 +82,9 @@ class LiveField(QWidget):
         value = self.value()
         if value is not None:
             self.asked.emit(self._field, value)
+            self._awaited = value if value != self._shown else None
             self.edit.clear()
+            self.show_value(self._shown)
 
 
 class RunHeader(QWidget):

@@ -1,12 +1,11 @@
 """The strip at the bottom of every pane: what trains now, how far, how long yet, pause and stop."""
 
-import math
-
 from PySide6.QtCore import QSize, Qt, QTimer, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QPushButton, QToolButton, QWidget
 
 from rlhf_lab.core.metrics import METRICS, describe
 from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.models.plot_spec import number
 from rlhf_lab.gui.models.verdicts import ICONS, LEVEL_WORDS, ROLES, in_full, standing
 from rlhf_lab.gui.run_state import RunState, in_words
 from rlhf_lab.gui.theme import theme
@@ -156,7 +155,7 @@ class RunStrip(QFrame):
             self.doing.setText(state.phase[:1].upper() + state.phase[1:] + "…" if state.phase else "")
         names = [name for name in HEADLINES[state.stage] if name in state.values]
         for label, name in zip(self.numbers, names, strict=False):
-            label.setText(f"{METRICS[name].label} {_number(state.values[name])}")
+            label.setText(f"{METRICS[name].label} {number(state.values[name])}")
             label.setToolTip(plain_tip(describe(name)))
             label.setVisible(True)
         title, icon = ("Go on", "play") if state.paused else ("Pause", "pause")
@@ -173,7 +172,8 @@ class RunStrip(QFrame):
         words = {"done": "Finished", "stopped": "Stopped and saved", "queued": "Waiting for its turn"}
         said = words.get(state.outcome, state.outcome.capitalize())
         self.doing.set_role(roles[state.outcome])
-        self.doing.setText(f"{said}. {state.message}".strip() if state.message else f"{said}.")
+        twice = state.message.startswith(f"{said.split()[0]} ")  # "Stopped after step 3 of 60" says it already
+        self.doing.setText(state.message if twice else f"{said}. {state.message}".strip())
         self.doing.setToolTip(plain_tip(state.message))
 
     def _button(self, icon: str, title: str, act: object) -> QToolButton:
@@ -204,7 +204,3 @@ class RunStrip(QFrame):
     def _show_run(self) -> None:
         if self._run is not None:
             self._lab.run_asked.emit(self._run)
-
-
-def _number(value: float) -> str:
-    return f"{value:.3g}" if math.isfinite(value) else str(value)
