@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import shiboken6
-from PySide6.QtCore import QByteArray, QObject, QTimer, Signal, Slot
+from PySide6.QtCore import QByteArray, QObject, QSize, QTimer, Signal, Slot
 from PySide6.QtWidgets import QApplication, QDialog, QDialogButtonBox, QVBoxLayout
 
 from rlhf_lab import __version__
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_FRAME = QSize(16, 48)
+"""What a system's frame and title bar take at most: a window that just fills a small screen would have its foot below it."""
 _IDLE_MS = 1500
 _BETWEEN_MS = 300
 _PRELOADED = ("rlhf_lab.gui.panes.rank", "numpy", "pyqtgraph", "rlhf_lab.gui.panes.policy")
@@ -110,9 +112,12 @@ class Sitting(QObject):
         self.session = Session(project, self._settings, self._single, guided)
         self.session.restore_asked.connect(self._restore)
         self.session.left_for.connect(self._switch)
+        window = self.session.window
         if self._place is not None:
-            self.session.window.restoreGeometry(self._place)
-        self.session.window.show()
+            window.restoreGeometry(self._place)
+        else:
+            window.resize(window.size().boundedTo(window.screen().availableSize() - _FRAME))
+        window.show()
 
     def forget_crashes(self) -> None:
         """Close the file of a project that was switched to."""

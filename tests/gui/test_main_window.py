@@ -51,6 +51,27 @@ def test_arrows_walk_the_rail(qtbot: QtBot, window: MainWindow) -> None:
     assert window.rail._buttons["rank"].isChecked()
 
 
+def test_the_keyboard_is_where_the_shown_pane_is(window: MainWindow) -> None:
+    assert window.focusWidget() is window.rail._buttons["data"]
+    window.show_pane("sft")
+    assert window.focusWidget() is window.rail._buttons["sft"]
+    field = window.pane("sft").findChild(QComboBox)
+    field.setFocus()
+    window.show_pane("sft")
+    assert window.focusWidget() is field
+
+
+@pytest.mark.parametrize("key", [Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space])
+def test_enter_presses_a_button_as_space_does(qtbot: QtBot, window: MainWindow, key: Qt.Key) -> None:
+    pressed: list[str] = []
+    window.messages.show_message("Told.", "note", ("Go on", lambda: pressed.append("once")))
+    (message,) = window.messages.messages()
+    button = message.findChild(QPushButton)
+    button.setFocus()
+    qtbot.keyClick(button, key)
+    assert pressed == ["once"]
+
+
 @pytest.mark.parametrize("name", list(PLACES))
 def test_every_control_has_a_name(window: MainWindow, name: str) -> None:
     window.show_pane(name)
@@ -104,9 +125,9 @@ def test_stopping_is_shown_at_once_and_the_end_offers_to_resume(
     press(window.strip.stop, qtbot)
     assert window.strip.doing.text().startswith("Stopping…")
     assert not window.strip.stop.isEnabled()
-    fakes.runs[run].feed(Finished(outcome="stopped", message="Saved at step 3."))
+    fakes.runs[run].feed(Finished(outcome="stopped", message="Stopped after step 3 of 9; that step is saved."))
     qtbot.waitUntil(lambda: window.strip.resume.isVisible())
-    assert window.strip.doing.text() == "Stopped and saved. Saved at step 3."
+    assert window.strip.doing.text() == "Stopped after step 3 of 9; that step is saved."
     press(window.strip.resume, qtbot)
     qtbot.waitUntil(lambda: fakes.begun[-1] == (run, "resume"))
 

@@ -68,8 +68,10 @@ class Rail(QFrame):
         self.project.show()
 
     def choose(self, name: str) -> None:
-        """Mark the place as the one that is shown."""
+        """Mark the place as the one that is shown; the keyboard goes along where it was on the rail, or nowhere."""
         self._buttons[name].setChecked(True)
+        if (has_it := self.window().focusWidget()) is None or has_it in self._buttons.values():
+            self._buttons[name].setFocus()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Up and down move through the entries."""
