@@ -109,6 +109,11 @@ def test_every_word_must_be_found_and_beginnings_come_first() -> None:
     assert found("zzz", offers, ()) == []
 
 
+def test_a_title_that_begins_with_what_is_typed_comes_before_a_word_further_on() -> None:
+    offers = [offer("Help: Data set (dataset)"), offer("Settings")]
+    assert [o.title for o in found("set", offers, ())] == ["Settings", "Help: Data set (dataset)"]
+
+
 def test_letters_need_not_be_neighbours() -> None:
     assert [o.title for o in found("impfl", [offer("Runs"), offer("Import files…")], ())] == ["Import files…"]
 

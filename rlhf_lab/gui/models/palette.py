@@ -11,8 +11,8 @@ _WHOLE, _BEGINNING, _INSIDE, _SPREAD = 4.0, 3.0, 2.0, 1.0
 _ELSEWHERE = 0.5
 """What a word counts that is found in the group or among the other words, not in the title."""
 
-_START = 0.5
-"""What it counts further that the title begins with all that is typed."""
+_START = 1.5
+"""What it counts further that the title begins with all that is typed: more than a whole word further on."""
 
 
 def found(typed: str, offers: Sequence[Offer], recent: Sequence[str]) -> list[Offer]:
