@@ -24,7 +24,7 @@ class PlotSpec:
     over: str = "step"
     """What the x axis counts."""
     exact: bool = False
-    """Never smoothed: its points are no noisy steps of one run."""
+    """Never smoothed: its points are settings, or no steps of one run, and carry no noise."""
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -89,7 +89,7 @@ UPDATE_TIME = PlotSpec(
     {"time/rollout": "Sampling", "time/score": "Scoring", "time/learn": "Learning", "time/step": "All"},
     dashed=frozenset({"time/step"}),
 )
-BETA = PlotSpec("β", {"objective/kl_coef": "In force"})
+BETA = PlotSpec("β", {"objective/kl_coef": "In force"}, exact=True)
 STEPS = PlotSpec("Optimiser steps", {"policy/steps": "Of the update"})
 
 

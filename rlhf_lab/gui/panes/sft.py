@@ -20,7 +20,7 @@ ACCURACY = PlotSpec(
     dashed=frozenset({"eval/token_accuracy"}),
 )
 GRADIENT = PlotSpec("Gradient norm", {"optim/grad_norm": "Before clipping"})
-LEARNING_RATE = PlotSpec("Learning rate", {"optim/learning_rate": "In force"})
+LEARNING_RATE = PlotSpec("Learning rate", {"optim/learning_rate": "In force"}, exact=True)
 STEP_TIME = PlotSpec("Time of a step", {"time/step": "Whole step"})
 THROUGHPUT = PlotSpec("Throughput", {"perf/tokens_per_second": "Answer tokens"})
 MEMORY = PlotSpec("Memory", {"perf/memory": "Peak"})

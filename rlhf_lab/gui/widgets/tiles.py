@@ -106,5 +106,5 @@ def _concern(history: RunHistory, name: str, value: float | None) -> str:
     if history.curves[name].steps[-1] < JUDGED_FROM:
         return ""
     if metric.low is not None and value < metric.low:
-        return "low: check"
-    return "high: check" if metric.high is not None and value > metric.high else ""
+        return "low"
+    return "high" if metric.high is not None and value > metric.high else ""
