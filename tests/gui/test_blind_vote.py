@@ -242,6 +242,10 @@ def test_words_for_what_is_open_alike_or_apart() -> None:
     assert second.startswith("B and C are about alike so far: 50%")
     assert third.startswith("C: never compared")
     assert standing_words.headline(found) == ("A is preferred", "good")
+    leads = Standings(3, (Duel("A", "B", 3, 0, 0),), (Strength("A", 3, 1, -2, 4), Strength("B", 3, -1, -4, 2)), ())
+    assert standing_words.headline(leads) == ("Too few votes to tell", "warn")
+    alike = Standings(4, (Duel("A", "B", 2, 0, 2),), (Strength("A", 4, 0, -2, 2), Strength("B", 4, 0, -2, 2)), ())
+    assert standing_words.headline(alike) == ("Too close to call", "warn")
     _, cells = standing_words.table(found)
     assert [text for text, _ in cells[0]] == ["", "60% of 20", "–"]
 

@@ -17,8 +17,11 @@ def headline(found: "Standings") -> tuple[str, str]:
         return "No votes yet", "muted"
     if len(found.strengths) > 1:
         first, second = found.strengths[:2]
-        if found.duel(first.model, second.model).told_apart or first.low > second.high:
+        duel = found.duel(first.model, second.model)
+        if duel.told_apart or first.low > second.high:
             return f"{first.model} is preferred", "good"
+        if duel.votes and duel.needed is not None:
+            return "Too few votes to tell", "warn"
     return "Too close to call", "warn"
 
 

@@ -66,6 +66,9 @@ class StandingsPage(QWidget):
             self._again = True
             return
         self._busy = True
+        if self.strengths.isHidden():  # "No votes yet" may hold no longer
+            self._show_title("Counting the votes…", "muted")
+            self.about.clear()
         task = self._lab.in_background(lambda store, task: standings_of(store))
         task.done.connect(self._show)
         task.failed.connect(self._failed)
