@@ -46,7 +46,7 @@ def export_run(
         folder = opened.run(run).path
     wanted: dict[str, Any] = {"run": folder, "place": place, "precision": dtype, "head": head}
     written = _picture(wanted, terminal) if form == "png" else _export(Wish(form=form, **wanted), terminal)
-    terminal.tell(f"{run} is in {written.place} ({written.bytes / 2**20:.1f} MB).")
+    terminal.tell(f"{run} is in {written.place} ({_size(written.bytes)}).")
     for note in written.notes:
         terminal.tell(note)
     terminal.result(
@@ -79,3 +79,7 @@ def _picture(wanted: dict[str, Any], terminal: "Terminal") -> "Exported":
 
         write_png(sheet.place, place)
     return Exported(place, place.stat().st_size, sheet.notes)
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**20:.1f} MB" if count >= 2**20 else f"{count / 2**10:.0f} kB"

@@ -256,7 +256,11 @@ def _scored_by(config: RunConfig) -> str:
 def _base(made: Made) -> list[str]:
     whose = "the lab's own" if made.base == BUNDLED else "as its own card says"
     licence = f"`{made.base_licence}`, {whose}" if made.base_licence else "not said in its folder"
-    where = " It comes with the program, in `rlhf_lab/resources/model`." if made.base == BUNDLED else ""
+    where = (
+        " It comes with the program, in `resources/model`; `rlhf-lab doctor` says where that is."
+        if made.base == BUNDLED
+        else ""
+    )
     copied = f" Its own texts are here: {', '.join(f'`{name}`' for name in made.licence_files)}." * bool(
         made.licence_files
     )

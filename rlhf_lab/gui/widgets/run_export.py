@@ -21,6 +21,7 @@ from rlhf_lab.core.config import run_title
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.gui.background import Background
 from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.models.runs_table import size_in_words
 from rlhf_lab.gui.run_export import ENDINGS, Choice, Wanted, choices, export_work
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.help_mark import explain
@@ -231,7 +232,7 @@ class RunExportDialog(QDialog):
 
     @Slot(object)
     def _succeeded(self, done: Exported) -> None:
-        self._ended("good", "\n".join([f"{done.place} ({done.bytes / 2**20:.1f} MB)", *done.notes]))
+        self._ended("good", "\n".join([f"{done.place} ({size_in_words(done.bytes)})", *done.notes]))
         self._done = done
         self.open.show()
         self.open.setFocus()
