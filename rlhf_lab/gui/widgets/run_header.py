@@ -64,6 +64,10 @@ class LiveField(QWidget):
         arrow, hint = ("", value) if self._awaited is None else ("→ ", self._awaited)
         self.edit.setPlaceholderText(f"{arrow}{number(hint)}" if hint is not None else "")
 
+    def forget(self) -> None:
+        """Another run is shown: what was asked of the last one is none of its business."""
+        self._shown = self._awaited = None
+
     def value(self) -> float | None:
         """The number that is typed in, where it is one that a run takes."""
         try:
@@ -146,6 +150,8 @@ class RunHeader(QWidget):
         if run != self._run:
             self.health.close_details()
             self._variant = self._variant_of(run) if run is not None else ""
+            for live in self.live.values():
+                live.forget()
         self._run = run
         self.list_runs()
         self.refresh()
