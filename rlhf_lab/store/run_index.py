@@ -196,6 +196,19 @@ class RunIndex:
         tail_steps, tail_values = self._curve(key, metric, newest << bits, high)
         return (steps + tail_steps, values + tail_values), False
 
+    def means(self, run: str, name: str, most: int) -> Curve:
+        key = self._id(run)
+        of = (key, name)
+        where = "FROM metrics WHERE run = ? AND metric = (SELECT id FROM metric_names WHERE name = ?)"
+        [(first, last)] = self._connection.rows(f"SELECT min(step), max(step) {where}", of)
+        if first is None or last - first <= most:
+            return self.curves(run, [name]).get(name, ([], []))
+        rows = self._connection.rows(
+            f"SELECT CAST(round(avg(step)) AS INTEGER), avg(value) {where} AND value IS NOT NULL GROUP BY step / ? ORDER BY 1",
+            (*of, -(-(last - first) // most)),
+        )
+        return [int(step) for step, _ in rows], [float(value) for _, value in rows]
+
     def _curve(self, run: int, metric: int, begin: int = 0, end: int = _LAST) -> Curve:
         rows = self._connection.rows(
             "SELECT step, value, status FROM metrics WHERE run = ? AND metric = ? AND step BETWEEN ? AND ? "

@@ -122,6 +122,7 @@ def test_a_zoom_into_bands_leaves_them_as_they_are(qtbot, lab, project, monkeypa
     shown.seeds.setCurrentIndex(1)
     shown.seeds.activated.emit(1)
     bands = plot.history
+    assert bands.curves["0"].values[:4].tolist() == [1.5, 3.0, 5.0, 7.0], "means, not the extremes of a sketch in turn"
     assert len(shown.overlay.unread()) == 2
 
     qtbot.keyClick(plot, Qt.Key.Key_Plus)

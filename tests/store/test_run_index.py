@@ -220,6 +220,21 @@ def test_a_sketch_has_no_more_points_than_are_wanted(store: Store) -> None:
     assert steps == sorted(set(steps))
 
 
+def test_of_a_long_curve_the_means_of_stretches_are_told(store: Store) -> None:
+    values = [float(step % 2) for step in range(1000)]
+    values[10] = math.nan
+    story = [Metrics(attempt=1, seq=step + 1, step=step, values={"loss": v}) for step, v in enumerate(values)]
+    store.record_events("ppo-1", with_offsets(story))
+    steps, means = store.means("ppo-1", "loss", most=100)
+    assert len(steps) == 100
+    assert steps == sorted(steps)
+    assert (steps[0], steps[-1]) == (5, 995), "the middle of each"
+    assert means[0] == 0.5
+    assert means[1] == 5 / 9, "what is not finite counts nothing"
+    assert store.means("ppo-1", "loss", most=1000)[0] == list(range(1000))
+    assert store.means("ppo-1", "none") == ([], [])
+
+
 def test_a_part_of_a_curve_is_sketched_in_its_own_detail(store: Store) -> None:
     events = [Metrics(attempt=1, seq=n + 1, step=n, values={"loss": float(n % 700)}) for n in range(5000)]
     store.record_events("ppo-1", with_offsets(events))

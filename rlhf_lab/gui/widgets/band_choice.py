@@ -10,6 +10,7 @@ from rlhf_lab.gui.models.bands import Band, Repeats, band_of, repeats_of
 from rlhf_lab.gui.models.curves import Curve
 from rlhf_lab.gui.models.spread import SpreadKind
 from rlhf_lab.gui.widgets.help_mark import explain
+from rlhf_lab.store.run_index import Curve as Points
 
 CHOICES: dict[str, SpreadKind | None] = {
     "Each run": None,
@@ -27,6 +28,8 @@ class BandChoice(QComboBox):
         super().__init__()
         self._lab = lab
         self._repeats: list[Repeats] = []
+        self._read: dict[tuple[str, str], Points] = {}
+        """By run and metric: a band is drawn anew with each event of one of its runs."""
         self.setAccessibleName("Runs that differ in their seed")
         self.addItems(list(CHOICES))
         explain(self, "control.bands")
@@ -41,7 +44,7 @@ class BandChoice(QComboBox):
     def show_runs(self, runs: Sequence[str]) -> None:
         """Look for repeats among these; raises `LabError` where the index cannot be read."""
         rows = self._lab.project.store.runs() if len(runs) > 1 else []
-        self._repeats = repeats_of(rows, runs)
+        self._repeats, self._read = repeats_of(rows, runs), {}
         self.setVisible(any(len(one.runs) > 1 for one in self._repeats))
 
     def bands(self, metric: str, most: int) -> list[tuple[Repeats, Curve, Band]]:
@@ -49,11 +52,21 @@ class BandChoice(QComboBox):
         kind = CHOICES[self.currentText()]
         found = []
         for one in self._repeats[:most] if kind is not None else []:
-            band = band_of([self._lab.project.store.sketch(run, metric)[0] for run in one.runs], kind)
+            band = band_of([self._means(run, metric) for run in one.runs], kind)
             mean = Curve()
             mean.load(band.steps, band.mean)
             found.append((one, mean, band))
         return found
+
+    def forget(self, run: str) -> None:
+        """It has gone on."""
+        self._read = {key: points for key, points in self._read.items() if key[0] != run}
+
+    def _means(self, run: str, metric: str) -> Points:
+        """A sketch would not do: its points are extremes, whose mean is none of the run's."""
+        if (run, metric) not in self._read:
+            self._read[run, metric] = self._lab.project.store.means(run, metric)
+        return self._read[run, metric]
 
     def concerns(self, run: str) -> bool:
         """Whether the run is one of the selected ones."""

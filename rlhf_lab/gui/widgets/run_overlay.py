@@ -263,6 +263,7 @@ class RunOverlay(QWidget):
     @Slot(str, list)
     def _take(self, run: str, events: list[AnyEvent]) -> None:
         shown = self.overlay.take(run, events)
+        self.seeds.forget(run)
         if self.seeds.on:
             if self.seeds.concerns(run) and any(isinstance(event, Metrics) for event in events):
                 self._paint_bands(self.overlay.metric, keep_view=True)
