@@ -1,5 +1,6 @@
 """How long the examples of a data set are, as far as that is known before a run: what its memory is reckoned from."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 from rlhf_lab.core.config import DpoConfig, RewardConfig, RunConfig, SftConfig
@@ -41,9 +42,16 @@ class Lengths:
             count = min(count, _SHOWN)
         elif isinstance(config, RewardConfig):  # for the scale of its scores, so many at once
             count = min(4 * (config.micro_batch_size or 2 * count), _SCALED) if config.normalise else 0
-        drawn = [ends[i % len(ends)] if ends else config.max_new_tokens for i in range(count)]
-        longest = sorted((min(answer, config.max_new_tokens) for answer in drawn), reverse=True)
-        return max(((i + 1) * (prompt + answer) for i, answer in enumerate(longest)), default=0)
+        ends = [min(answer, config.max_new_tokens) for answer in ends] or [config.max_new_tokens]
+        often, more = divmod(count, len(ends))  # they are drawn in turn
+        alike: Counter[int] = Counter()
+        for place, answer in enumerate(ends):
+            alike[answer] += often + (place < more)
+        most = still = 0
+        for answer in sorted(alike, reverse=True):
+            still += alike[answer]
+            most = max(most, still * (prompt + answer)) if alike[answer] else most
+        return most
 
 
 FULL = Lengths()

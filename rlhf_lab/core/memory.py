@@ -188,9 +188,12 @@ def _learning_tokens(config: RunConfig, lengths: Lengths, bound: int) -> int:
     first = adapters_trained(config) if isinstance(config, OnPolicyRun) and config.minibatches == 1 else 0
     if len(set(rows)) == 1:
         group = max(1, min(count, size, bound // rows[0]))
-        return _most([group * rows[0]] * (count // group), min(bound, size * rows[0]), first)
+        each = group * rows[0]
+        return each * max(1, min(first * (count // group), min(bound, size * rows[0]) // each))
     largest = 0
     for start in range(0, _BATCHES * min(count, _LOOKED_AT), min(count, _LOOKED_AT)):
+        if start and start % len(rows) == 0:  # the same rows come again
+            break
         batch = [rows[place % len(rows)] for place in range(start, start + min(count, _LOOKED_AT))]
         sizes = [len(group) * batch[group[0]] for group in micro_batches(batch, size, bound)]
         largest = max(largest, _most(sizes, min(bound, size * max(batch)), first))
