@@ -95,8 +95,9 @@ class MainWindow(QMainWindow):
     @Slot(str)
     def show_pane(self, name: str) -> None:
         """Show a pane; it is made on its first time."""
-        self.stack.setCurrentWidget(self.pane(name))
+        pane = self.pane(name)
         self.rail.choose(name)
+        self.stack.setCurrentWidget(pane)  # after it: a pane may take the keyboard
 
     def pane(self, name: str) -> QWidget:
         """The pane of that name."""

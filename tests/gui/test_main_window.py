@@ -21,6 +21,7 @@ from pytestqt.qtbot import QtBot
 
 from rlhf_lab.core.config import SftConfig
 from rlhf_lab.core.events import Finished, Metrics, Paused, Phase, Progress, Started
+from rlhf_lab.core.judgement import Judgement
 from rlhf_lab.gui.closing import CloseDialog
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.main_window import PLACES, MainWindow
@@ -59,6 +60,14 @@ def test_the_keyboard_is_where_the_shown_pane_is(window: MainWindow) -> None:
     field.setFocus()
     window.show_pane("sft")
     assert window.focusWidget() is field
+
+
+def test_a_pane_that_takes_the_keyboard_keeps_it(qtbot: QtBot, window: MainWindow, project: Project) -> None:
+    (asked,) = project.store.page("pairs", limit=1)
+    project.store.judge("pairs", asked.id, Judgement(who="Ada", when=0.0, verdict="ranked", ranks=(1, 2)))
+    window.rail._buttons["data"].setFocus()
+    window.show_pane("rank")
+    qtbot.waitUntil(lambda: window.focusWidget().accessibleName() == "Ada")
 
 
 @pytest.mark.parametrize("key", [Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space])
