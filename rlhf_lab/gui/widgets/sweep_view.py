@@ -38,7 +38,7 @@ from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line, plain_tip
 from rlhf_lab.store import RunRow
 
 NONE = (
-    "The selected run was started alone. “Sweep…” beside Start runs a stage for several values of a setting, or with "
+    "The selected run was started alone. “Sweep…” below Start runs a stage for several values of a setting, or with "
     "several seeds; what came of them is drawn here."
 )
 HELP = (
