@@ -22,6 +22,7 @@ from rlhf_lab.gui.plots.card import CurveCard
 from rlhf_lab.gui.settings import SettingsDialog
 from rlhf_lab.gui.widgets.help_mark import HelpMark
 from rlhf_lab.gui.widgets.help_window import HelpWindow
+from rlhf_lab.gui.widgets.recipe_button import open_recipe
 
 SOURCES = [file.read_text(encoding="utf-8") for file in Path(gui.__file__).parent.rglob("*.py")]
 NAMED = re.compile(r"""["':](?:help:)?((?:page|pane|control|concept)\.[a-z_]+)["' ]""")
@@ -226,3 +227,14 @@ def test_f1_in_the_settings_says_what_a_setting_does(qtbot: QtBot, window: MainW
     qtbot.keyClick(dialog.awake, Qt.Key.Key_F1)
     assert window.help.view.title.text() == topic("control.awake").title
     dialog.close()
+
+
+def test_f1_in_the_recipe_is_about_recipes(qtbot: QtBot, window: MainWindow, lab: Lab) -> None:
+    dialog = open_recipe(lab, window)
+    assert dialog is not None
+    dialog.activateWindow()
+    qtbot.waitUntil(dialog.text.hasFocus)
+    qtbot.keyClick(dialog.text, Qt.Key.Key_F1)
+    assert window.help.view.shown == page("help:control.recipe")
+    dialog.close()
+    window.help.view.close()

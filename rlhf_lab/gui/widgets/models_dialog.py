@@ -61,6 +61,7 @@ class ModelsDialog(QDialog):
         self._leaving: Shelved | None = None
         self._busy = False
         self.setWindowTitle("Models")
+        self.setProperty("help", "help:control.models")
         self.resize(1120, 600)
         self.table = _table()
         self.says = PlainLabel(ABOUT, role="muted", wrap=True)

@@ -21,6 +21,7 @@ class RecipeButton(QPushButton):
         super().__init__("Recipe…")
         self._lab = lab
         self._run: str | None = None
+        self.setProperty("help", "help:control.recipe")
         self.clicked.connect(self._show)
         self.show_rows([])
 
