@@ -106,15 +106,16 @@ def removal(project: Project, model: Shelved) -> str:
         raise LabError("The bundled model comes with the lab and stays.")
     if model.kind == "run":
         raise LabError(f"{model.name} is the result of a run: put the run into the trash on the Runs pane.")
+    used_by = _users(project).get(model.name, ())  # as it is now: the model may have been listed a while ago
     rows = {row.run: row for row in project.store.runs()}
-    if busy := [run for run in model.used_by if run in rows and rows[run].outcome in _BUSY]:
+    if busy := [run for run in used_by if run in rows and rows[run].outcome in _BUSY]:
         raise LabError(f"{busy[0]} trains on {model.title} or waits for it. Stop it first.")
-    stands = f"{len(model.used_by)} runs stand" if len(model.used_by) > 1 else f"{''.join(model.used_by)} stands"
+    stands = f"{len(used_by)} runs stand" if len(used_by) > 1 else f"{''.join(used_by)} stands"
     if model.kind == "folder":
-        if model.used_by:
+        if used_by:
             raise LabError(f"{stands} on {model.title}: it is on the list as long as they are in the project.")
         return f"Take {model.title} off the list? Its files stay where they are."
-    lost = f" {stands} on it, and can be neither asked nor resumed without." if model.used_by else ""
+    lost = f" {stands} on it, and can be neither asked nor resumed without." if used_by else ""
     shared = " Other programs that use the hub's cache lose it, too." if model.kind == "hub" else ""
     return f"Delete {model.title} from the disk?{lost}{shared}"
 

@@ -146,7 +146,11 @@ def test_what_is_needed_cannot_be_removed(
     project.store.set_run_state(run.run, "stopped")
     with pytest.raises(LabError, match="as long as they are in the project"):
         removal(project, find(project, model))
+    listed = find(project, "tiny-0123")
     project.create_run(run.config.model_copy(update={"model": str(imported)}))
+    with pytest.raises(LabError, match="sft-2 trains on tiny-0123 or waits for it"):
+        remove(project, listed)
+    assert imported.is_dir()
     project.store.set_run_state("sft-2", "stopped")
     assert "sft-2 stands on it" in removal(project, find(project, "tiny-0123"))
 
