@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, QThread, QTimer, Signal
+from PySide6.QtCore import QObject, QThread, QTimer, Signal, Slot
 
 from rlhf_lab.core.errors import LabError
 
@@ -29,22 +29,33 @@ class Background(QThread):
     failed = Signal(str)
     """Why it did not, in words."""
 
-    def __init__(self, work: Work, database: Path, parent: QObject | None = None):
+    def __init__(self, work: Work, database: Path, parent: QObject | None = None, title: str = ""):
         super().__init__(parent)
+        self.title = title
+        """What a person waits for, and what is kept of it where it ends early; "" for what nobody would miss."""
         self._work, self._database = work, database
-        self._cancelled = False
+        self._cancelled = self._left = False
 
     def start_soon(self) -> None:
         """Start in the next turn of the event loop, once the caller has connected."""
-        QTimer.singleShot(0, self, self.start)
+        QTimer.singleShot(0, self, self._start)
 
     def cancel(self) -> None:
         """Ask the work to end; it looks at `cancelled` now and then."""
         self._cancelled = True
 
+    def let_go(self) -> None:
+        """The same, and never begin: nobody will wait for this thread any more. Wait for it once if it has begun."""
+        self._cancelled = self._left = True
+
     def cancelled(self) -> bool:
         """Whether it was asked to end."""
         return self._cancelled
+
+    @Slot()
+    def _start(self) -> None:
+        if not self._left:
+            self.start()
 
     def forget(self) -> None:
         """Let go of the work, once it has ended and before this is deleted: it may hold the last reference to the parent,

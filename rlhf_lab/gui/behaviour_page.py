@@ -79,7 +79,7 @@ class BehaviourPage(QWidget):
             self.setup.show_problem(str(error))
             return
         self.setup.show_busy(True)
-        self._task = task = self._lab.in_background(work)
+        self._task = task = self._lab.in_background(work, "Making a behaviour report: nothing of it is kept.")
         task.part.connect(self.setup.show_model)
         task.progressed.connect(self.setup.progress.show_progress)
         task.done.connect(self._answered)

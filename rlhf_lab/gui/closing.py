@@ -1,4 +1,4 @@
-"""What is asked when the window closes while something trains."""
+"""What is asked when the window closes while something trains, or other work is under way that ends with it."""
 
 from collections.abc import Sequence
 
@@ -9,36 +9,45 @@ from rlhf_lab.gui.widgets.plain_text import PlainLabel
 
 
 class CloseDialog(QDialog):
-    """Keep training, stop and save, or stay; Escape stays."""
+    """Keep training, stop and save, or stay; Escape stays. Without a run: close, or stay."""
 
     keep_chosen = Signal()
     stop_chosen = Signal()
 
-    def __init__(self, titles: Sequence[str], queued: int, parent: QWidget | None = None):
+    def __init__(self, titles: Sequence[str], queued: int, works: Sequence[str], parent: QWidget | None = None):
         super().__init__(parent)
-        self.setWindowTitle("Still training")
+        self.setWindowTitle("Still training" if titles else "Still at work")
         self.setMinimumWidth(520)
         column = QVBoxLayout(self)
         column.setContentsMargins(24, 24, 24, 24)
         column.setSpacing(12)
-        column.addWidget(PlainLabel(f"{' and '.join(titles)} still train{'s' * (len(titles) == 1)}", role="title"))
-        told = (
-            "Training can go on without the window. The next time you open the lab, the run and its curves are there."
-        )
-        if queued:
-            told += f" The {queued} waiting {'run starts' if queued == 1 else 'runs start'} when the lab is open again."
-        column.addWidget(PlainLabel(told, wrap=True))
+        still = f"{' and '.join(titles)} still train{'s' * (len(titles) == 1)}" if titles else "Not everything is done"
+        column.addWidget(PlainLabel(still, role="title"))
+        if titles:
+            column.addWidget(PlainLabel(_of_runs(queued), wrap=True))
+        if works:
+            column.addWidget(
+                PlainLabel(
+                    "This ends when the window closes" + (", also where training goes on:" if titles else ":"),
+                    wrap=True,
+                )
+            )
+            column.addWidget(PlainLabel("\n".join(f"•  {work}" for work in works), wrap=True))
         row = QHBoxLayout()
         row.setSpacing(8)
         row.setContentsMargins(0, 12, 0, 0)
         self.stay = self._button("Cancel", "Stay in the window")
         self.stop = self._button("Stop and save", "Save the last whole step, then close; the run can be resumed")
-        self.keep = self._button("Keep training", "Close the window and train on in the background")
+        if titles:
+            self.keep = self._button("Keep training", "Close the window and train on in the background")
+        else:
+            self.keep = self._button("End and close", "End what is under way and close the window")
         self.keep.setProperty("look", "primary")
         self.keep.setDefault(True)
         row.addWidget(self.stay)
         row.addStretch(1)
         row.addWidget(self.stop)
+        self.stop.setVisible(bool(titles))
         row.addWidget(self.keep)
         column.addLayout(row)
         self.stay.clicked.connect(self.reject)
@@ -52,3 +61,10 @@ class CloseDialog(QDialog):
         button.setAccessibleName(title)
         button.setToolTip(tip)
         return button
+
+
+def _of_runs(queued: int) -> str:
+    told = "Training can go on without the window. The next time you open the lab, the run and its curves are there."
+    if queued:
+        told += f" The {queued} waiting {'run starts' if queued == 1 else 'runs start'} when the lab is open again."
+    return told

@@ -99,7 +99,8 @@ class GuidedWalk(QObject):
             "The base, the SFT and the PPO model answer the same quiz. RLHF should change how they answer, not what "
             "they know. Then the report is written.",
         )
-        self._task = self._lab.in_background(_quiz_and_report(self._lab.project.folder, runs, self._began))
+        work = _quiz_and_report(self._lab.project.folder, runs, self._began)
+        self._task = self._lab.in_background(work, "The quiz of the guided experiment: its runs are kept, no report.")
         self._task.progressed.connect(self.progressed)
         self._task.done.connect(self._reported)
         self._task.failed.connect(self._task_failed)

@@ -200,18 +200,22 @@ class Lab(QObject):
             self.message.emit(f"Some runs could not be looked after. {found.undone} It is tried again by itself.")
             QTimer.singleShot(_AGAIN_MS, self, self.find_runs)
 
-    def in_background(self, work: Work) -> Background:
+    def in_background(self, work: Work, title: str = "") -> Background:
         """Do the work in a thread of its own; connect to what is returned before the next turn of the loop.
 
-        After `let_go` it is not begun: nobody would wait for its thread.
+        After `let_go` it is not begun: nobody would wait for its thread. ``title``: see `Background.title`.
         """
-        task = Background(work, self.project.store.path, self)
+        task = Background(work, self.project.store.path, self, title)
         if self._left:
             return task
         task.finished.connect(self._task_ended)
         self._tasks.add(task)
         task.start_soon()
         return task
+
+    def under_way(self) -> list[str]:
+        """The titles of the work that would end with the window and be missed."""
+        return sorted(task.title for task in self._tasks if task.title)
 
     def hold_queue(self) -> None:
         """Start nothing more: the window closes. What waits is queued again the next time."""
@@ -223,7 +227,7 @@ class Lab(QObject):
         self.closing.emit()
         self.actions.forget()
         for task in self._tasks:
-            task.cancel()
+            task.let_go()
         for trainer in self._trainers.values():
             trainer.let_go()
         for thread in (*self._tasks, *self._trainers.values()):

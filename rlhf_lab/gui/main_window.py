@@ -205,20 +205,20 @@ class MainWindow(QMainWindow):
             super().keyPressEvent(event)
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        """Ask what becomes of a living run; leave no thread behind."""
-        live = self._lab.live()
-        if live:
+        """Ask what becomes of a living run and of work that would be lost; leave no thread behind."""
+        live, works = self._lab.live(), self._lab.under_way()
+        if live or (works and not self._closing):
             event.ignore()
             if not self._closing:
-                self._ask_before_closing(live)
+                self._ask_before_closing(live, works)
             return
         self._lab.let_go()
         event.accept()
         self.closed.emit()
 
-    def _ask_before_closing(self, live: list[str]) -> None:
+    def _ask_before_closing(self, live: list[str], works: list[str]) -> None:
         titles = [self._lab.state(run).title for run in live]
-        dialog = CloseDialog(titles, len(self._lab.queued()), self)
+        dialog = CloseDialog(titles, len(self._lab.queued()), works, self)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.keep_chosen.connect(self._keep_and_close)
         dialog.stop_chosen.connect(self._stop_and_close)

@@ -104,7 +104,7 @@ class ModelShelf(QObject):
             name = model_work.import_gguf(file, project.models_folder, progress=_tell(task), cancelled=task.cancelled)
             return f"{file.name} is imported as {Path(name).name}."
 
-        self._begin(f"Importing {file.name}", doing)
+        self._begin(f"Importing {file.name}", doing, "nothing of it is kept")
 
     @Slot(str)
     def _look(self, model: str) -> None:
@@ -122,7 +122,7 @@ class ModelShelf(QObject):
             model_work.download(model, project.models_folder, progress=_tell(task), cancelled=task.cancelled)
             return f"{model} is downloaded."
 
-        self._begin(f"Downloading {model}", doing)
+        self._begin(f"Downloading {model}", doing, "what was fetched is kept, and it can go on later")
 
     @Slot(object)
     def _ask_removal(self, model: Shelved) -> None:
@@ -142,7 +142,7 @@ class ModelShelf(QObject):
 
         self._begin(f"Removing {model.title}", doing)
 
-    def _begin(self, words: str, doing: Doing) -> None:
+    def _begin(self, words: str, doing: Doing, kept: str = "") -> None:
         assert self.dialog is not None
         folder = self._lab.project.folder
 
@@ -151,7 +151,7 @@ class ModelShelf(QObject):
 
         self._offered = None
         self.dialog.show_busy(words)
-        self._task = self._lab.in_background(work)
+        self._task = self._lab.in_background(work, f"{words}: {kept}." if kept else "")
         self._task.part.connect(self._tell)
         self._task.progressed.connect(self.dialog.task.show_progress)
         self._task.done.connect(self._done)

@@ -39,7 +39,9 @@ class Scoring(QObject):
             return
         self._what = (dataset, run)
         work = score_all(dataset, run, reward, self._lab.project.models_folder, self._make)
-        self._task = self._lab.in_background(work)
+        self._task = self._lab.in_background(
+            work, f"Scoring {dataset}: what is scored is kept, and it can go on later."
+        )
         self._task.progressed.connect(self.progressed)
         self._task.done.connect(self._done)
         self._task.failed.connect(self._failed)

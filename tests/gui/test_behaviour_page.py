@@ -173,9 +173,12 @@ def test_what_is_wrong_with_the_questions_is_said(qtbot, page, tmp_path: Path) -
     assert page.setup.wish() == ReportWish((BASE,))
 
 
-def test_the_real_base_answers_own_questions_and_a_cancel_writes_nothing(qtbot, page, project, tmp_path: Path) -> None:
+def test_the_real_base_answers_own_questions_and_a_cancel_writes_nothing(
+    qtbot, page, lab, project, tmp_path: Path
+) -> None:
     qtbot.mouseClick(page.setup.go, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: page.setup.doing.text() == "Base model answers…")
+    assert lab.under_way() == ["Making a behaviour report: nothing of it is kept."]
     qtbot.mouseClick(page.setup.cancel, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(page.setup.go.isVisible, timeout=120_000)
     assert page.setup.problem.text() == "Cancelled; nothing was written."

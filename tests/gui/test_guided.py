@@ -1,13 +1,20 @@
 """The guided experiment's walk, with fake runs."""
 
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
+from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import Finished
+from rlhf_lab.gui.closing import CloseDialog
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.main_window import MainWindow
+from rlhf_lab.gui.widgets.plain_text import PlainLabel
+from rlhf_lab.runs import experiment
 from rlhf_lab.runs.project import Project
 from tests.gui.conftest import FakeRuns
 
@@ -45,3 +52,24 @@ def test_the_end_offers_the_report_and_shows_compare(qtbot: QtBot, window: MainW
     assert window.guide.report.isVisible()
     assert not window.guide.stop.isVisible()
     assert window.stack.currentWidget() is window.pane("compare")
+
+
+def test_its_quiz_is_named_before_the_window_closes(
+    qtbot: QtBot, window: MainWindow, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def quiz(project: Project, runs: object, progress: Callable[[int, int], object]) -> dict[str, float]:
+        asked.append(True)
+        lab_left.wait(10)
+        raise LabError("It was cancelled.")
+
+    asked: list[bool] = []
+    lab_left = threading.Event()
+    lab.closing.connect(lab_left.set)
+    monkeypatch.setattr(experiment, "take_quiz", quiz)
+    window.walk._ask_what_is_known({})
+    qtbot.waitUntil(lambda: asked == [True])
+    window.close()
+    dialog = window.findChild(CloseDialog)
+    assert any("The quiz of the guided experiment" in label.text() for label in dialog.findChildren(PlainLabel))
+    with qtbot.waitSignal(window.closed):
+        qtbot.mouseClick(dialog.keep, Qt.MouseButton.LeftButton)

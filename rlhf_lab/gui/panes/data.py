@@ -246,7 +246,8 @@ class DataPane(QWidget):
     @Slot()
     def _store(self) -> None:
         task = self._begin(
-            store_files(self._process, wishes_for(self._dropped, self.panel.looked), self.panel.heldout())
+            store_files(self._process, wishes_for(self._dropped, self.panel.looked), self.panel.heldout()),
+            "Importing files: those that are not in whole are left out.",
         )
         self._storing = True
         task.progressed.connect(self.panel.show_progress)
@@ -271,7 +272,7 @@ class DataPane(QWidget):
 
     @Slot(object)
     def _export(self, wanted: Wanted) -> None:
-        task = self._begin(export_file(self._process, wanted))
+        task = self._begin(export_file(self._process, wanted), f"Exporting {wanted.dataset}: nothing of it is kept.")
         self._storing = True
         task.progressed.connect(self.exporter.show_progress)
         task.done.connect(self._exported)
@@ -302,9 +303,9 @@ class DataPane(QWidget):
     def _rest(self) -> None:
         self._process.rest()
 
-    def _begin(self, work: Work) -> Background:
+    def _begin(self, work: Work, title: str = "") -> Background:
         self._end()
-        self._task = self._lab.in_background(work)
+        self._task = self._lab.in_background(work, title)
         self._task.failed.connect(self._failed)
         return self._task
 

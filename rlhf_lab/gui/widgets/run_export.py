@@ -220,7 +220,7 @@ class RunExportDialog(QDialog):
         self.open.hide()
         self.progress.begin()
         self._set_busy(True)
-        self._task = task = self._lab.in_background(export_work(self.wanted()))
+        self._task = task = self._lab.in_background(export_work(self.wanted()), "Exporting: nothing of it is kept.")
         task.part.connect(self._doing)
         task.progressed.connect(self.progress.show_progress)
         task.done.connect(self._succeeded)
