@@ -10,6 +10,7 @@ from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.recipe import Recipe, Step
 from rlhf_lab.headless import train
 from rlhf_lab.runs.chain import Chain, early_reasons
+from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.going_on import go_on_with
 from rlhf_lab.runs.project import BUNDLED, Project
 from rlhf_lab.runs.warm import Standby
@@ -19,7 +20,8 @@ from rlhf_lab.terminal import Terminal
 def run_recipe(project: Project, recipe: Recipe, terminal: Terminal, *, resume: bool = False) -> Chain:
     """All of its runs, as far as they come; Ctrl+C stops and saves the one that trains, and begins no other.
 
-    ``resume``: what was done with the same settings before is taken as it is, what was begun goes on.
+    ``resume``: what was done before with the same settings, data and runs below is taken as it is; what was begun
+    goes on.
     """
     chain = Chain.of(recipe)
     if any(step.settings.get("dataset") in BUNDLED for step in chain.steps):
@@ -28,7 +30,7 @@ def run_recipe(project: Project, recipe: Recipe, terminal: Terminal, *, resume: 
         raise LabError(" ".join(reasons))
     if resume:
         project.recover()
-        chain = Chain.of(recipe, project.store.runs())
+        chain = Chain.of(recipe, project)
     _train_all(project, chain, terminal)
     return chain
 
@@ -100,7 +102,11 @@ def _train_all(project: Project, chain: Chain, terminal: Terminal) -> None:
 
 def _train_one(project: Project, chain: Chain, step: Step, standby: Standby, terminal: Terminal) -> None:
     before = chain.unfinished.get(step.key)
-    folder = project.create_run(chain.config(step), chain.place(step)) if before is None else project.run(before)
+    if before is None:
+        folder = project.create_run(chain.config(step), chain.place(step))
+    else:
+        project.freeze(RunFolder(project.runs_folder / before))  # the window may have closed before its data was copied
+        folder = project.run(before)
     resume = folder.attempt() > 0
     if resume:
         folder = go_on_with(project, folder.run)

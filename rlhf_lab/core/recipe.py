@@ -179,6 +179,10 @@ class Place(BaseModel):
     stage: Name
     digest: str = Field(max_length=64)
     varied: dict[str, Scalar] = {}
+    stands_on: dict[str, str] | None = None
+    """The settings that name runs of this recipe, and those runs; None where an older version wrote it."""
+    data: str = Field(default="", max_length=64)
+    """`Store.data_state` of its data set when that was copied for it; "" before."""
 
 
 def expand(recipe: Recipe) -> list[Step]:

@@ -113,14 +113,14 @@ class Recipes(QObject):
     def begin(self, recipe: "Recipe", *, resume: bool = False) -> RecipeWalk:
         """Run it; raises `LabError` where it is known beforehand that it cannot. Call `RecipeWalk.go_on` once connected.
 
-        ``resume``: what was done with the same settings before is taken as it is, what was begun goes on.
+        ``resume``: what was done before with the same settings, data and runs below is taken as it is; what was begun
+        goes on.
         """
         from rlhf_lab.runs.chain import Chain, early_reasons  # the first window needs none of it
 
         if reasons := early_reasons(self._lab.project, recipe):
             raise LabError(" ".join(reasons))
-        earlier = self._lab.project.store.runs() if resume else ()
-        walk = RecipeWalk(self._lab, Chain.of(recipe, earlier), self)
+        walk = RecipeWalk(self._lab, Chain.of(recipe, self._lab.project if resume else None), self)
         walk.changed.connect(self.changed)
         walk.over.connect(self._over)
         self._walks.append(walk)

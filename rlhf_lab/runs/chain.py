@@ -2,7 +2,6 @@
 
 import secrets
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -34,14 +33,22 @@ class Chain:
     _halted: bool = False
 
     @classmethod
-    def of(cls, recipe: Recipe, earlier: Iterable[RunRow] = ()) -> "Chain":
-        """Begin at the beginning; or, with the project's runs, after what was done of the same settings before."""
+    def of(cls, recipe: Recipe, earlier: Project | None = None) -> "Chain":
+        """Begin at the beginning; or, with a project, after what was done in it before: with the same settings, on data
+        that is as it was, from the very runs that are taken for the stages before it."""
         steps = expand(recipe)
         made = cls(recipe, steps, f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}")
-        found = {row.place.digest: row for row in earlier if row.place is not None}  # the newest of each
+        if earlier is None:
+            return made
+        found: dict[str, list[RunRow]] = {}
+        for one in earlier.store.runs():
+            if one.place is not None and one.trashed is None:
+                found.setdefault(one.place.digest, []).append(one)
         newest = 0.0
         for step in steps:
-            row = found.get(step.digest)
+            data = earlier.store.data_state(step.planned.dataset)
+            fit = [one for one in found.get(step.digest, []) if made._fits(step, one, data)]
+            row = fit[-1] if fit else None  # the newest
             if row is None or row.place is None:
                 continue
             if row.outcome == "done":
@@ -77,6 +84,7 @@ class Chain:
             stage=step.stage,
             digest=step.digest,
             varied=dict(step.varied),
+            stands_on=self._grounds(step),
         )
 
     def begun(self, step: Step, run: str) -> None:
@@ -115,6 +123,14 @@ class Chain:
     def left(self) -> list[Step]:
         """The steps that wait, as long as they may still begin."""
         return [] if self._halted else [step for step in self.steps if self.state(step) == "waiting"]
+
+    def _fits(self, step: Step, row: RunRow, data: str) -> bool:
+        if row.place is None or not self._grounds_are_done(step) or row.place.stands_on != self._grounds(step):
+            return False
+        return row.place.data == data if row.place.data else row.outcome == "queued"  # its copy is still to be made
+
+    def _grounds(self, step: Step) -> dict[str, str]:
+        return {name: self.runs[key] for name, key in step.needs.items()}
 
     def _grounds_are_done(self, step: Step) -> bool:
         return all(self._states.get(key) == "done" for key in step.needs.values())

@@ -41,6 +41,13 @@ def write_place(folder: RunFolder, place: Place) -> None:
     write_private(folder.path / FILE, Labels(tags=tidy_tags([place.recipe])).model_dump_json(indent=1))
 
 
+def note_data(store: Store, folder: RunFolder, state: str) -> None:
+    """Of a run of a recipe: from which state of its data set its copy is."""
+    if (place := place_of(folder)) is not None:
+        write_private(folder.path / PLACE_FILE, place.model_copy(update={"data": state}).model_dump_json(indent=1))
+        put_into_index(store, folder)
+
+
 def labels_of(folder: RunFolder) -> Labels:
     """What its folder says; nothing where there is no such file, or it is damaged: it is not worth a run."""
     try:

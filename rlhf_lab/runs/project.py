@@ -20,7 +20,7 @@ from rlhf_lab.data.pairing import pairs_of
 from rlhf_lab.runs.ask import ModelSpec
 from rlhf_lab.runs.checkpoints import at_step
 from rlhf_lab.runs.folder import Manifest, RunFolder, write_private
-from rlhf_lab.runs.labels import put_into_index, write_place
+from rlhf_lab.runs.labels import note_data, put_into_index, write_place
 from rlhf_lab.runs.log import end_attempt
 from rlhf_lab.runs.plan import Plan, absolute_model, make_plan
 from rlhf_lab.runs.recorder import Recorder
@@ -157,7 +157,10 @@ class Project:
                 raise LabError(" ".join(plan.reasons))
             if plan.reward_function is not None:
                 write_private(folder.reward_function, plan.reward_function.content)
-            folder.write_manifest(self._snapshot(folder, config, plan))
+            state = self.store.data_state(config.dataset)  # before: what changes meanwhile counts as a change
+            manifest = self._snapshot(folder, config, plan)
+            note_data(self.store, folder, state)
+            folder.write_manifest(manifest)
         except OSError as error:
             reason = _cannot_make(f"The copy of its data ({config.dataset})", error, folder.path)
             self.store.set_run_state(folder.run, "failed", reason)

@@ -50,6 +50,10 @@ class Datasets:
         )
         return [DatasetRow(*row) for row in rows]
 
+    def state(self, name: str) -> str:
+        rows = self._connection.rows("SELECT created, changes FROM datasets WHERE name = ? AND owner IS NULL", (name,))
+        return f"{rows[0][0]}:{rows[0][1]}" if rows else ""
+
     @contextmanager
     def new(self, name: str, format: str, kind: str, source: str, sha256: str, note: str) -> Iterator[DatasetWriter]:
         self.sweep()

@@ -76,6 +76,10 @@ class Store:
         """All complete data sets, oldest first."""
         return self._datasets.all()
 
+    def data_state(self, name: str) -> str:
+        """Another one whenever the records of the data set may be others than before; "" where there is none."""
+        return self._datasets.state(name)
+
     def new_dataset(
         self, name: str, format: str, kind: str, *, source: str = "", sha256: str = "", note: str = ""
     ) -> AbstractContextManager[DatasetWriter]:

@@ -1,5 +1,6 @@
 """A recipe under way: order, what stands on what, failures, and taking it up again. Its runs are fakes."""
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -9,7 +10,7 @@ from rlhf_lab.core.events import Finished
 from rlhf_lab.core.recipe import Recipe
 from rlhf_lab.core.recipe_toml import parse_recipe
 from rlhf_lab.runs.chain import Chain, early_reasons
-from rlhf_lab.runs.labels import place_of
+from rlhf_lab.runs.labels import place_of, trash
 from rlhf_lab.runs.log import end_attempt
 from rlhf_lab.runs.project import Project
 from rlhf_lab.runs.recorder import Recorder
@@ -115,7 +116,7 @@ def test_what_is_skipped_skips_what_stands_on_it_in_turn(project: Project, recip
 def test_taken_up_again_it_keeps_what_was_done_and_resumes_what_was_not(project: Project, recipe) -> None:
     first = Chain.of(recipe())
     walk(project, first, {"reward": "stopped"})
-    again = Chain.of(recipe(), project.store.runs())
+    again = Chain.of(recipe(), project)
     assert again.group == first.group
     assert (again.runs, again.unfinished) == ({"sft": "sft-1"}, {"reward": "reward-1"})
     assert walk(project, again) == ["reward", "ppo", "dpo"]
@@ -125,11 +126,55 @@ def test_taken_up_again_it_keeps_what_was_done_and_resumes_what_was_not(project:
 
 def test_taken_up_with_other_settings_only_what_they_concern_is_done_anew(project: Project, recipe) -> None:
     walk(project, Chain.of(recipe()))
-    other = Chain.of(recipe().changed({"dpo.beta": 0.3}), project.store.runs())
+    other = Chain.of(recipe().changed({"dpo.beta": 0.3}), project)
     assert walk(project, other) == ["dpo"]
     assert other.runs["dpo"] == "dpo-2"
-    below = Chain.of(recipe().changed({"sft.seed": 3}), project.store.runs())
+    below = Chain.of(recipe().changed({"sft.seed": 3}), project)
     assert len(below.left) == 4
+
+
+def test_where_the_data_has_changed_what_learned_from_it_is_done_anew(project: Project, recipe) -> None:
+    walk(project, Chain.of(recipe()))
+    assert Chain.of(recipe(), project).done
+    project.store.remove("pairs", [project.store.page("pairs")[0].id])
+    again = Chain.of(recipe(), project)
+    assert again.runs == {"sft": "sft-1"}
+    assert walk(project, again) == ["reward", "ppo", "dpo"]
+    assert again.done
+    assert project.run("reward-2").manifest.records == 7
+
+
+def test_a_run_below_that_was_trained_again_takes_what_stood_on_it_along(project: Project, recipe) -> None:
+    walk(project, Chain.of(recipe()))
+    trash(project.store, project.run("sft-1"))
+    again = Chain.of(recipe(), project)
+    assert (again.runs, again.unfinished) == ({}, {})
+    assert walk(project, again, most=1) == ["sft"]
+    taken_up = Chain.of(recipe(), project)
+    assert taken_up.runs == {"sft": "sft-2"}
+    assert walk(project, taken_up) == ["reward", "ppo", "dpo"]
+    assert place_of(project.run("ppo-2")).stands_on == {"start_from": "sft-2", "reward_model": "reward-2"}
+    assert Chain.of(recipe(), project).done
+
+
+def test_a_place_of_an_older_version_is_read_and_its_run_is_done_anew(project: Project, recipe) -> None:
+    walk(project, Chain.of(recipe()), most=1)
+    file = project.run("sft-1").path / "place.json"
+    old = {name: value for name, value in json.loads(file.read_text()).items() if name not in ("data", "stands_on")}
+    file.write_text(json.dumps(old))
+    project.reindex()
+    assert project.run_row("sft-1").place.step == "sft"
+    assert Chain.of(recipe(), project).runs == {}
+
+
+def test_a_run_whose_data_was_not_copied_yet_is_taken_up(project: Project, recipe) -> None:
+    first = Chain.of(recipe())
+    folder = project.reserve_run(first.config(first.steps[0]), first.place(first.steps[0]))
+    assert Chain.of(recipe(), project).unfinished == {"sft": "sft-1"}
+    project.freeze(folder)
+    assert Chain.of(recipe(), project).unfinished == {"sft": "sft-1"}
+    assert project.run_row("sft-1").place == place_of(folder)
+    assert place_of(folder).data == project.store.data_state("talks") != ""
 
 
 def test_what_is_known_beforehand_is_said_beforehand(project: Project, recipe) -> None:

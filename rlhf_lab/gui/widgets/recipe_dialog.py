@@ -66,7 +66,12 @@ class RecipeDialog(QDialog):
         self.table = _table(self.model)
         self.told, self.problem = PlainLabel(role="muted", wrap=True), PlainLabel(role="warn", wrap=True)
         self.again = QCheckBox("Take what is done already with the same settings as it is")
-        self.again.setToolTip(plain_tip("Runs of these settings that ended early go on from their last save."))
+        self.again.setToolTip(
+            plain_tip(
+                "Where the data set has not changed since, nor the runs that it stands on. What ended early goes on from "
+                "its last save."
+            )
+        )
         self.open_file, self.save_file = QPushButton("Open…"), QPushButton("Save as…")
         self.run, self.stop, close = QPushButton("Run"), QPushButton("Stop and save"), QPushButton("Close")
         self.run.setProperty("look", "primary")
