@@ -1,6 +1,7 @@
 """The models dialog and its work beside the window: one thing at a time, which goes on when the dialog is closed."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from PySide6.QtWidgets import QWidget
 
 from rlhf_lab.core.config import STAGE_NAMES, STAGES
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.gui.actions import bind
 from rlhf_lab.gui.background import Background
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.widgets.models_dialog import ModelsDialog
@@ -24,7 +26,7 @@ Doing = Callable[[Project, Background], str | model_work.Offered]
 
 
 class ModelShelf(QObject):
-    """Made with the window, cheap until `show`; ``lab.models_changed`` follows whatever changes the list."""
+    """Its dialog stands beside the window; ``lab.models_changed`` follows whatever changes the list."""
 
     def __init__(self, lab: Lab, window: QWidget):
         super().__init__(window)
@@ -36,6 +38,7 @@ class ModelShelf(QObject):
         self._task: Background | None = None
         self._offered: model_work.Offered | None = None
         self.dialog: ModelsDialog | None = None
+        lab.runs_changed.connect(self._runs_changed)
 
     def show(self, stage: str = "") -> None:
         """Open it; ``stage``: whose form a model is being chosen for."""
@@ -44,8 +47,14 @@ class ModelShelf(QObject):
             self.dialog = self._make()
         name = next((words for known, words in STAGE_NAMES.items() if known == stage), "")
         self.dialog.offer_use(name)
-        self.dialog.open()
+        self.dialog.show()
+        self.dialog.activateWindow()
         self.refresh()
+
+    @Slot()
+    def _runs_changed(self) -> None:
+        if self.dialog is not None and self.dialog.isVisible():
+            self.refresh()
 
     @Slot()
     def refresh(self) -> None:
@@ -203,6 +212,7 @@ class ModelShelf(QObject):
 
     def _make(self) -> ModelsDialog:
         dialog = ModelsDialog(self._window)
+        bind("help.here", dialog, partial(self._lab.actions.trigger, "help.here"))
         dialog.folder_chosen.connect(self._add)
         dialog.file_chosen.connect(self._import)
         dialog.look_asked.connect(self._look)

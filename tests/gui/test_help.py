@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt, QUrl
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QApplication, QDialog, QWidget
 from pytestqt.qtbot import QtBot
 
 from rlhf_lab import gui
@@ -22,7 +22,9 @@ from rlhf_lab.gui.plots.card import CurveCard
 from rlhf_lab.gui.settings import SettingsDialog
 from rlhf_lab.gui.widgets.help_mark import HelpMark
 from rlhf_lab.gui.widgets.help_window import HelpWindow
+from rlhf_lab.gui.widgets.models_dialog import ModelsDialog
 from rlhf_lab.gui.widgets.recipe_button import open_recipe
+from rlhf_lab.gui.widgets.sweep_dialog import SweepDialog
 
 SOURCES = [file.read_text(encoding="utf-8") for file in Path(gui.__file__).parent.rglob("*.py")]
 NAMED = re.compile(r"""["':](?:help:)?((?:page|pane|control|concept)\.[a-z_]+)["' ]""")
@@ -236,5 +238,27 @@ def test_f1_in_the_recipe_is_about_recipes(qtbot: QtBot, window: MainWindow, lab
     qtbot.waitUntil(dialog.text.hasFocus)
     qtbot.keyClick(dialog.text, Qt.Key.Key_F1)
     assert window.help.view.shown == page("help:control.recipe")
+    dialog.close()
+    window.help.view.close()
+
+
+@pytest.mark.parametrize("which", ["models", "sweep"])
+def test_f1_in_a_window_beside_opens_help_that_can_be_used(
+    which: str, qtbot: QtBot, window: MainWindow, lab: Lab, model: str
+) -> None:
+    if which == "models":
+        lab.actions.trigger("models.show")
+        dialog: QDialog = window.findChild(ModelsDialog)
+    else:
+        window.show_pane("sft")
+        pane = window.pane("sft")
+        pane.fill_in({"dataset": "talks", "model": model})
+        qtbot.waitUntil(pane.launcher.start.isEnabled, timeout=30_000)
+        qtbot.mouseClick(pane.launcher.sweep, Qt.MouseButton.LeftButton)
+        dialog = window.findChild(SweepDialog)
+    qtbot.waitUntil(dialog.isActiveWindow)
+    qtbot.keyClick(dialog.focusWidget() or dialog, Qt.Key.Key_F1)
+    assert window.help.view.shown == page(f"help:control.{which}")
+    assert QApplication.activeModalWidget() is None, "it would block the help"
     dialog.close()
     window.help.view.close()

@@ -131,3 +131,15 @@ def test_how_long_is_reckoned_from_the_last_run_that_is_done(project) -> None:
     found = estimate(project.store, made)
     assert found.after == "sft-1"
     assert found.seconds == pytest.approx(project.store.run_seconds("sft-1") / 10 * 200)
+
+
+def test_one_sweep_is_asked_for_at_a_time_and_it_ends_with_the_window(qtbot, window, lab, pane, dialog) -> None:
+    pane.fill_in({"max_steps": 20})
+    qtbot.mouseClick(pane.launcher.sweep, LEFT)
+    assert not dialog.isVisible(), "it was about the form as it stood then"
+    [shown] = [found for found in window.findChildren(SweepDialog) if found.isVisible()]
+    assert shown._config.max_steps == 20
+    shown.seeds.setValue(2)
+    lab.let_go()
+    assert not shown.isVisible()
+    assert not shown._timer.isActive()

@@ -180,10 +180,12 @@ class Launcher(QWidget):
         self.check()
         config = self._config()
         if config is not None and self.sweep.isEnabled():
+            for shown in self.window().findChildren(SweepDialog):
+                shown.close()  # it was about the form as it stood then
             dialog = SweepDialog(self._lab, config, self.window())
             dialog.begun.connect(self.started)
             dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-            dialog.open()
+            dialog.show()
 
     @Slot()
     def _manage_models(self) -> None:

@@ -1,5 +1,7 @@
 """Asks which settings to sweep over, and for how many seeds; says how many runs that is, and how long."""
 
+from functools import partial
+
 from PySide6.QtCore import QTimer, Signal, Slot
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -17,6 +19,7 @@ from PySide6.QtWidgets import (
 from rlhf_lab.core.config import STAGE_NAMES, RunConfig
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.recipe import Recipe, expand
+from rlhf_lab.gui.actions import bind
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.form import shown
 from rlhf_lab.gui.models.offers import run_title
@@ -30,13 +33,15 @@ _AFTER_MS = 150
 
 
 class SweepDialog(QDialog):
-    """Says `begun` with the first of its runs."""
+    """Stands beside the window; says `begun` with the first of its runs."""
 
     begun = Signal(str)
 
     def __init__(self, lab: Lab, config: RunConfig, parent: QWidget | None = None):
         super().__init__(parent)
         self._lab, self._config = lab, config
+        self.setProperty("help", "help:control.sweep")
+        bind("help.here", self, partial(lab.actions.trigger, "help.here"))
         self._questions = sweepable(config.stage)
         self.recipe: Recipe | None = None
         """What would be run; None while it is not whole."""
@@ -92,7 +97,13 @@ class SweepDialog(QDialog):
         self.paired.toggled.connect(self._timer.start)
         self.start.clicked.connect(self._start)
         cancel.clicked.connect(self.reject)
+        lab.closing.connect(self._leave)
         self.check()
+
+    @Slot()
+    def _leave(self) -> None:
+        self._timer.stop()
+        self.reject()
 
     @Slot()
     def check(self) -> None:
