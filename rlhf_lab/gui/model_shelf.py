@@ -33,7 +33,7 @@ class ModelShelf(QObject):
         self._lab, self._window = lab, window
         self._stage = ""
         self._checked: dict[str, str] = {}
-        self._sizes: dict[str, int] = {}
+        self._states: dict[str, tuple[int, float]] = {}
         self._models: list[Shelved] = []
         self._task: Background | None = None
         self._offered: model_work.Offered | None = None
@@ -72,8 +72,8 @@ class ModelShelf(QObject):
     def _listed(self, models: list[Shelved]) -> None:
         self._models = models
         for model in models:
-            if self._sizes.get(model.name) != model.bytes:
-                self._sizes[model.name] = model.bytes
+            if self._states.get(model.name) != (state := (model.bytes, model.changed)):
+                self._states[model.name] = state
                 self._checked.pop(model.name, None)
         self._show()
         names = [m.name for m in models if m.kind != "run" and not m.quick_problem and m.name not in self._checked]

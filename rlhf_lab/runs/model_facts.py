@@ -53,6 +53,17 @@ def bytes_of(folder: Path) -> int:
     return found
 
 
+def newest_in(folder: Path) -> float:
+    """When the file below that was written last was written; the one that a link leads to counts."""
+    newest = 0.0
+    for file in folder.rglob("*"):
+        try:
+            newest = max(newest, file.stat().st_mtime)
+        except OSError:  # it went meanwhile, or leads nowhere
+            continue
+    return newest
+
+
 def _json(path: Path) -> dict[str, Any]:
     try:
         found = read_json(path)

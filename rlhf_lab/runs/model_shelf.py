@@ -14,7 +14,7 @@ from rlhf_lab.core.model_types import MODEL_TYPES
 from rlhf_lab.core.resources import resource
 from rlhf_lab.core.small_files import read_json
 from rlhf_lab.runs.folder import RunFolder, write_private
-from rlhf_lab.runs.model_facts import ModelFacts, bytes_of, facts_of
+from rlhf_lab.runs.model_facts import ModelFacts, bytes_of, facts_of, newest_in
 from rlhf_lab.runs.plan import absolute_model, hub_cache, hub_folder, model_reasons
 from rlhf_lab.runs.project import Project
 
@@ -43,6 +43,8 @@ class Shelved:
     bytes: int
     used_by: tuple[str, ...] = ()
     """Runs that stand on it, the oldest first."""
+    changed: float = 0.0
+    """When the newest of its files was written."""
 
     @property
     def title(self) -> str:
@@ -117,7 +119,7 @@ def removal(project: Project, model: Shelved) -> str:
         return f"Take {model.title} off the list? Its files stay where they are."
     lost = f" {stands} on it, and can be neither asked nor resumed without." if used_by else ""
     shared = " Other programs that use the hub's cache lose it, too." if model.kind == "hub" else ""
-    return f"Delete {model.title} from the disk?{lost}{shared}"
+    return f"Delete {model.title} from the disk?{lost}{shared} Whether other projects use it is not looked at."
 
 
 def remove(project: Project, model: Shelved, dispose: Callable[[Path], object] | None = None) -> None:
@@ -150,7 +152,7 @@ def _base(name: str, kind: Kind, users: dict[str, tuple[str, ...]]) -> Shelved:
     if kind == "hub":
         place = hub_folder(name)
         folder = _snapshot(place) or place
-    return Shelved(name, kind, folder, place, facts_of(folder), bytes_of(place), users.get(name, ()))
+    return Shelved(name, kind, folder, place, facts_of(folder), bytes_of(place), users.get(name, ()), newest_in(place))
 
 
 def _users(project: Project) -> dict[str, tuple[str, ...]]:

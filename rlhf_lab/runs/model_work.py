@@ -3,7 +3,6 @@
 The hub is asked in `look` and `download` alone, which are called when a person says so; every other process is offline.
 """
 
-import glob
 import os
 import re
 import shutil
@@ -117,12 +116,13 @@ def import_gguf(
     """Dequantise a .gguf file into the project; the name of the model there. Raises `LabError` in words."""
     file = Path(os.path.abspath(file.expanduser()))  # noqa: PTH100 - the file may be a link
     stopped = ModelWorkCancelled(f"The import of {file.name} was cancelled; nothing was left behind.")
+    before = _halves(file, models_folder)
     errand = _errand(Import(file=file, models_folder=models_folder), models_folder, entry)
     try:
         return str(errand.follow(_telling(progress), cancelled, stopped)["name"])
     except LabError:
-        for half in models_folder.glob(f".{glob.escape(file.stem)}-*.new"):
-            shutil.rmtree(half, ignore_errors=True)
+        for half in _halves(file, models_folder) - before:  # those are of another import
+            shutil.rmtree(models_folder / half[0], ignore_errors=True)
         raise
 
 
@@ -161,6 +161,13 @@ def hub_id(text: str) -> str:
     if not _HUB_ID.fullmatch(name) or "--" in name or ".." in name:
         raise LabError(f"{text.strip()[:100]!r} is no name of a model on the hub: it looks like someone/some-model.")
     return name
+
+
+def _halves(file: Path, models_folder: Path) -> set[tuple[str, int]]:
+    """Name and inode of what is being made, in any process, of files that are called so; see `engine.models`."""
+    name = re.compile(rf"\.{re.escape(file.stem)}-[0-9a-f]{{12}}\.new")
+    inside = models_folder.iterdir() if models_folder.is_dir() else ()
+    return {(one.name, one.lstat().st_ino) for one in inside if name.fullmatch(one.name)}
 
 
 def _errand(asked: _Line, folder: Path, entry: Sequence[str], *, online: bool = False) -> Errand:

@@ -22,9 +22,9 @@ from rlhf_lab.runs.errand_child import Say
 from rlhf_lab.runs.model_facts import bytes_of
 from rlhf_lab.runs.model_work import REQUEST, Check, Download, Import, Look
 
+_INDEX = "model.safetensors.index.json"
 _PARTS = (
-    "model*.safetensors",
-    "model.safetensors.index.json",
+    _INDEX,
     "config.json",
     "generation_config.json",
     "tokenizer*",
@@ -36,9 +36,10 @@ _PARTS = (
     "LICEN[SC]E*",
     "README.md",
 )
-"""Files at the top of a model that the lab reads; nothing else is fetched."""
+"""Files at the top of a model that the lab reads beside its weights; nothing else is fetched."""
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 _MARGIN = 200 * 2**20
+_MOST_INDEX = 64 * 2**20
 _LOOK_S = 0.3
 _AT_ONCE = 4
 
@@ -91,7 +92,7 @@ def look(model: str) -> dict[str, Any]:
     listed = HfApi().list_repo_tree(model, recursive=False)
     files = {entry.path: entry.size for entry in listed if isinstance(entry, RepoFile)}
     wanted = {name: size for name, size in files.items() if any(fnmatch.fnmatch(name, part) for part in _PARTS)}
-    if not any(name.endswith(".safetensors") for name in wanted):
+    if not any(fnmatch.fnmatch(name, "model*.safetensors") for name in files):
         pickled = next((name for name in files for part in _PICKLED if fnmatch.fnmatch(name, part)), None)
         why = f" {pickled} is pickled, and such files can run code: they are not loaded." if pickled else ""
         raise LabError(f"{model} has no safetensors.{why} Choose a model with safetensors.")
@@ -102,6 +103,7 @@ def look(model: str) -> dict[str, Any]:
             config = read_json(Path(hf_hub_download(model, "config.json", local_dir=room)))
         except ValueError:
             config = None
+        weights = _indexed(model, Path(hf_hub_download(model, _INDEX, local_dir=room))) if _INDEX in files else []
     kind = config.get("model_type") if isinstance(config, dict) else None
     if kind not in MODEL_TYPES:
         raise LabError(
@@ -109,7 +111,19 @@ def look(model: str) -> dict[str, Any]:
         )
     if config.get("quantization_config"):
         raise LabError(f"{model} is quantised, and its weights cannot be trained on. Choose the plain safetensors.")
+    weights = weights or ["model.safetensors"]
+    if missing := [name for name in weights if name not in files]:
+        raise LabError(f"{model} lacks {missing[0][:100]}. Choose a model with whole safetensors.")
+    wanted |= {name: files[name] for name in weights}
     return {"files": sorted(wanted), "bytes": sum(wanted.values()), "free": _free(), "architecture": kind}
+
+
+def _indexed(model: str, index: Path) -> list[str]:
+    """The weights that are read: others beside them are the same in another form."""
+    try:
+        return sorted({str(name) for name in read_json(index, _MOST_INDEX)["weight_map"].values()})
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        raise LabError(f"{model} is damaged: {_INDEX} cannot be read. Choose another model.") from None
 
 
 def download(model: str, say: Say) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The models dialog as a person uses it; its work is done by real processes, but for what takes long."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -213,3 +214,22 @@ def test_the_window_closes_in_the_middle_of_an_import(
     qtbot.waitUntil(lambda: bool(turned))
     assert not after.isRunning()
     assert not after.isFinished()
+
+
+def test_a_model_that_was_changed_is_checked_again_also_where_its_size_is_the_same(
+    qtbot: QtBot, shelf: ModelShelf, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def check(names, folder, checked, **_: object) -> None:
+        for name in names:
+            asked.append(name)
+            checked(name, "It is damaged now.")
+
+    monkeypatch.setattr(model_work, "check_models", check)
+    weights = project.models_folder / "tiny-0123" / "model.safetensors"
+    then = weights.stat().st_mtime_ns + 5_000_000_000
+    os.utime(weights, ns=(then, then))
+    shelf.refresh()
+    qtbot.waitUntil(lambda: "It is damaged now." in column(shelf.dialog, 7))
+    assert asked == [str(project.models_folder / "tiny-0123")]

@@ -1,5 +1,6 @@
 """Models that are checked, imported and fetched in a process of their own; the hub is one of this machine."""
 
+import json
 import os
 import sys
 import threading
@@ -68,6 +69,31 @@ def test_a_model_is_looked_up_then_fetched_and_then_it_is_there(hub: FakeHub, tm
     check_models([MODEL], tmp_path, problems.__setitem__)
     assert problems == {MODEL: ""}  # though files of its repository are not here
     assert len(hub.asked) == asked  # and nobody was asked for that
+
+
+def test_weights_in_another_form_beside_those_that_are_read_are_not_fetched(hub: FakeHub, tmp_path: Path) -> None:
+    whole = real_files()
+    shard, index = "model-00001-of-00001.safetensors", "model.safetensors.index.json"
+    tensors = {"weight_map": {"a": shard}}
+    sharded = {name: content for name, content in whole.items() if name != "model.safetensors"}
+    sharded |= {shard: whole["model.safetensors"], index: json.dumps(tensors).encode()}
+    hub.repositories = {
+        "someone/plain": whole,
+        "someone/whole": whole | {"model.fp16.safetensors": b"half"},
+        "someone/sharded": sharded
+        | {"model.fp16-00001-of-00001.safetensors": b"half", "model.fp16.safetensors": b"half"},
+        "someone/damaged": sharded | {index: b"no"},
+        "someone/outside": sharded | {index: b'{"weight_map": {"a": "../../elsewhere"}}'},
+    }
+    plain, whole_too, in_shards = (look(f"someone/{name}", tmp_path) for name in ("plain", "whole", "sharded"))
+    assert (whole_too.files, whole_too.bytes) == (plain.files, plain.bytes)
+    assert (in_shards.files, in_shards.bytes) == (plain.files + 1, plain.bytes + len(sharded[index]))
+    download("someone/whole", tmp_path)
+    assert not [path for _, path in hub.asked if "fp16" in path]
+    with pytest.raises(LabError, match=r"someone/damaged is damaged: model\.safetensors\.index\.json cannot be read"):
+        look("someone/damaged", tmp_path)
+    with pytest.raises(LabError, match=r"someone/outside lacks \.\./\.\./elsewhere"):
+        look("someone/outside", tmp_path)
 
 
 def test_a_token_goes_to_the_hub_and_nowhere_else(hub: FakeHub, tmp_path: Path) -> None:
@@ -180,7 +206,10 @@ def test_a_gguf_file_is_imported(tmp_path: Path) -> None:
 
 
 def test_a_cancelled_import_leaves_nothing(tmp_path: Path) -> None:
-    half = tmp_path / ".tiny-0123.new"
+    half = tmp_path / ".tiny-0123456789ab.new"
+    others = [tmp_path / f".tiny-{name}.new" for name in ("ba9876543210", "big-0123456789ab")]
+    for other in others:
+        other.mkdir()
     code = f'import os, time; os.mkdir({str(half)!r}); print(\'{{"kind": "progress", "what": "writing", "done": 3, "total": 5}}\', flush=True); time.sleep(60)'
     heard: list[str] = []
     with pytest.raises(ModelWorkCancelled, match="nothing was left behind"):
@@ -192,3 +221,4 @@ def test_a_cancelled_import_leaves_nothing(tmp_path: Path) -> None:
             entry=(sys.executable, "-c", code),
         )
     assert not half.exists()
+    assert all(other.is_dir() for other in others), "they are of other imports"
