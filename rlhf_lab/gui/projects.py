@@ -1,6 +1,8 @@
 """Other projects: which were open before, opening one, making one. The window of the old one closes first, as at quit."""
 
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,6 +32,8 @@ class Next:
 
     project: Project
     single: SingleWindow
+    new: bool = False
+    """Whether it was made for this: where nothing comes of it, its folder is to be empty again."""
 
 
 class Projects(QObject):
@@ -65,17 +69,22 @@ class Projects(QObject):
 
     def open(self, folder: Path) -> None:
         """Close this project and open another one; where that cannot be, this one stays and says why."""
-        if not (folder / DATABASE).is_file():
+        if not _is_project(folder):
             self._window.show_problem(f"{folder} holds no project. Choose another folder, or make a new project there.")
             return
         self._go_to(folder)
 
     def make(self, folder: Path) -> None:
         """The same with a new project, which an empty folder becomes."""
-        if folder.is_dir() and any(folder.iterdir()):
+        try:
+            empty = not folder.is_dir() or not any(folder.iterdir())
+        except OSError as error:
+            self._window.show_problem(f"{folder} cannot be read: {error.strerror or error}. Choose another folder.")
+            return
+        if not empty:
             self._window.show_problem(f"{folder} is not empty. Choose an empty folder for a new project.")
             return
-        self._go_to(folder)
+        self._go_to(folder, new=True)
 
     @Slot()
     def drop(self) -> None:
@@ -83,9 +92,11 @@ class Projects(QObject):
         if self.next is not None:
             self.next.project.close()
             self.next.single.close()
+            if self.next.new:
+                _unmake(self.next.project.folder)
             self.next = None
 
-    def _go_to(self, folder: Path) -> None:
+    def _go_to(self, folder: Path, *, new: bool = False) -> None:
         folder = folder.resolve()
         if folder == self._folder:
             self._window.show_note(f"{folder} is the project that is open.")
@@ -104,12 +115,12 @@ class Projects(QObject):
             else:
                 self._window.show_problem(f"{folder} is open in another window, which does not answer.")
             return
-        self.next = Next(project, single)
+        self.next = Next(project, single, new)
         self._window.close()
 
     def _recent(self) -> list[Path]:
         known = [Path(name) for name in self._settings.projects]
-        return [folder for folder in known if folder != self._folder and (folder / DATABASE).is_file()]
+        return [folder for folder in known if folder != self._folder and _is_project(folder)]
 
     def _offers(self) -> Iterator[Offer]:
         for folder in self._recent():
@@ -128,3 +139,16 @@ class Projects(QObject):
         for folder in recent:
             entry = self.menu.addAction(one_line(folder.name, 60).replace("&", "&&"), partial(self.open, folder))
             entry.setToolTip(plain_tip(str(folder)))
+
+
+def _is_project(folder: Path) -> bool:
+    return os.path.isfile(folder / DATABASE)  # noqa: PTH113 - does not raise where the folder cannot be read
+
+
+def _unmake(folder: Path) -> None:
+    """Take away what opening a new project has put there, but nothing that somebody else has."""
+    with suppress(OSError):
+        for name in ("", "-wal", "-shm"):
+            (folder / f"{DATABASE}{name}").unlink(missing_ok=True)
+        for part in ("runs", "models"):
+            (folder / part).rmdir()

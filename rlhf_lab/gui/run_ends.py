@@ -9,6 +9,7 @@ from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.run_state import ENDED
 from rlhf_lab.gui.settings import Settings
 from rlhf_lab.gui.theme import theme
+from rlhf_lab.gui.widgets.plain_text import visible
 from rlhf_lab.runs.awake import Awake
 
 _VERBS = {"done": "has finished", "failed": "failed", "interrupted": "was interrupted"}
@@ -70,7 +71,9 @@ class TrayNews(QObject):
         self._run, state = run, self._lab.state(run)
         self._tray.show()
         title, icon = f"{state.title} {_VERBS[state.outcome]}", QSystemTrayIcon.MessageIcon
-        self._tray.showMessage(title, state.message, icon.Information if state.outcome == "done" else icon.Warning)
+        self._tray.showMessage(
+            title, _unmarked(state.message), icon.Information if state.outcome == "done" else icon.Warning
+        )
 
     @Slot()
     def _come(self) -> None:
@@ -108,3 +111,8 @@ class KeptAwake(QObject):
         """The last events of runs that go on without the window are still to come, and hold nothing any more."""
         self._left = True
         self._awake.let_go()
+
+
+def _unmarked(text: str) -> str:
+    """For the system, which may read markup or not: signs that look like those of markup stand in for them."""
+    return visible(text).replace("<", "‹").replace(">", "›")

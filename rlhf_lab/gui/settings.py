@@ -1,5 +1,6 @@
 """What a person may set for the whole application, and the dialog for it."""
 
+import json
 from functools import partial
 from pathlib import Path
 
@@ -66,22 +67,31 @@ class Settings(QObject):
     @property
     def recent(self) -> list[str]:
         """Names of the actions that were chosen from the palette last, the newest first."""
-        return [name for name in str(self._file.value("recent", "")).split("\n") if name]
+        return self._names("recent")
 
     def put_recent(self, names: list[str]) -> None:
         """Keep them; nothing else depends on them."""
-        self._file.setValue("recent", "\n".join(names))
+        self._file.setValue("recent", json.dumps(names))
 
     @property
     def projects(self) -> list[str]:
         """Folders of the projects that were open, the newest first."""
-        return [name for name in str(self._file.value("projects", "")).split("\n") if name]
+        return self._names("projects")
 
     def put_project(self, folder: Path) -> None:
         """This project is open now."""
         others = [name for name in self.projects if name != str(folder)]
-        self._file.setValue("projects", "\n".join([str(folder), *others][:MOST_PROJECTS]))
+        self._file.setValue("projects", json.dumps([str(folder), *others][:MOST_PROJECTS]))
         self._file.sync()
+
+    def _names(self, key: str) -> list[str]:
+        """A list; an older version wrote a name on each line, which a folder's name can break."""
+        said = str(self._file.value(key, ""))
+        try:
+            found = json.loads(said)
+        except ValueError:
+            found = said.split("\n")
+        return [name for name in found if isinstance(name, str) and name] if isinstance(found, list) else []
 
     def put(self, name: str, value: str | bool | int) -> None:
         """Set one of them."""

@@ -106,3 +106,37 @@ def test_a_person_who_stays_keeps_the_project(
     assert sitting.session.projects.next is None
     assert SingleWindow(tmp_path / "second").claim()
     monkeypatch.undo()
+
+
+def test_a_new_project_that_nobody_wanted_leaves_an_empty_folder(
+    qtbot: QtBot, sitting: Sitting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rlhf_lab.gui.closing import CloseDialog
+
+    window, lab = sitting.session.window, sitting.session.lab
+    monkeypatch.setattr(lab, "under_way", lambda: ["Downloading someone/some-model."])
+    second = tmp_path / "second"
+    second.mkdir()
+    sitting.session.projects.make(second)
+    assert (second / "lab.sqlite").is_file()
+    window.findChild(CloseDialog).stay.click()
+    assert list(second.iterdir()) == []
+    Project.open(tmp_path / "third").close()
+    before = sorted((tmp_path / "third").iterdir())
+    sitting.session.projects.open(tmp_path / "third")
+    window.findChildren(CloseDialog)[-1].stay.click()
+    assert sorted((tmp_path / "third").iterdir()) == before, "this one was there"
+    monkeypatch.undo()
+
+
+def test_a_folder_that_cannot_be_read_is_said(
+    sitting: Sitting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    (tmp_path / "closed").mkdir()
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    sitting.session.projects.make(tmp_path / "closed")
+    monkeypatch.undo()
+    assert "closed cannot be read: Permission denied" in _text(sitting.session.window.messages)

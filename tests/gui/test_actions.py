@@ -239,3 +239,16 @@ def test_a_run_is_shown_and_resumed_from_it(
     qtbot.keyClicks(palette.line, "resume sft 1")
     qtbot.keyClick(palette.line, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: fakes.begun[-1] == (run, "resume"))
+
+
+def test_names_with_a_line_break_are_kept_whole_and_older_lists_are_read(settings: Settings, tmp_path: Path) -> None:
+    odd = tmp_path / "two\nlines"
+    settings.put_project(tmp_path)
+    settings.put_project(odd)
+    settings.put_recent([f"project:{odd}", "pane.runs"])
+    again = Settings(tmp_path / "settings.ini")
+    assert again.projects == [str(odd), str(tmp_path)]
+    assert again.recent == [f"project:{odd}", "pane.runs"]
+    again.put("projects", "/one\n/two")
+    again.put("recent", "pane.runs")
+    assert (again.projects, again.recent) == (["/one", "/two"], ["pane.runs"])

@@ -1,6 +1,7 @@
 """The page "What changed": from runs to a report, its reading, its export; once with the real base model."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -194,3 +195,16 @@ def test_the_real_base_answers_own_questions_and_a_cancel_writes_nothing(
     assert page.view.title.text() == "How it behaves"
     assert page.view.table.item(0, 0).text() == "100.0%   21% to 100%"
     assert (project.folder / "reports" / "behaviour-1" / "report.json").is_file()
+
+
+def test_of_many_notices_three_are_shown_and_the_rest_is_counted(page, report) -> None:
+    page.view.show_report(
+        replace(report, notices=tuple(f"mine.jsonl, line {n}: it is no JSON." for n in range(1, 101)))
+    )
+    lines = page.view.about.text().split("\n")
+    assert lines[1:] == [
+        "mine.jsonl, line 1: it is no JSON.",
+        "mine.jsonl, line 2: it is no JSON.",
+        "mine.jsonl, line 3: it is no JSON.",
+        "And 97 more like these; the page has them all.",
+    ]

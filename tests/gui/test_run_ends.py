@@ -206,3 +206,11 @@ def test_a_run_that_was_deleted_since_is_shown_no_more(
     qtbot.mouseClick(show, Qt.MouseButton.LeftButton)
     assert window.messages.messages()[-1].text == "SFT 1 is in the trash, or not in the project any more."
     assert window.stack.currentWidget() is window.pane("runs")
+
+
+def test_a_message_cannot_be_read_as_markup(
+    qtbot: QtBot, window: MainWindow, fakes: FakeRuns, begun_run: Callable[..., str], trays: list[FakeTray]
+) -> None:
+    run = begun_run()
+    fakes.runs[run].feed(Started(device="cpu", total_steps=10), Finished(outcome="failed", message="<b>2 < 3</b>\x1b"))
+    qtbot.waitUntil(lambda: trays != [] and trays[0].said == [("SFT 1 failed", "‹b›2 ‹ 3‹/b›␛")])

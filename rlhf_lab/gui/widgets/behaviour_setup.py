@@ -13,9 +13,9 @@ from rlhf_lab.gui.widgets.help_mark import HelpMark
 from rlhf_lab.gui.widgets.model_list import ModelList
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip
 from rlhf_lab.gui.widgets.task_bar import TaskBar
+from rlhf_lab.runs.behaviour_models import MOST_MODELS
 
 BUNDLED_QUESTIONS = "The bundled world's questions"
-MOST_MODELS = 8
 
 
 class BehaviourSetup(QFrame):

@@ -1,5 +1,7 @@
 """A behaviour report to read: what it comes to, a table with intervals, and a picture with sentences for each row."""
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -22,6 +24,7 @@ from rlhf_lab.gui.widgets.interval_chart import IntervalCard
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line, plain_tip
 
 _COLUMNS = 2
+_MOST_NOTICES = 3
 
 
 class BehaviourView(QWidget):
@@ -63,7 +66,7 @@ class BehaviourView(QWidget):
         about = [asked_in_words(report)]
         if raw:
             about.append(f"{', '.join(raw)} only continues text and was asked as “Question: … Answer:”.")
-        self.about.setText(" ".join([*about, *report.notices]))
+        self.about.setText("\n".join([" ".join(about), *_first(report.notices)]))
         self.said.setText("\n".join(f"•  {sentence}" for sentence in report.summaries))
         self.said.setVisible(bool(report.summaries))
         self.reference.clear()
@@ -163,6 +166,11 @@ def _card() -> tuple[QFrame, QVBoxLayout]:
     column.setContentsMargins(16, 12, 16, 12)
     column.setSpacing(8)
     return card, column
+
+
+def _first(notices: Sequence[str]) -> list[str]:
+    more = len(notices) - _MOST_NOTICES
+    return [*notices[:_MOST_NOTICES], *([f"And {more} more like these; the page has them all."] if more > 0 else [])]
 
 
 def _table() -> QTableWidget:

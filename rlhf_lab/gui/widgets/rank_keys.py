@@ -22,13 +22,6 @@ class KeyButton(QPushButton):
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         theme().changed.connect(self.update)
 
-    def set_words(self, words: str) -> None:
-        """Say something else."""
-        self._words = words
-        self.setAccessibleName(f"{words} ({self._key})")
-        self.updateGeometry()
-        self.update()
-
     @property
     def words(self) -> str:
         """What it says, without the key."""
