@@ -1,4 +1,4 @@
-"""Attention of a bf16 model on a processor is that of fp32, rounded once."""
+"""Attention on a processor: of bf16 that of fp32, rounded once; of a new token the library's."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -43,9 +43,21 @@ def test_a_bf16_pass_is_rounded_once_forwards_and_backwards(masked: bool) -> Non
         assert torch.equal(rounded, exact.bfloat16())
 
 
-def test_a_single_new_token_and_fp32_go_the_librarys_way() -> None:
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_new_token_whose_heads_share_keys_is_the_librarys(dtype: torch.dtype, masked: bool) -> None:
     module = SimpleNamespace(num_key_value_groups=2, is_causal=True)
-    for dtype, places in ((torch.bfloat16, 1), (torch.float32, 6)):
-        given = heads(places, 4).to(dtype), heads(6, 2).to(dtype), heads(6, 2).to(dtype)
+    given = heads(1, 4).to(dtype), heads(6, 2).to(dtype), (heads(6, 2) + 1).to(dtype)
+    mask = torch.tensor([[0, 0, 1, 1, 1, 1], [1] * 6]).bool()[:, None, None] if masked else None
+    found, _ = attention.exact_on_cpu(module, *given, mask, scaling=0.3)
+    wanted, _ = sdpa_attention_forward(module, *given, mask, scaling=0.3)
+    assert found.shape == wanted.shape
+    torch.testing.assert_close(found, wanted, atol=1e-2 if dtype == torch.bfloat16 else 1e-6, rtol=0)
+
+
+def test_a_new_token_with_keys_of_its_own_and_an_fp32_pass_go_the_librarys_way() -> None:
+    for dtype, places, shared in ((torch.bfloat16, 1, 4), (torch.float32, 6, 2)):
+        module = SimpleNamespace(num_key_value_groups=4 // shared, is_causal=True)
+        given = heads(places, 4).to(dtype), heads(6, shared).to(dtype), heads(6, shared).to(dtype)
         found, _ = attention.exact_on_cpu(module, *given, None)
         assert torch.equal(found, sdpa_attention_forward(module, *given, None)[0])
