@@ -62,7 +62,9 @@ def make_plan(config: RunConfig, store: Store, runs_folder: Path) -> Plan:
                 )
     if isinstance(config, ScoreSettings):
         _rewards(config, config.model, STAGE_NAMES[config.stage], plan, runs_folder)
-    free, needed = shutil.disk_usage(runs_folder).free, max(_FREE_BYTES, needed_bytes(config, store))
+    # A model that was refused is not looked into for its size.
+    asked = 0 if plan.reasons else needed_bytes(config, store)
+    free, needed = shutil.disk_usage(runs_folder).free, max(_FREE_BYTES, asked)
     if free < needed:
         plan.reasons.append(
             f"Only {free >> 20} MB are free on the disk of {runs_folder.parent}; this run needs {needed >> 20} MB. "

@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -29,8 +30,12 @@ def drop(pane: QWidget, *paths: Path) -> None:
 
 
 def data_processes() -> list[psutil.Process]:
-    children = psutil.Process().children(recursive=True)
-    return [child for child in children if "rlhf_lab.runs.import_child" in " ".join(child.cmdline())]
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it ended meanwhile
+            if "rlhf_lab.runs.import_child" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
 
 
 def names(pane: DataPane) -> list[str]:

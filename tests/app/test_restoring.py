@@ -13,7 +13,7 @@ from rlhf_lab.core.errors import LabError
 from rlhf_lab.gui import app
 from rlhf_lab.gui.app import BUSY_MS, Sitting
 from rlhf_lab.gui.restoring import rescue
-from rlhf_lab.gui.settings import Settings
+from rlhf_lab.gui.settings import Settings, SettingsDialog
 from rlhf_lab.gui.single import SingleWindow
 from rlhf_lab.gui.widgets.backups_dialog import BackupsDialog
 from rlhf_lab.runs.project import Project
@@ -46,7 +46,9 @@ def choose_newest(qtbot: QtBot, sitting: Sitting) -> None:
     """Settings, Backups…, Restore…, yes."""
     window = sitting.session.window
     qtbot.keyClick(window, Qt.Key.Key_Comma, Qt.KeyboardModifier.ControlModifier)
-    qtbot.mouseClick(QApplication.activeModalWidget().backups, LEFT)
+    settings = window.findChild(SettingsDialog)
+    assert settings is not None
+    qtbot.mouseClick(settings.backups, LEFT)
     qtbot.waitUntil(lambda: isinstance(QApplication.activeModalWidget(), BackupsDialog))
     dialog = QApplication.activeModalWidget()
     qtbot.waitUntil(lambda: dialog.restore.isEnabled())

@@ -52,8 +52,8 @@ def test_it_is_held_until_it_is_let_go(program: Path) -> None:
 def test_it_ends_with_the_process_that_asked(program: Path) -> None:
     awake = Awake()
     awake.hold()
-    (child,) = psutil.Process().children()
     assert awake._child is not None
+    child = psutil.Process(awake._child.pid)
     assert awake._child.stdin is not None
     awake._child.stdin.close()  # what the system does with the pipe of a process that died
     assert child.wait(60) == 0
