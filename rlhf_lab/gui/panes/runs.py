@@ -3,9 +3,7 @@
 from PySide6.QtCore import QItemSelectionModel, Qt, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QHBoxLayout,
-    QHeaderView,
     QPushButton,
     QSplitter,
     QStackedWidget,
@@ -27,6 +25,7 @@ from rlhf_lab.gui.widgets.plain_text import PlainLabel
 from rlhf_lab.gui.widgets.queue_buttons import QueueButtons
 from rlhf_lab.gui.widgets.recipe_button import RecipeButton
 from rlhf_lab.gui.widgets.report_button import ReportButton
+from rlhf_lab.gui.widgets.row_table import row_table
 from rlhf_lab.gui.widgets.run_differences import RunDifferences
 from rlhf_lab.gui.widgets.run_export import RunExportButton
 from rlhf_lab.gui.widgets.run_notes import RunNotes
@@ -288,21 +287,7 @@ class RunsPane(QWidget):
 
 
 def _table(model: RunsTable) -> QTableView:
-    table = QTableView()
-    table.setAccessibleName("All runs")
-    table.setModel(model)
-    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-    table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-    table.setTabKeyNavigation(False)
-    table.setShowGrid(False)
-    table.setAlternatingRowColors(True)
-    table.setWordWrap(False)
-    table.verticalHeader().hide()
-    table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-    table.verticalHeader().setDefaultSectionSize(table.fontMetrics().lineSpacing() + 12)
-    table.horizontalHeader().setStretchLastSection(True)
-    table.horizontalHeader().setHighlightSections(False)
-    table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+    table = row_table(model, "All runs", several=True)
     for column, name in enumerate(COLUMNS):
         if name in WIDTHS:
             table.setColumnWidth(column, WIDTHS[name])

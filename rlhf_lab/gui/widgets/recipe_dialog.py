@@ -6,16 +6,13 @@ from pathlib import Path
 from PySide6.QtCore import QModelIndex, Qt, QTimer, Slot
 from PySide6.QtGui import QFontDatabase
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QCheckBox,
     QDialog,
     QFileDialog,
     QHBoxLayout,
-    QHeaderView,
     QPlainTextEdit,
     QPushButton,
     QSplitter,
-    QTableView,
     QVBoxLayout,
     QWidget,
 )
@@ -31,6 +28,7 @@ from rlhf_lab.gui.models.recipe_table import RecipeTable
 from rlhf_lab.gui.recipes import RecipeWalk
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip
+from rlhf_lab.gui.widgets.row_table import row_table
 
 _AFTER_MS = 250
 _FILES = "Recipes (*.toml)"
@@ -63,7 +61,7 @@ class RecipeDialog(QDialog):
         self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         self.text.setTabChangesFocus(True)
         self.model = RecipeTable()
-        self.table = _table(self.model)
+        self.table = row_table(self.model, "Runs of the recipe")
         self.told, self.problem = PlainLabel(role="muted", wrap=True), PlainLabel(role="warn", wrap=True)
         self.again = QCheckBox("Take what is done already with the same settings as it is")
         self.again.setToolTip(
@@ -234,22 +232,3 @@ class RecipeDialog(QDialog):
         column.addWidget(self.told)
         column.addWidget(self.problem)
         column.addLayout(foot)
-
-
-def _table(model: RecipeTable) -> QTableView:
-    table = QTableView()
-    table.setAccessibleName("Runs of the recipe")
-    table.setModel(model)
-    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-    table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-    table.setTabKeyNavigation(False)
-    table.setShowGrid(False)
-    table.setAlternatingRowColors(True)
-    table.setWordWrap(False)
-    table.verticalHeader().hide()
-    table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-    table.verticalHeader().setDefaultSectionSize(table.fontMetrics().lineSpacing() + 10)
-    table.horizontalHeader().setHighlightSections(False)
-    table.horizontalHeader().setStretchLastSection(True)
-    table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-    return table

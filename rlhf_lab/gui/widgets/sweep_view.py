@@ -4,13 +4,10 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal, Slot
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QComboBox,
     QHBoxLayout,
-    QHeaderView,
     QSplitter,
     QStackedWidget,
-    QTableView,
     QVBoxLayout,
     QWidget,
 )
@@ -35,6 +32,7 @@ from rlhf_lab.gui.models.sweep_results import (
 from rlhf_lab.gui.plots.card import Card, Legend
 from rlhf_lab.gui.plots.sweep_plot import SweepPlot
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line, plain_tip
+from rlhf_lab.gui.widgets.row_table import row_table
 from rlhf_lab.store import RunRow
 
 NONE = (
@@ -131,7 +129,7 @@ class SweepView(QWidget):
         self.plot = SweepPlot("Sweep")
         self.card = Card("Sweep", HELP, self.plot, Legend([], None))
         self.model = SweepTable()
-        self.table = _table(self.model)
+        self.table = row_table(self.model, "Values of the sweep")
         head = QHBoxLayout()
         head.setSpacing(8)
         for words, box in (("Metric", self.metric_box), ("", self.which), ("over", self.over), ("Bars", self.spread)):
@@ -214,22 +212,3 @@ class SweepTable(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return one_line(text, 80)
         return plain_tip(text) if role == Qt.ItemDataRole.ToolTipRole else None
-
-
-def _table(model: SweepTable) -> QTableView:
-    table = QTableView()
-    table.setAccessibleName("Values of the sweep")
-    table.setModel(model)
-    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-    table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-    table.setTabKeyNavigation(False)
-    table.setShowGrid(False)
-    table.setAlternatingRowColors(True)
-    table.setWordWrap(False)
-    table.verticalHeader().hide()
-    table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-    table.verticalHeader().setDefaultSectionSize(table.fontMetrics().lineSpacing() + 10)
-    table.horizontalHeader().setHighlightSections(False)
-    table.horizontalHeader().setStretchLastSection(True)
-    table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-    return table
