@@ -187,7 +187,7 @@ def _take_rank(session: Session, choice: str, to: Path) -> None:
     pane.fresh.go.click()
     _until(pane.bench.several.isVisible)
     for key in "21":
-        QTest.keyClick(QApplication.focusWidget(), key)
+        QTest.keyClick(session.window.focusWidget(), key)
     _shoot(session, to / f"rank-several-{choice}.png")
     pane.head.queue_chosen.emit("unranked")
 
