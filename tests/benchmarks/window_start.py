@@ -35,11 +35,11 @@ class Person(QObject):
 
     def press(self):
         window = next(w for w in QApplication.topLevelWidgets() if type(w).__name__ == "MainWindow")
-        window.rail.chosen.connect(self.handled)
+        window.actions.on("pane.data", lambda: self.handled(window))
         QTest.keyClick(window, Qt.Key.Key_1, Qt.KeyboardModifier.ControlModifier)
 
-    def handled(self, name):
-        window = next(w for w in QApplication.topLevelWidgets() if type(w).__name__ == "MainWindow")
+    def handled(self, window):
+        window.show_pane("data")
         window.repaint()
         rows = window.pane("data").list.count()
         heavy = sorted({"torch", "transformers", "peft", "pyqtgraph", "pandas", "numpy"} & set(sys.modules))
@@ -89,7 +89,7 @@ def start(project: Path, environment: dict[str, str]) -> tuple[float, float, int
     """Seconds to the handled key, CPU seconds of them, data sets shown, heavy modules imported."""
     began = time.time()
     ended = subprocess.run(
-        [sys.executable, "-c", CHILD, str(project)], env=environment, check=True, capture_output=True, text=True
+        [sys.executable, "-c", CHILD, str(project)], env=environment, check=True, capture_output=True, text=True, timeout=60
     )
     at, cpu, rows, heavy = ended.stdout.splitlines()[0].split(" ")
     return float(at) - began, float(cpu), int(rows), heavy
