@@ -89,7 +89,12 @@ def start(project: Path, environment: dict[str, str]) -> tuple[float, float, int
     """Seconds to the handled key, CPU seconds of them, data sets shown, heavy modules imported."""
     began = time.time()
     ended = subprocess.run(
-        [sys.executable, "-c", CHILD, str(project)], env=environment, check=True, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", CHILD, str(project)],
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     at, cpu, rows, heavy = ended.stdout.splitlines()[0].split(" ")
     return float(at) - began, float(cpu), int(rows), heavy
