@@ -31,8 +31,7 @@ def models(context: typer.Context, project: ProjectOption = None, as_json: JsonO
         found = shelf(opened)
         problems = _checked(opened, found)
     for model in found:
-        *cells, checked = in_words(model, problems.get(model.name))
-        title, kind, architecture, parameters, dtype, size, users = cells
+        title, kind, architecture, parameters, dtype, size, users, checked = in_words(model, problems.get(model.name))
         terminal.tell(f"{title:32} {kind:16} {architecture:18} {parameters:>9} {dtype:5} {size:>11}  {users}")
         terminal.tell(f"    {checked}")
     terminal.result({"models": [_as_json(model, problems.get(model.name)) for model in found]})
@@ -54,10 +53,10 @@ def add(
     place = path.expanduser()
     with Project.open(project) as opened:
         if place.is_dir():
-            problems: dict[str, str] = {}
-            check_models([str(place.resolve())], opened.models_folder, problems.__setitem__)
-            if problem := problems.get(str(place.resolve()), ""):
-                raise LabError(problem)
+            problems: list[str] = []
+            check_models([str(place.resolve())], opened.models_folder, lambda _, problem: problems.append(problem))
+            if any(problems):
+                raise LabError(problems[0])
             name = add_folder(opened, place)
         else:
             with terminal.bar("Importing") as bar, terminal.stop_on_interrupt("the import") as stop:
@@ -88,8 +87,8 @@ def download(
         folder = opened.models_folder
     offered = model_work.look(model, folder)
     terminal.say(offered.in_words)
-    if not yes and (as_json or not typer.confirm("Download it?", err=True)):
-        raise LabError("Nothing was downloaded. With --yes it is, without asking.")
+    if not yes:
+        _confirm("Download it?", "downloaded", as_json=as_json)
     with terminal.bar("Downloading") as bar, terminal.stop_on_interrupt("the download") as stop:
         name = model_work.download(
             model, folder, progress=lambda what, done, total: bar(done, total), cancelled=lambda: stop.asked
@@ -114,11 +113,17 @@ def remove(
     with Project.open(project) as opened:
         found = model_shelf.find(opened, model)
         question = model_shelf.removal(opened, found)
-        if not yes and (as_json or not typer.confirm(question, err=True)):
-            raise LabError("Nothing was removed. With --yes it is, without asking.")
+        if not yes:
+            _confirm(question, "removed", as_json=as_json)
         model_shelf.remove(opened, found)
     terminal.tell(f"{found.title} is gone.")
     terminal.result({"removed": found.name})
+
+
+def _confirm(question: str, done: str, *, as_json: bool) -> None:
+    """Raises `LabError` where the person says no, or, with ``--json``, is not asked."""
+    if as_json or not typer.confirm(question, err=True):
+        raise LabError(f"Nothing was {done}. With --yes it is, without asking.")
 
 
 def _checked(project: "Project", found: "list[Shelved]") -> dict[str, str]:

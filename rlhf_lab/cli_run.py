@@ -144,21 +144,14 @@ def _train(
 
 def _beside_file(recipe: "Recipe", file: Path) -> "Recipe":
     """With the models that lie beside the file named by their whole paths."""
-    named = {str(values["model"]) for values in _all_settings(recipe) if "model" in values}
-    moved = {model: _beside(model, file) for model in named}
+
+    def moved(settings: dict[str, Any]) -> dict[str, Any]:
+        return settings | {"model": _beside(settings["model"], file)} if "model" in settings else settings
+
     stages = {
-        name: stage.model_copy(update={"settings": _moved(stage.settings, moved)})
-        for name, stage in recipe.stages.items()
+        name: stage.model_copy(update={"settings": moved(stage.settings)}) for name, stage in recipe.stages.items()
     }
-    return recipe.model_copy(update={"stages": stages, "defaults": _moved(recipe.defaults, moved)})
-
-
-def _all_settings(recipe: "Recipe") -> list[dict[str, Any]]:
-    return [recipe.defaults, *(stage.settings for stage in recipe.stages.values())]
-
-
-def _moved(settings: dict[str, Any], models: dict[str, str]) -> dict[str, Any]:
-    return settings | {"model": models[str(settings["model"])]} if "model" in settings else settings
+    return recipe.model_copy(update={"stages": stages, "defaults": moved(recipe.defaults)})
 
 
 def _beside(model: str, file: Path) -> str:

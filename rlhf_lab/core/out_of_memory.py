@@ -4,6 +4,8 @@ import errno
 import re
 from typing import Any
 
+from rlhf_lab.core.memory import gigabytes
+
 LESS_MEMORY = (
     "Resume with a lower micro_batch_size (it changes memory and speed, never the result), or start a run with fewer "
     "max_prompt_tokens or max_new_tokens or a smaller base model."
@@ -39,7 +41,7 @@ def advice(fits: int | None, free: int, *, checkpointing: bool = False) -> str:
 
     ``checkpointing``: it fits only where gradients are checkpointed.
     """
-    size = f"{free / 2**30:.1f} GB" if free >= 2**30 else f"{free >> 20} MB"
+    size = gigabytes(free)
     if fits is None:
         return (
             f"{size} were free, and by the estimate no smaller micro-batch fits into that. Close other programs and "

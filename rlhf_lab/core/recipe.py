@@ -9,7 +9,7 @@ import itertools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -133,11 +133,11 @@ class Recipe(BaseModel):
             for name in reached:
                 stages[name] = stages[name] | {field.rpartition(".")[2]: value}
         parts = {name: self.stages[name].model_copy(update={"settings": found}) for name, found in stages.items()}
-        return Recipe.model_validate({**_fields(self), "stages": parts})
+        return Recipe.model_validate({**dict(self), "stages": parts})
 
     def swept(self, sweep: Sweep) -> "Recipe":
         """With another sweep."""
-        return Recipe.model_validate({**_fields(self), "sweep": sweep})
+        return Recipe.model_validate({**dict(self), "sweep": sweep})
 
 
 @dataclass(frozen=True)
@@ -212,17 +212,19 @@ def _step(
     own = {field: value for field, value in chosen.items() if _reached(field, name, stage.model)}
     for field in sorted(own, key=lambda field: "." in field):  # what names the stage counts more
         settings[field.rpartition(".")[2]] = own[field]
-    needs = _needs(recipe, name, settings, made)
-    below = {field for key in needs.values() for field in _by_key(made, key).varied}
+    grounds = _grounds(recipe, name, settings, made)
+    below = {field for step in grounds.values() for field in step.varied}
     varied = {field: value for field, value in chosen.items() if field in own or field in below}
     said = [f"{field} {value_in_words(value)}" for field, value in varied.items()]
-    grounds = {field: _by_key(made, key).digest for field, key in needs.items()}
-    digest = hashlib.sha256(json.dumps([settings | grounds], sort_keys=True).encode()).hexdigest()[:16]
+    digests = {field: step.digest for field, step in grounds.items()}
+    digest = hashlib.sha256(json.dumps([settings | digests], sort_keys=True).encode()).hexdigest()[:16]
+    needs = {field: step.key for field, step in grounds.items()}
     return Step(", ".join([name, *said]), name, settings, needs, varied, digest)
 
 
-def _needs(recipe: Recipe, name: str, settings: Mapping[str, Scalar], made: Mapping[str, Step]) -> dict[str, str]:
-    needs = {}
+def _grounds(recipe: Recipe, name: str, settings: Mapping[str, Scalar], made: Mapping[str, Step]) -> dict[str, Step]:
+    """By the settings that name them: the steps of the same combination that this one stands on."""
+    grounds = {}
     for field, stages in REFERENCES.items():
         wanted = settings.get(field)
         if not wanted or wanted not in recipe.stages:
@@ -236,8 +238,8 @@ def _needs(recipe: Recipe, name: str, settings: Mapping[str, Scalar], made: Mapp
         if recipe.stages[str(wanted)].stage not in stages:
             found = recipe.stages[str(wanted)].stage
             raise ValueError(f"{name}: {field}: {wanted} is a {found} stage, it must be {' or '.join(stages)}")
-        needs[field] = made[str(wanted)].key
-    return needs
+        grounds[field] = made[str(wanted)]
+    return grounds
 
 
 def _check(step: Step, others: Mapping[str, Step]) -> None:
@@ -254,14 +256,6 @@ def _check(step: Step, others: Mapping[str, Step]) -> None:
             )
 
 
-def _by_key(made: Mapping[str, Step], key: str) -> Step:
-    return next(step for step in made.values() if step.key == key)
-
-
 def _reached(field: str, name: str, model: type[BaseRun]) -> bool:
     stage, _, setting = field.rpartition(".")
     return stage in ("", name) and setting in model.model_fields and setting != "stage"
-
-
-def _fields(recipe: Recipe) -> dict[str, Any]:
-    return {name: getattr(recipe, name) for name in Recipe.model_fields}

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from rlhf_lab.core.config import STAGES
 from rlhf_lab.core.config_toml import parse_config, problems_in_words, read_toml
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.core.recipe import NAME, Recipe, Scalar
+from rlhf_lab.core.recipe import NAME, Recipe, Scalar, Sweep
 from rlhf_lab.core.resources import resource
 
 ADVICE = "Write a commented one with: rlhf-lab config recipe"
@@ -124,9 +124,7 @@ def changed(
             if not all(map(_is_setting, values)):
                 raise LabError(f"sweep: {name}: {_SETTING}.")
         fields = found.sweep.fields | {name: tuple(values) for name, values in sweep.items()}
-        return found.swept(
-            type(found.sweep).model_validate({"fields": fields, "combine": combine or found.sweep.combine})
-        )
+        return found.swept(Sweep.model_validate({"fields": fields, "combine": combine or found.sweep.combine}))
     except ValidationError as error:
         raise LabError("; ".join(_problems(error)) + ".") from None
     except ValueError as error:

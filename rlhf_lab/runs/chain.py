@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from rlhf_lab.core.config import RunConfig
-from rlhf_lab.core.recipe import REFERENCES, Place, Recipe, Step, expand
+from rlhf_lab.core.recipe import Place, Recipe, Step, expand
 from rlhf_lab.runs.project import Project
 from rlhf_lab.store import RunRow
 
@@ -42,7 +42,7 @@ class Chain:
             return made
         found: dict[str, list[RunRow]] = {}
         for one in earlier.store.runs():
-            if one.place is not None and one.trashed is None:
+            if one.place is not None:
                 found.setdefault(one.place.digest, []).append(one)
         newest = 0.0
         for step in steps:
@@ -140,8 +140,8 @@ def early_reasons(project: Project, recipe: Recipe) -> list[str]:
     """Why a recipe could not run, as far as that can be known before its first run: data sets, bases, runs named."""
     found: dict[str, None] = {}
     for step in expand(recipe):
-        pending = tuple(f"{name}: " for name in REFERENCES if name in step.needs)
+        pending = tuple(f"{name}: " for name in step.needs)
         for reason in project.check(step.planned):
-            if not reason.startswith(pending or ("\0",)):
+            if not reason.startswith(pending):
                 found[f"{step.stage}: {reason}"] = None
     return list(found)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import Resumed, Started
+from rlhf_lab.core.memory import gigabytes
 from rlhf_lab.core.out_of_memory import is_out_of_memory
 from rlhf_lab.runs import curves_out, errand_child, host, model_card
 from rlhf_lab.runs.exporting import MODELS, Wish
@@ -118,7 +119,7 @@ def require_room(place: Path, need: int) -> None:
     free = shutil.disk_usage(place).free
     if free < need:
         raise LabError(
-            f"The export needs {_size(need)}, and only {_size(free)} are free on the disk of {place.parent}. "
+            f"The export needs {gigabytes(need)}, and only {gigabytes(free)} are free on the disk of {place.parent}. "
             "Free some space, or choose another place."
         )
 
@@ -169,10 +170,6 @@ def _sync(folder: Path) -> None:
         if file.is_file():
             with file.open("rb+") as opened:
                 os.fsync(opened.fileno())
-
-
-def _size(count: int) -> str:
-    return f"{count / 2**30:.1f} GB" if count >= 2**30 else f"{count / 2**20:.0f} MB"
 
 
 def _met(line: bytes, reply: errand_child.Say) -> dict[str, Any]:

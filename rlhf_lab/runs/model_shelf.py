@@ -14,6 +14,7 @@ from rlhf_lab.core.model_types import MODEL_TYPES
 from rlhf_lab.core.resources import resource
 from rlhf_lab.core.small_files import read_json
 from rlhf_lab.runs.folder import RunFolder, write_private
+from rlhf_lab.runs.lineage import config_parents
 from rlhf_lab.runs.model_facts import ModelFacts, bytes_of, facts_of, newest_in
 from rlhf_lab.runs.plan import absolute_model, hub_cache, hub_folder, model_reasons
 from rlhf_lab.runs.project import Project
@@ -75,7 +76,7 @@ def shelf(project: Project) -> list[Shelved]:
 
 def usable_names(project: Project) -> list[str]:
     """What the forms offer beside the models that runs have used: quick, and without those that would be refused."""
-    return [name for name, _ in _bases(project, {}) if not model_reasons(name) and _loads(name)]
+    return [name for name, kind in _bases(project, {}) if not model_reasons(name) and _loads(_folder(name, kind))]
 
 
 def add_folder(project: Project, folder: Path) -> str:
@@ -97,8 +98,8 @@ def find(project: Project, name: str) -> Shelved:
     found = [model for model in models if model.name in (name, absolute_model(name))]
     found = found or [model for model in models if model.title == name]
     if len(found) != 1:
-        many = "several models are" if found else "no model is"
-        raise LabError(f"{many[:1].upper()}{many[1:]} called {name!r} here. List them with: rlhf-lab models")
+        many = "Several models are" if found else "No model is"
+        raise LabError(f"{many} called {name!r} here. List them with: rlhf-lab models")
     return found[0]
 
 
@@ -148,11 +149,16 @@ def _bases(project: Project, users: dict[str, tuple[str, ...]]) -> Iterator[tupl
 
 
 def _base(name: str, kind: Kind, users: dict[str, tuple[str, ...]]) -> Shelved:
-    folder = place = resource("model") if kind == "bundled" else Path(name)
-    if kind == "hub":
-        place = hub_folder(name)
-        folder = _snapshot(place) or place
+    folder = _folder(name, kind)
+    place = hub_folder(name) if kind == "hub" else folder
     return Shelved(name, kind, folder, place, facts_of(folder), bytes_of(place), users.get(name, ()), newest_in(place))
+
+
+def _folder(name: str, kind: Kind) -> Path:
+    """Where its config.json and its weights lie."""
+    if kind == "hub":
+        return _snapshot(hub_folder(name)) or hub_folder(name)
+    return resource("model") if kind == "bundled" else Path(name)
 
 
 def _users(project: Project) -> dict[str, tuple[str, ...]]:
@@ -162,17 +168,14 @@ def _users(project: Project) -> dict[str, tuple[str, ...]]:
         config = json.loads(project.store.run_config(row.run))
         model = str(config.get("model", ""))
         model = str(project.folder / model) if model.startswith("./") else model
-        runs = (str(config.get(field) or "").partition("@")[0] for field in ("start_from", "reward_model"))
-        for name in dict.fromkeys([model, *runs]):
+        for name in dict.fromkeys([model, *config_parents(config)]):
             if name:
                 found[name].append(row.run)
     return {name: tuple(runs) for name, runs in found.items()}
 
 
-def _loads(name: str) -> bool:
-    folder = resource("model") if name == BUNDLED else Path(name)
-    if not folder.is_dir():
-        folder = _snapshot(hub_folder(name)) or folder
+def _loads(folder: Path) -> bool:
+    """As `_refused`, without a look into the weights."""
     try:
         config = read_json(folder / "config.json")
         kind = config["model_type"]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.memory import gigabytes
 from rlhf_lab.core.model_types import MODEL_TYPES
 from rlhf_lab.core.out_of_memory import is_out_of_memory
 from rlhf_lab.core.redact import without_secrets
@@ -136,7 +137,7 @@ def download(model: str, say: Say) -> dict[str, Any]:
     place, total = _place(model), found["bytes"]
     if found["free"] < total - bytes_of(place) + _MARGIN:
         raise LabError(
-            f"{model} needs {_size(total)}, and only {_size(found['free'])} are free on the disk of {place.parent}. "
+            f"{model} needs {gigabytes(total)}, and only {gigabytes(found['free'])} are free on the disk of {place.parent}. "
             "Free some space first."
         )
     ended = threading.Event()
@@ -226,10 +227,6 @@ def _free() -> int:
 
     place = Path(constants.HF_HUB_CACHE)
     return shutil.disk_usage(next(one for one in (place, *place.parents) if one.exists())).free
-
-
-def _size(count: int) -> str:
-    return f"{count / 2**30:.1f} GB" if count >= 2**30 else f"{count / 2**20:.0f} MB"
 
 
 def main() -> None:
