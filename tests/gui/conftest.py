@@ -2,19 +2,26 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
+from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
 from rlhf_lab.core.config import SftConfig
 from rlhf_lab.core.records import Completion, Demonstration, Message, Pair, Prompt
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.main_window import MainWindow
+from rlhf_lab.gui.panes.compare import ComparePane
 from rlhf_lab.gui.settings import Settings
+from rlhf_lab.runs.ask import Reply
 from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.project import Project
 from rlhf_lab.runs.source import RunSource
 from tests.fakes import FakeRun
+from tests.gui.asked import FakeInference
+
+W = TypeVar("W", bound=QWidget)
 
 
 class FakeRuns:
@@ -76,6 +83,39 @@ def window(qtbot: QtBot, lab: Lab, settings: Settings) -> MainWindow:
     made.show()
     qtbot.waitUntil(made.isVisible)
     return made
+
+
+@pytest.fixture
+def shown(qtbot: QtBot, lab: Lab) -> Callable[[W, int, int], W]:
+    """Show a pane or a part of one; the lab is let go before it closes."""
+
+    def show(made: W, width: int, height: int) -> W:
+        qtbot.addWidget(made, before_close_func=lambda widget: lab.let_go())
+        made.resize(width, height)
+        with qtbot.waitExposed(made):
+            made.show()
+        return made
+
+    return show
+
+
+@pytest.fixture
+def inference() -> list[FakeInference]:
+    """The child of a Compare pane, once something was asked."""
+    return []
+
+
+@pytest.fixture
+def open_compare(
+    lab: Lab, shown: Callable[..., ComparePane], inference: list[FakeInference]
+) -> Callable[[], ComparePane]:
+    """Show a Compare pane whose child notes what it is asked."""
+
+    def make(folder: Path, say: Callable[[Reply], object]) -> FakeInference:
+        inference.append(FakeInference(folder, say))
+        return inference[0]
+
+    return lambda: shown(ComparePane(lab, make), 1120, 740)
 
 
 @pytest.fixture

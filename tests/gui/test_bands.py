@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 
+from rlhf_lab.core.events import Metrics
 from rlhf_lab.core.recipe import Place
 from rlhf_lab.gui.models import overlay as overlay_model
 from rlhf_lab.gui.models.bands import band_of, repeats_of
@@ -28,13 +29,8 @@ def sweep(project):
 
 
 @pytest.fixture
-def overlay(qtbot, lab, sweep):
-    made = RunOverlay(lab)
-    qtbot.addWidget(made, before_close_func=lambda widget: lab.let_go())
-    made.resize(1000, 340)
-    with qtbot.waitExposed(made):
-        made.show()
-    return made
+def overlay(lab, shown, sweep):
+    return shown(RunOverlay(lab), 1000, 340)
 
 
 def test_only_what_differs_in_its_seed_alone_is_put_together(project, sweep) -> None:
@@ -94,8 +90,6 @@ def test_the_choice_is_there_where_runs_repeat_and_draws_bands(qtbot, overlay: R
 
 
 def test_a_band_follows_its_runs(qtbot, overlay: RunOverlay, sweep, project, lab) -> None:
-    from rlhf_lab.core.events import Metrics
-
     overlay.show_runs(sweep[:3])
     overlay.seeds.setCurrentIndex(1)
     overlay.seeds.activated.emit(1)
@@ -105,32 +99,31 @@ def test_a_band_follows_its_runs(qtbot, overlay: RunOverlay, sweep, project, lab
     assert np.array_equal(overlay.card.plot.history.curves["0"].values, [5.0, 2.0, 8.0])
 
 
-def test_a_zoom_into_bands_leaves_them_as_they_are(qtbot, lab, project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_zoom_into_bands_leaves_them_as_they_are(qtbot, lab, shown, project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(overlay_model, "FINE", 1)
     for number in (1, 2):
         run = made_run(project, f"sft-{number}", {"eval/loss": [float(n % 50 + number) for n in range(2500)]})
         varied = {"lora_r": 4, "seed": number}
         place = Place(group="g", recipe="r", step=run, stage="sft", digest=run, varied=varied)
         project.store.place_run(run, place)
-    shown = RunOverlay(lab)
-    qtbot.addWidget(shown, before_close_func=lambda widget: lab.let_go())
-    with qtbot.waitExposed(shown):
-        shown.show()
-    shown.show_runs(["sft-1", "sft-2"])
-    plot = shown.card.plot
+    overlay = shown(RunOverlay(lab), 1000, 340)
+    overlay.show_runs(["sft-1", "sft-2"])
+    plot = overlay.card.plot
     qtbot.waitUntil(lambda: plot.getPlotItem().getViewBox().viewRange()[0][1] > 2000)
-    shown.seeds.setCurrentIndex(1)
-    shown.seeds.activated.emit(1)
+    overlay.seeds.setCurrentIndex(1)
+    overlay.seeds.activated.emit(1)
     bands = plot.history
     assert bands.curves["0"].values[:4].tolist() == [1.5, 3.0, 5.0, 7.0], "means, not the extremes of a sketch in turn"
-    assert len(shown.overlay.unread()) == 2
+    assert len(overlay.overlay.unread()) == 2
 
     qtbot.keyClick(plot, Qt.Key.Key_Plus)
 
     assert plot.getPlotItem().getViewBox().viewRange()[0][1] < 2400
-    assert not shown._closer.isActive()
+    assert not overlay._closer.isActive()
     assert plot.history is bands
-    shown.seeds.setCurrentIndex(0)
-    shown.seeds.activated.emit(0)
+    overlay.seeds.setCurrentIndex(0)
+    overlay.seeds.activated.emit(0)
     qtbot.keyClick(plot, Qt.Key.Key_Plus)
-    qtbot.waitUntil(lambda: len(plot.history.curves) == 2 and shown._looking is None and not shown._closer.isActive())
+    qtbot.waitUntil(
+        lambda: len(plot.history.curves) == 2 and overlay._looking is None and not overlay._closer.isActive()
+    )

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from pytestqt.qtbot import QtBot
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.records import Message, Prompt
@@ -46,14 +45,10 @@ def report() -> BehaviourReport:
 
 
 @pytest.fixture
-def page(qtbot: QtBot, lab) -> BehaviourPage:
+def page(lab, shown) -> BehaviourPage:
     made = BehaviourPage(lab)
-    qtbot.addWidget(made, before_close_func=lambda widget: lab.let_go())
-    made.resize(1120, 700)
     made.offer([BASE])
-    with qtbot.waitExposed(made):
-        made.show()
-    return made
+    return shown(made, 1120, 700)
 
 
 def adapted(project, *runs: str) -> None:

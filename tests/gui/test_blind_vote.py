@@ -4,7 +4,6 @@ import random
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
@@ -15,21 +14,15 @@ from rlhf_lab.core.events import Finished, Started
 from rlhf_lab.core.judgement import Judgement
 from rlhf_lab.core.records import Candidates, Completion, Message, Prompt, PromptOnly
 from rlhf_lab.data.standings import Duel, Standings, Strength
-from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models import standing_words
 from rlhf_lab.gui.models.blind import QUEUE, VOTES, draw, standings_of
 from rlhf_lab.gui.models.contenders import Contender
 from rlhf_lab.gui.panes.compare import ComparePane
-from rlhf_lab.runs.ask import Answer, Done, Failed, Reply, Token
+from rlhf_lab.runs.ask import Answer, Done, Failed, Token
 from rlhf_lab.runs.project import Project
 from tests.gui.asked import FakeInference
 
 SFT, DPO, BASE = Contender("", "sft-1", "sft"), Contender("", "dpo-1", "dpo"), Contender("bundled")
-
-
-@pytest.fixture
-def inference() -> list[FakeInference]:
-    return []
 
 
 @pytest.fixture
@@ -44,22 +37,13 @@ def runs(project: Project, model: str) -> None:
 
 
 @pytest.fixture
-def pane(qtbot: QtBot, lab: Lab, project: Project, runs: None, inference: list[FakeInference]) -> ComparePane:
+def pane(qtbot: QtBot, project: Project, runs: None, open_compare: Callable[[], ComparePane]) -> ComparePane:
     with project.store.new_dataset("questions", "lab", "prompt") as writer:
         writer.add(
             PromptOnly(prompt=Prompt(messages=(Message(role="user", content=f"What is {thing}?"),)), split="heldout")
             for thing in ("tea", "a cat", "rain")
         )
-
-    def make(folder: Path, say: Callable[[Reply], object]) -> FakeInference:
-        inference.append(FakeInference(folder, say))
-        return inference[0]
-
-    made = ComparePane(lab, make)
-    qtbot.addWidget(made, before_close_func=lambda widget: lab.let_go())
-    made.resize(1120, 740)
-    with qtbot.waitExposed(made):
-        made.show()
+    made = open_compare()
     with qtbot.waitSignal(made.standings.weighed):
         made.pages["Blind vote"].click()
     return made

@@ -1,28 +1,21 @@
 """Side by side: tokens tinted by how far they are from the start or the base, seeds, and the best of several answers."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.contenders import Contender, draws_problem
 from rlhf_lab.gui.panes.compare import ComparePane
-from rlhf_lab.runs.ask import Answer, Done, Reply
+from rlhf_lab.runs.ask import Answer, Done
 from rlhf_lab.runs.project import Project
 from tests.gui.asked import FakeInference
 from tests.gui.runs_made import made_run
 
 
 @pytest.fixture
-def inference() -> list[FakeInference]:
-    return []
-
-
-@pytest.fixture
-def pane(qtbot: QtBot, lab: Lab, project: Project, inference: list[FakeInference]) -> ComparePane:
+def pane(open_compare: Callable[[], ComparePane], project: Project) -> ComparePane:
     """Stands before an SFT run, a policy from it, and a reward model."""
     for run, wishes in (
         ("sft-1", {}),
@@ -33,16 +26,7 @@ def pane(qtbot: QtBot, lab: Lab, project: Project, inference: list[FakeInference
         adapter = project.runs_folder / run / "adapter"
         adapter.mkdir()
         (adapter / "adapter_config.json").write_text("{}")
-
-    def make(folder: Path, say: Callable[[Reply], object]) -> FakeInference:
-        inference.append(FakeInference(folder, say))
-        return inference[0]
-
-    made = ComparePane(lab, make)
-    qtbot.addWidget(made, before_close_func=lambda widget: lab.let_go())
-    made.resize(1120, 740)
-    with qtbot.waitExposed(made):
-        made.show()
+    made = open_compare()
     made.card.prompt.setPlainText("Hello?")
     return made
 

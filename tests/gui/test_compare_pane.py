@@ -1,7 +1,6 @@
 """The Compare pane as a person uses it, with an inference child that is told what to say, and once with the real one."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
@@ -9,36 +8,19 @@ from pytestqt.qtbot import QtBot
 
 from rlhf_lab.core.events import Progress, Started
 from rlhf_lab.core.records import Message, Prompt, PromptOnly
-from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.panes.compare import ComparePane
-from rlhf_lab.runs.ask import Answer, Done, Failed, Reply, Token
+from rlhf_lab.runs.ask import Answer, Done, Failed, Token
 from rlhf_lab.runs.inference import Inference
 from rlhf_lab.runs.project import Project
-from tests.gui.asked import FakeInference
 
 
 @pytest.fixture
-def inference() -> list[FakeInference]:
-    return []
-
-
-@pytest.fixture
-def pane(qtbot: QtBot, lab: Lab, project: Project, inference: list[FakeInference]) -> ComparePane:
+def pane(open_compare: Callable[[], ComparePane], project: Project) -> ComparePane:
     with project.store.new_dataset("questions", "lab", "prompt") as writer:
         tags = {"world": "knowledge", "raw": "Question: What is tea?\nAnswer:"}
         asked = Prompt(messages=(Message(role="user", content="What is tea?"),), tags=tags)
         writer.add([PromptOnly(prompt=asked)])
-
-    def make(folder: Path, say: Callable[[Reply], object]) -> FakeInference:
-        inference.append(FakeInference(folder, say))
-        return inference[0]
-
-    made = ComparePane(lab, make)
-    qtbot.addWidget(made, before_close_func=lambda widget: lab.let_go())
-    made.resize(1120, 740)
-    with qtbot.waitExposed(made):
-        made.show()
-    return made
+    return open_compare()
 
 
 def ask(qtbot: QtBot, pane: ComparePane, text: str) -> None:

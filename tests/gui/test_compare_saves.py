@@ -12,9 +12,7 @@ from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.contenders import Contender, contenders, opening
 from rlhf_lab.gui.panes.compare import ComparePane
 from rlhf_lab.runs.project import Project
-from tests.gui.asked import FakeInference
-
-from .conftest import FakeRuns
+from tests.gui.conftest import FakeRuns
 
 
 def save(project: Project, run: str, step: int) -> Path:
@@ -22,11 +20,6 @@ def save(project: Project, run: str, step: int) -> Path:
     place.mkdir(parents=True)
     (place / "manifest.json").write_text("{}")
     return place
-
-
-@pytest.fixture
-def inference() -> list[FakeInference]:
-    return []
 
 
 @pytest.fixture
@@ -40,17 +33,8 @@ def training(qtbot: QtBot, begun_run: Callable[..., str], fakes: FakeRuns, lab: 
 
 
 @pytest.fixture
-def pane(qtbot: QtBot, training: str, lab: Lab, inference: list[FakeInference]) -> ComparePane:
-    def make(folder: Path, say: Callable[..., object]) -> FakeInference:
-        inference.append(FakeInference(folder, say))
-        return inference[0]
-
-    made = ComparePane(lab, make)
-    qtbot.addWidget(made, before_close_func=lambda widget: lab.let_go())
-    made.resize(1120, 740)
-    with qtbot.waitExposed(made):
-        made.show()
-    return made
+def pane(training: str, open_compare: Callable[[], ComparePane]) -> ComparePane:
+    return open_compare()
 
 
 def choose_the_save(qtbot: QtBot, pane: ComparePane) -> None:

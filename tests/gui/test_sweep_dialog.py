@@ -1,7 +1,7 @@
 """A sweep from the form to the queue, as a person does it; its runs are fakes."""
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QComboBox
 
 from rlhf_lab.core.config import PpoConfig, SftConfig
@@ -76,7 +76,7 @@ def test_two_settings_side_by_side_or_every_combination(qtbot, dialog) -> None:
     retype(qtbot, dialog.values[1], "8,16")
     dialog.check()
     assert "4 runs" in dialog.told.text()
-    qtbot.mouseClick(dialog.paired, LEFT, pos=dialog.paired.rect().center().__class__(8, dialog.paired.height() // 2))
+    qtbot.mouseClick(dialog.paired, LEFT, pos=QPoint(8, dialog.paired.height() // 2))
     dialog.check()
     assert "2 runs" in dialog.told.text()
     retype(qtbot, dialog.values[1], "8")

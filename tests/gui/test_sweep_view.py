@@ -28,13 +28,8 @@ def sweep(project):
 
 
 @pytest.fixture
-def view(qtbot, lab, sweep):
-    made = SweepView(lab)
-    qtbot.addWidget(made, before_close_func=lambda widget: lab.let_go())
-    made.resize(1000, 340)
-    with qtbot.waitExposed(made):
-        made.show()
-    return made
+def view(lab, shown, sweep):
+    return shown(SweepView(lab), 1000, 340)
 
 
 def rows(view: SweepView) -> list[tuple[str, ...]]:
