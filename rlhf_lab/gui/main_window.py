@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 
 from rlhf_lab.core.config import POLICY_STAGES, Stage, run_title
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.gui.actions import bind
+from rlhf_lab.gui.actions import bind, keys_of
 from rlhf_lab.gui.closing import CloseDialog
 from rlhf_lab.gui.diagnostics import Diagnostics
 from rlhf_lab.gui.guided import GuideBanner, GuidedWalk
@@ -58,9 +58,9 @@ class MainWindow(QMainWindow):
         self.setWindowIcon(theme().icon("app", theme().colours.accent))
         self.resize(1280, 800)
         # Without one, every label that grows makes the window ask the system for another smallest size.
-        self.setMinimumSize(960, 600)
+        self.setMinimumSize(960, 620)
         self.rail = Rail(PLACES)
-        self.messages = MessageBar()
+        self.messages = MessageBar(_idle_words())
         self.stack = QStackedWidget()
         self.strip = RunStrip(lab)
         self.diagnostics = Diagnostics(lab.project.folder, self)
@@ -119,7 +119,7 @@ class MainWindow(QMainWindow):
 
     @Slot(str)
     def show_note(self, text: str) -> None:
-        """One or two sentences above the pane."""
+        """One or two sentences below the pane."""
         self.messages.show_message(text)
 
     @Slot(str)
@@ -245,8 +245,8 @@ class MainWindow(QMainWindow):
         right.setContentsMargins(0, 0, 0, 0)
         right.setSpacing(0)
         right.addWidget(self.guide)
-        right.addWidget(self.messages)
         right.addWidget(self.stack, 1)
+        right.addWidget(self.messages)
         right.addWidget(self.strip)
         whole = QWidget()
         row = QHBoxLayout(whole)
@@ -255,6 +255,11 @@ class MainWindow(QMainWindow):
         row.addWidget(self.rail)
         row.addLayout(right, 1)
         self.setCentralWidget(whole)
+
+
+def _idle_words() -> str:
+    """What stands where messages come, until one does."""
+    return f"{keys_of('window.palette')} finds every action by a few letters. {keys_of('help.here')} explains what has the keyboard."
 
 
 def _make_pane(name: str, lab: Lab) -> QWidget:

@@ -1,7 +1,7 @@
 """The style sheet, filled in with one set of colours. Widgets ask for a look by property.
 
 ``QPushButton[look=primary|quiet|danger]``, ``QLabel[role=title|heading|caption|muted|good|warn|bad]``,
-``QFrame[surface=card|plain|banner|bar|drop]``.
+``QFrame[surface=card|plain|bar|rail|banner|note|problem|success|drop|line]``.
 """
 
 from typing import TYPE_CHECKING
@@ -35,9 +35,9 @@ QFrame[surface="plain"] {{ background: {c.surface}; border: none; }}
 QFrame[surface="bar"] {{ background: {c.surface}; border: none; border-top: 1px solid {c.border}; }}
 QFrame[surface="rail"] {{ background: {c.surface}; border: none; border-right: 1px solid {c.border}; }}
 QFrame[surface="banner"] {{ background: {c.accent_soft}; border: none; border-bottom: 1px solid {c.border}; }}
-QFrame[surface="note"] {{ background: {c.raised}; border: none; border-bottom: 1px solid {c.border}; }}
-QFrame[surface="problem"] {{ background: {c.bad_soft}; border: none; border-bottom: 1px solid {c.border}; }}
-QFrame[surface="success"] {{ background: {c.good_soft}; border: none; border-bottom: 1px solid {c.border}; }}
+QFrame[surface="note"] {{ background: {c.raised}; border: none; border-top: 1px solid {c.border}; }}
+QFrame[surface="problem"] {{ background: {c.bad_soft}; border: none; border-top: 1px solid {c.border}; }}
+QFrame[surface="success"] {{ background: {c.good_soft}; border: none; border-top: 1px solid {c.border}; }}
 QFrame[surface="drop"] {{ background: {c.accent_soft}; border: 2px dashed {c.accent}; border-radius: 8px; }}
 QFrame[surface="mark-good"] {{ background: {c.good}; border: none; border-radius: 2px; }}
 QFrame[surface="mark-warn"] {{ background: {c.warn}; border: none; border-radius: 2px; }}

@@ -12,7 +12,7 @@ from pytestqt.qtbot import QtBot
 
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.panes.data import DataPane
-from rlhf_lab.gui.widgets.message_bar import Message
+from rlhf_lab.gui.widgets.message_bar import Question
 from rlhf_lab.runs.project import Project
 
 
@@ -163,7 +163,7 @@ def test_rename_and_a_name_that_is_taken(qtbot: QtBot, pane: DataPane, lab: Lab)
 def test_deleting_asks_in_the_pane(qtbot: QtBot, pane: DataPane, project: Project) -> None:
     pane.select("pairs")
     qtbot.mouseClick(pane.view.delete, Qt.MouseButton.LeftButton)
-    question = pane.view.findChild(Message)
+    question = pane.view.findChild(Question)
     assert "40 records" in question.text
     assert len(project.store.datasets()) == 2
     qtbot.mouseClick(question.findChild(QPushButton), Qt.MouseButton.LeftButton)

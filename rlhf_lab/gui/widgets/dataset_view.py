@@ -18,7 +18,7 @@ from rlhf_lab.core.errors import LabError
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.answers import KIND_WORDS
 from rlhf_lab.gui.theme import theme
-from rlhf_lab.gui.widgets.message_bar import Message
+from rlhf_lab.gui.widgets.message_bar import Question
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line, plain_tip
 from rlhf_lab.gui.widgets.problems_view import ProblemsView
 from rlhf_lab.gui.widgets.records_view import RecordsView
@@ -164,10 +164,9 @@ class DatasetView(QWidget):
         assert self._row is not None
         name = self._row.name
         self._clear_questions()
-        question = Message(
+        question = Question(
             f"Delete “{one_line(name, 60)}” with {self._row.records:,} records? Runs keep their own copy of what "
             "they were trained on.",
-            "problem",
             (("Delete", lambda: self._delete(name)),),
         )
         self.questions.addWidget(question)

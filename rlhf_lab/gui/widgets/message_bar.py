@@ -1,76 +1,128 @@
-"""Messages above the pane instead of dialogs: what happened, and buttons for a way on."""
+"""Messages below the pane instead of dialogs: what happened, and buttons for a way on. Their place is kept free for them."""
 
 from collections.abc import Callable
 from typing import Literal
 
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, QPoint, Qt, Signal, Slot
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QPushButton,
+    QSizePolicy,
+    QStackedLayout,
+    QToolButton,
+    QToolTip,
+    QWidget,
+)
 
 from rlhf_lab.gui.theme import theme
-from rlhf_lab.gui.widgets.plain_text import PlainLabel
+from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip
+from rlhf_lab.gui.widgets.still_text import StillLines
 
 Surface = Literal["note", "problem", "success", "banner"]
 Action = tuple[str, Callable[[], object]]
 
+LINES = 2
+"""Of a message, in the place that is kept for it."""
 _MOST = 3
 
 
-class Message(QFrame):
-    """One message; it stays until it is closed or one of its buttons is pressed."""
+class Question(QFrame):
+    """What a person has to confirm, in the pane where it was asked for; it goes once a button is pressed."""
 
-    def __init__(self, text: str, surface: Surface, actions: tuple[Action, ...], parent: QWidget | None = None):
-        super().__init__(parent)
+    def __init__(self, text: str, actions: tuple[Action, ...]):
+        super().__init__()
         self.text = text
-        self.setProperty("surface", surface)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(16, 8, 8, 8)
-        row.setSpacing(8)
+        self.setProperty("surface", "problem")
+        self.setAccessibleName(text)
         label = PlainLabel(text, wrap=True)
         label.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        row = _row(self)
         row.addWidget(label, 1)
-        for title, act in actions:
-            button = QPushButton(title)
-            button.setAccessibleName(title)
-            button.clicked.connect(lambda _=False, act=act: self._act(act))
-            row.addWidget(button)
-        close = QToolButton()
-        close.setProperty("look", "quiet")
-        close.setAccessibleName("Close this message")
-        close.setToolTip("Close this message")
-        theme().keep_icon(close, "close")
-        close.clicked.connect(self.leave)
-        row.addWidget(close)
-        self.setAccessibleName(text)
+        _add_buttons(row, actions, self.leave)
 
     def leave(self) -> None:
         """Go away."""
         self.hide()
-        bar = self.parentWidget()
-        if bar is not None:  # it stays the bar's child until Qt deletes it: its own button's click may still be at work
-            bar.layout().removeWidget(self)
         self.deleteLater()
 
-    def _act(self, act: Callable[[], object]) -> None:
-        self.leave()
-        act()
+
+class Message(QFrame):
+    """One message; it says `left` when it is closed or one of its buttons is pressed."""
+
+    left = Signal(object)
+    next_asked = Signal()
+
+    def __init__(self, text: str, surface: Surface, actions: tuple[Action, ...]):
+        super().__init__()
+        self.text = text
+        self.setProperty("surface", surface)
+        self.setAccessibleName(text)
+        self.label = StillLines(text, LINES)
+        self.whole, self.others = QToolButton(), QToolButton()
+        self.whole.setText("All of it")
+        self.whole.setToolTip(plain_tip(text))
+        self.others.setToolTip("Show the one before")
+        for button in (self.whole, self.others):
+            button.setProperty("look", "small")
+            button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+            button.hide()
+        row = _row(self)
+        row.addWidget(self.label, 1)
+        row.addWidget(self.whole)
+        _add_buttons(row, actions, self.leave)
+        row.insertWidget(row.count() - 1, self.others)
+        self.label.elided.connect(self.whole.setVisible)
+        self.whole.clicked.connect(self._show_whole)
+        self.others.clicked.connect(self.next_asked)
+
+    def show_place(self, place: int, count: int) -> None:
+        """That it is, say, the second of three."""
+        self.others.setText(f"{place} of {count}")
+        self.others.setAccessibleName(f"Message {place} of {count}")
+        self.others.setVisible(count > 1)
+
+    def leave(self) -> None:
+        """Go away."""
+        self.left.emit(self)
+
+    @Slot()
+    def _show_whole(self) -> None:
+        QToolTip.showText(self.whole.mapToGlobal(QPoint(0, 0)), self.whole.toolTip(), self.whole)
 
 
-class MessageBar(QWidget):
-    """The newest messages, one below the other; the same text is shown once."""
+class MessageBar(QFrame):
+    """The newest message in front, the others behind it; the same text is shown once.
 
-    def __init__(self, parent: QWidget | None = None):
-        super().__init__(parent)
-        self._column = QVBoxLayout(self)
-        self._column.setContentsMargins(0, 0, 0, 0)
-        self._column.setSpacing(0)
+    As high without messages as with them: none moves the pane under the mouse. While the mouse is on the bar itself, a
+    newer message waits behind the one that is seen.
+    """
+
+    def __init__(self, idle: str = ""):
+        """``idle``: what stands there while there are no messages."""
+        super().__init__()
+        self.setAccessibleName("Messages")
+        self._messages: list[Message] = []
+        self._waits = False
+        self._stack = QStackedLayout(self)
+        self._idle = PlainLabel(idle, role="caption")
+        self._idle.setContentsMargins(16, 0, 16, 0)
+        self._stack.addWidget(self._idle)
+        self.setFixedHeight(LINES * self.fontMetrics().lineSpacing() + 12)
 
     def show_message(self, text: str, surface: Surface = "note", *actions: Action) -> None:
         """Add a message; the oldest one goes when there are too many."""
-        for old in self.messages():
-            if old.text == text:
-                old.leave()
+        self.take_back(text)
         for old in self.messages()[: 1 - _MOST]:
             old.leave()
-        self._column.addWidget(Message(text, surface, actions))
+        message = Message(text, surface, actions)
+        message.left.connect(self._remove)
+        message.next_asked.connect(self._show_next)
+        self._waits = bool(self._messages) and self.underMouse()
+        before = self._stack.currentWidget()
+        self._messages.append(message)
+        self._stack.addWidget(message)
+        self._show(before if self._waits else message)
 
     def take_back(self, text: str) -> None:
         """Take a message away that holds no longer."""
@@ -79,6 +131,62 @@ class MessageBar(QWidget):
                 old.leave()
 
     def messages(self) -> list[Message]:
-        """What is shown, oldest first."""
-        found = (self._column.itemAt(i).widget() for i in range(self._column.count()))
-        return [widget for widget in found if isinstance(widget, Message)]
+        """All there are, oldest first."""
+        return list(self._messages)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        """See `QWidget.leaveEvent`."""
+        super().leaveEvent(event)
+        if self._waits:
+            self._show_newest()
+
+    @Slot(object)
+    def _remove(self, message: Message) -> None:
+        self._messages.remove(message)
+        self._stack.removeWidget(message)
+        message.hide()
+        message.deleteLater()  # it stays a child until then: its own button's click may still be at work
+        self._show_newest()
+
+    @Slot()
+    def _show_next(self) -> None:
+        """The one before, and after the oldest the newest."""
+        self._show(self._messages[self._messages.index(self._stack.currentWidget()) - 1])
+
+    def _show_newest(self) -> None:
+        self._waits = False
+        self._show(self._messages[-1] if self._messages else self._idle)
+
+    def _show(self, front: QWidget) -> None:
+        for place, message in enumerate(reversed(self._messages), 1):
+            message.show_place(place, len(self._messages))
+        self._stack.setCurrentWidget(front)
+
+
+def _row(frame: QFrame) -> QHBoxLayout:
+    row = QHBoxLayout(frame)
+    row.setContentsMargins(16, 4, 8, 4)
+    row.setSpacing(8)
+    return row
+
+
+def _add_buttons(row: QHBoxLayout, actions: tuple[Action, ...], leave: Callable[[], None]) -> None:
+    """The ways on, each of which takes the message away, and the cross."""
+
+    def press(act: Callable[[], object]) -> None:
+        leave()
+        act()
+
+    for title, act in actions:
+        button = QPushButton(title)
+        button.setProperty("look", "small")
+        button.setAccessibleName(title)
+        button.clicked.connect(lambda _=False, act=act: press(act))
+        row.addWidget(button)
+    close = QToolButton()
+    close.setProperty("look", "quiet")
+    close.setAccessibleName("Close this message")
+    close.setToolTip("Close this message")
+    theme().keep_icon(close, "close")
+    close.clicked.connect(leave)
+    row.addWidget(close)

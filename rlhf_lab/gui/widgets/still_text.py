@@ -1,13 +1,24 @@
 """Text that changes with every verdict: painted in its place, where a label would have the whole window laid out anew."""
 
-from PySide6.QtCore import QRect, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPaintEvent
+from PySide6.QtCore import QRect, QSize, Qt, Signal
+from PySide6.QtGui import (
+    QColor,
+    QFont,
+    QFontMetrics,
+    QPainter,
+    QPaintEvent,
+    QResizeEvent,
+    QTextLayout,
+    QTextOption,
+)
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from rlhf_lab.gui.theme import theme
-from rlhf_lab.gui.widgets.plain_text import one_line, plain_tip
+from rlhf_lab.gui.widgets.plain_text import LONG_LINE, one_line, plain_tip
 
 _GAP = 5
+_BROKEN = QTextOption()
+_BROKEN.setWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
 
 
 class StillLine(QWidget):
@@ -44,6 +55,64 @@ class StillLine(QWidget):
         painter.setPen(QColor(getattr(theme().colours, self._role)))
         shown = self.fontMetrics().elidedText(self._text, Qt.TextElideMode.ElideRight, self.width())
         painter.drawText(self.rect(), Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, shown)
+
+
+class StillLines(QWidget):
+    """A text on so many lines at most, of which the last is elided; as high as these in any case."""
+
+    elided = Signal(bool)
+    """At each new width: whether there is more than is shown."""
+
+    def __init__(self, text: str, most: int):
+        super().__init__()
+        self._text, self._most = one_line(text, LONG_LINE), most
+        self.setAccessibleName(self._text)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        theme().changed.connect(self.update)
+
+    def shown(self) -> list[str]:
+        """The lines as they are painted."""
+        lines = self._lines()
+        if len(lines) <= self._most:
+            return lines
+        rest = "".join(lines[self._most - 1 :])
+        last = self.fontMetrics().elidedText(rest, Qt.TextElideMode.ElideRight, self.width())
+        return [*lines[: self._most - 1], last]
+
+    def sizeHint(self) -> QSize:
+        """All lines."""
+        return QSize(80, self._most * self.fontMetrics().lineSpacing())
+
+    def minimumSizeHint(self) -> QSize:
+        """All lines, however short: a layout short of room would else press them flat."""
+        return QSize(0, self.sizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """See `QWidget.resizeEvent`."""
+        super().resizeEvent(event)
+        self.elided.emit(len(self._lines()) > self._most)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """See `QWidget.paintEvent`."""
+        painter = QPainter(self)
+        painter.setPen(QColor(theme().colours.text))
+        lines, high = self.shown(), self.fontMetrics().lineSpacing()
+        top = (self.height() - len(lines) * high) // 2
+        for at, line in enumerate(lines):
+            where = QRect(0, top + at * high, self.width(), high)
+            painter.drawText(where, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, line)
+
+    def _lines(self) -> list[str]:
+        """The whole text, broken at this width."""
+        layout = QTextLayout(self._text, self.font())
+        layout.setTextOption(_BROKEN)
+        lines = []
+        layout.beginLayout()
+        while (line := layout.createLine()).isValid():
+            line.setLineWidth(self.width())
+            lines.append(self._text[line.textStart() : line.textStart() + line.textLength()])
+        layout.endLayout()
+        return lines
 
 
 class StillNumber(QWidget):
