@@ -1,4 +1,4 @@
-"""What a run would need of the disk, in words for a form, before it starts; imports no torch."""
+"""What a run would need of the disk, in words for a form, before it starts; what a folder takes. Imports no torch."""
 
 import shutil
 from pathlib import Path
@@ -25,6 +25,18 @@ def needed_bytes(config: RunConfig, store: Store) -> int:
     """The same as a number; 0 where it is not known."""
     shape = shape_of(config.model)
     return disk_need(config, shape, data_bytes(store, config.dataset)) if shape is not None else 0
+
+
+def disk_use(folder: Path) -> int:
+    """Bytes of all files below; a link counts nothing (the hub's cache has each file once), nor what goes meanwhile."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            if not path.is_symlink() and path.is_file():
+                total += path.stat().st_size
+        except OSError:
+            continue
+    return total
 
 
 def data_bytes(store: Store, dataset: str) -> int:

@@ -3,7 +3,6 @@
 import shutil
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
@@ -105,18 +104,6 @@ def tidy_tags(tags: Sequence[str]) -> tuple[str, ...]:
     """Without blanks around them, each once, in order."""
     whole = (" ".join(tag.split())[:LONGEST_TAG] for tag in tags)
     return tuple(dict.fromkeys(tag for tag in whole if tag))[:MOST_TAGS]
-
-
-def disk_use(folder: Path) -> int:
-    """Bytes of all files below; what vanishes meanwhile counts nothing."""
-    total = 0
-    for path in folder.rglob("*"):
-        try:
-            if not path.is_symlink() and path.is_file():
-                total += path.stat().st_size
-        except OSError:
-            continue
-    return total
 
 
 def _write(store: Store, folder: RunFolder, labels: Labels) -> None:

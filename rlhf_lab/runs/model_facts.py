@@ -42,17 +42,6 @@ def facts_of(folder: Path) -> ModelFacts:
     )
 
 
-def bytes_of(folder: Path) -> int:
-    """What all files below take on the disk; a link counts as nothing, so that the hub's cache is not counted twice."""
-    found = 0
-    for file in folder.rglob("*"):
-        try:
-            found += file.lstat().st_size if file.is_file() and not file.is_symlink() else 0
-        except OSError:  # it went meanwhile
-            continue
-    return found
-
-
 def newest_in(folder: Path) -> float:
     """When the file below that was written last was written; the one that a link leads to counts."""
     newest = 0.0

@@ -13,9 +13,10 @@ from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.model_types import MODEL_TYPES
 from rlhf_lab.core.resources import resource
 from rlhf_lab.core.small_files import read_json
+from rlhf_lab.runs.disk import disk_use
 from rlhf_lab.runs.folder import RunFolder, write_private
 from rlhf_lab.runs.lineage import config_parents
-from rlhf_lab.runs.model_facts import ModelFacts, bytes_of, facts_of, newest_in
+from rlhf_lab.runs.model_facts import ModelFacts, facts_of, newest_in
 from rlhf_lab.runs.plan import absolute_model, hub_cache, hub_folder, model_reasons
 from rlhf_lab.runs.project import Project
 
@@ -69,7 +70,7 @@ def shelf(project: Project) -> list[Shelved]:
     for row in reversed(project.store.runs()):
         folder = RunFolder(project.runs_folder / row.run)
         if folder.has_result():
-            facts, size = facts_of(folder.adapter), bytes_of(folder.adapter)
+            facts, size = facts_of(folder.adapter), disk_use(folder.adapter)
             found.append(Shelved(row.run, "run", folder.adapter, folder.adapter, facts, size, users.get(row.run, ())))
     return found
 
@@ -151,7 +152,7 @@ def _bases(project: Project, users: dict[str, tuple[str, ...]]) -> Iterator[tupl
 def _base(name: str, kind: Kind, users: dict[str, tuple[str, ...]]) -> Shelved:
     folder = _folder(name, kind)
     place = hub_folder(name) if kind == "hub" else folder
-    return Shelved(name, kind, folder, place, facts_of(folder), bytes_of(place), users.get(name, ()), newest_in(place))
+    return Shelved(name, kind, folder, place, facts_of(folder), disk_use(place), users.get(name, ()), newest_in(place))
 
 
 def _folder(name: str, kind: Kind) -> Path:

@@ -100,9 +100,8 @@ def check_models(
     def hear(said: dict[str, Any]) -> None:
         checked(str(said["name"]), str(said["problem"]))
 
-    _errand(Check(models=tuple(models), models_folder=models_folder), models_folder, entry).follow(
-        hear, cancelled, ModelWorkCancelled("The check was cancelled.")
-    )
+    asked = Check(models=tuple(models), models_folder=models_folder)
+    _do(asked, models_folder, entry, hear, cancelled, "The check was cancelled.")
 
 
 def import_gguf(
@@ -115,11 +114,11 @@ def import_gguf(
 ) -> str:
     """Dequantise a .gguf file into the project; the name of the model there. Raises `LabError` in words."""
     file = Path(os.path.abspath(file.expanduser()))  # noqa: PTH100 - the file may be a link
-    stopped = ModelWorkCancelled(f"The import of {file.name} was cancelled; nothing was left behind.")
+    asked = Import(file=file, models_folder=models_folder)
+    stopped = f"The import of {file.name} was cancelled; nothing was left behind."
     before = _halves(file, models_folder)
-    errand = _errand(Import(file=file, models_folder=models_folder), models_folder, entry)
     try:
-        return str(errand.follow(_telling(progress), cancelled, stopped)["name"])
+        return str(_do(asked, models_folder, entry, _telling(progress), cancelled, stopped)["name"])
     except LabError:
         for half in _halves(file, models_folder) - before:  # those are of another import
             shutil.rmtree(models_folder / half[0], ignore_errors=True)
@@ -130,10 +129,8 @@ def look(
     model: str, log_folder: Path, *, cancelled: Callable[[], bool] = lambda: False, entry: Sequence[str] = ENTRY
 ) -> Offered:
     """Ask the hub what a download would fetch; nothing is kept. Raises `LabError` in words."""
-    name = hub_id(model)
-    done = _errand(Look(model=name), log_folder, entry, online=True).follow(
-        lambda said: None, cancelled, ModelWorkCancelled("The look at the hub was cancelled.")
-    )
+    name, stopped = hub_id(model), "The look at the hub was cancelled."
+    done = _do(Look(model=name), log_folder, entry, lambda said: None, cancelled, stopped)
     return Offered(name, str(done["architecture"]), len(done["files"]), int(done["bytes"]), int(done["free"]))
 
 
@@ -147,11 +144,8 @@ def download(
 ) -> str:
     """Fetch a model into the hub's cache; its name. ``progress`` counts bytes. Raises `LabError` in words."""
     name = hub_id(model)
-    gone_on = f"The download of {name} was cancelled. What was fetched is kept: the next try goes on from there."
-    done = _errand(Download(model=name), log_folder, entry, online=True).follow(
-        _telling(progress), cancelled, ModelWorkCancelled(gone_on)
-    )
-    return str(done["name"])
+    stopped = f"The download of {name} was cancelled. What was fetched is kept: the next try goes on from there."
+    return str(_do(Download(model=name), log_folder, entry, _telling(progress), cancelled, stopped)["name"])
 
 
 def hub_id(text: str) -> str:
@@ -170,9 +164,19 @@ def _halves(file: Path, models_folder: Path) -> set[tuple[str, int]]:
     return {(one.name, one.lstat().st_ino) for one in inside if name.fullmatch(one.name)}
 
 
-def _errand(asked: _Line, folder: Path, entry: Sequence[str], *, online: bool = False) -> Errand:
+def _do(
+    asked: Check | Import | Look | Download,
+    folder: Path,
+    entry: Sequence[str],
+    hear: Callable[[dict[str, Any]], object],
+    cancelled: Callable[[], bool],
+    on_cancel: str,
+) -> dict[str, Any]:
+    """What the process says last; its log lies in ``folder``. Raises `LabError` in words."""
+    online = isinstance(asked, Look | Download)
     environment = host.online_environment() if online else host.child_environment()
-    return Errand("The models process", entry, asked.model_dump_json(), folder / LOG, environment)
+    errand = Errand("The models process", entry, asked.model_dump_json(), folder / LOG, environment)
+    return errand.follow(hear, cancelled, ModelWorkCancelled(on_cancel))
 
 
 def _telling(progress: Progress) -> Callable[[dict[str, Any]], object]:

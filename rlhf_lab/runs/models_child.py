@@ -19,9 +19,10 @@ from rlhf_lab.core.out_of_memory import is_out_of_memory
 from rlhf_lab.core.redact import without_secrets
 from rlhf_lab.core.small_files import read_json
 from rlhf_lab.runs import errand_child
+from rlhf_lab.runs.disk import disk_use
 from rlhf_lab.runs.errand_child import Say
-from rlhf_lab.runs.model_facts import bytes_of
 from rlhf_lab.runs.model_work import REQUEST, Check, Download, Import, Look
+from rlhf_lab.runs.plan import hub_cache, hub_folder
 
 _INDEX = "model.safetensors.index.json"
 _PARTS = (
@@ -82,7 +83,7 @@ def import_gguf(asked: Import, say: Say) -> dict[str, Any]:
         say(kind="progress", what=what, done=steps.index(what), total=len(steps))
 
     folder = resolve(str(asked.file), asked.models_folder, tell)
-    return {"name": str(folder), "bytes": bytes_of(folder)}
+    return {"name": str(folder), "bytes": disk_use(folder)}
 
 
 def look(model: str) -> dict[str, Any]:
@@ -134,8 +135,8 @@ def download(model: str, say: Say) -> dict[str, Any]:
     from rlhf_lab.engine.models import check as check_folder
 
     found = look(model)
-    place, total = _place(model), found["bytes"]
-    if found["free"] < total - bytes_of(place) + _MARGIN:
+    place, total = hub_folder(model), found["bytes"]
+    if found["free"] < total - disk_use(place) + _MARGIN:
         raise LabError(
             f"{model} needs {gigabytes(total)}, and only {gigabytes(found['free'])} are free on the disk of {place.parent}. "
             "Free some space first."
@@ -147,7 +148,7 @@ def download(model: str, say: Say) -> dict[str, Any]:
             say(
                 kind="progress",
                 what=f"fetching {len(found['files'])} files",
-                done=min(total, bytes_of(place)),
+                done=min(total, disk_use(place)),
                 total=total,
             )
 
@@ -163,7 +164,7 @@ def download(model: str, say: Say) -> dict[str, Any]:
         watcher.join()
     say(kind="progress", what="checking", done=total, total=total)
     check_folder(Path(folder))
-    return {"name": model, "bytes": bytes_of(place)}
+    return {"name": model, "bytes": disk_use(place)}
 
 
 def in_words(line: bytes, error: Exception) -> str:
@@ -216,16 +217,8 @@ def _hub_in_words(model: str, error: Exception) -> str:
     return ""
 
 
-def _place(model: str) -> Path:
-    from huggingface_hub import constants
-
-    return Path(constants.HF_HUB_CACHE) / f"models--{model.replace('/', '--')}"
-
-
 def _free() -> int:
-    from huggingface_hub import constants
-
-    place = Path(constants.HF_HUB_CACHE)
+    place = hub_cache()
     return shutil.disk_usage(next(one for one in (place, *place.parents) if one.exists())).free
 
 

@@ -11,8 +11,9 @@ from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models import overlay
 from rlhf_lab.gui.models.runs_table import COLUMNS, size_in_words
 from rlhf_lab.gui.panes.runs import RunsPane
+from rlhf_lab.runs.disk import disk_use
 from rlhf_lab.runs.folder import RunFolder
-from rlhf_lab.runs.labels import disk_use, labels_of
+from rlhf_lab.runs.labels import labels_of
 from rlhf_lab.runs.project import Project
 from tests.gui.runs_made import made_run
 

@@ -9,11 +9,11 @@ import pytest
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.judgement import Judgement
 from rlhf_lab.core.records import Candidates, Completion, Message, Prompt
+from rlhf_lab.runs.disk import disk_use
 from rlhf_lab.runs.folder import Manifest, RunFolder
 from rlhf_lab.runs.labels import (
     FILE,
     Labels,
-    disk_use,
     labels_of,
     remove,
     restore,

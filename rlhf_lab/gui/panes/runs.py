@@ -33,8 +33,8 @@ from rlhf_lab.gui.widgets.run_overlay import RunOverlay
 from rlhf_lab.gui.widgets.runs_filter import RunsFilter
 from rlhf_lab.gui.widgets.sweep_view import SweepView
 from rlhf_lab.gui.widgets.trash_buttons import TrashButtons
+from rlhf_lab.runs.disk import disk_use
 from rlhf_lab.runs.folder import RunFolder
-from rlhf_lab.runs.labels import disk_use
 from rlhf_lab.store import RunRow, Store
 
 WIDTHS = {
