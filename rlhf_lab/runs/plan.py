@@ -186,9 +186,10 @@ def model_reasons(model: str) -> list[str]:
 
 
 def hub_cache() -> Path:
-    """Where hub downloads lie on this machine, for every program."""
-    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
-    return Path(os.environ.get("HF_HUB_CACHE", home / "hub")).expanduser()
+    """Where hub downloads lie on this machine, for every program: as huggingface_hub has it, which is slow to import."""
+    home = os.environ.get("HF_HOME") or os.path.join(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "huggingface")  # noqa: PTH118
+    cache = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE") or os.path.join(home, "hub")  # noqa: PTH118
+    return Path(os.path.expandvars(cache)).expanduser()
 
 
 def hub_folder(model: str) -> Path:

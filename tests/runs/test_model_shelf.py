@@ -1,11 +1,13 @@
 """The list of models: what each is, how large, who uses it, and what can be removed."""
 
 import json
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import constants
 from safetensors.torch import save_file
 
 from rlhf_lab.core.config import PpoConfig
@@ -24,7 +26,7 @@ from rlhf_lab.runs.model_shelf import (
     shelf,
     usable_names,
 )
-from rlhf_lab.runs.plan import hub_folder
+from rlhf_lab.runs.plan import hub_cache, hub_folder
 from rlhf_lab.runs.project import Project
 
 
@@ -101,6 +103,26 @@ def test_all_kinds_are_listed_with_who_uses_them(
     assert "someone/strange" not in names
     cells = in_words(found["mine"], "")
     assert cells == ["mine", "folder", "llama", "0.0 K", "fp32", cells[5], "–", "can be used"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"XDG_CACHE_HOME": "~/elsewhere"},
+        {"HF_HOME": "/far/$USER", "XDG_CACHE_HOME": "/near"},
+        {"HUGGINGFACE_HUB_CACHE": "/old", "HF_HOME": "/far"},
+        {"HF_HUB_CACHE": "~/new", "HUGGINGFACE_HUB_CACHE": "/old"},
+    ],
+)
+def test_downloads_are_looked_for_where_the_hubs_own_library_puts_them(
+    monkeypatch: pytest.MonkeyPatch, said: dict[str, str]
+) -> None:
+    for name in ("XDG_CACHE_HOME", "HF_HOME", "HUGGINGFACE_HUB_CACHE", "HF_HUB_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in (said | {"USER": "someone"}).items():
+        monkeypatch.setenv(name, value)
+    assert str(hub_cache()) == runpy.run_path(constants.__file__)["HF_HUB_CACHE"]
 
 
 def test_a_folder_that_is_no_model_is_not_added(project: Project, tmp_path: Path) -> None:
