@@ -4,6 +4,13 @@ from collections.abc import Callable
 
 from rlhf_lab.core.control import Command, Stop
 from rlhf_lab.core.events import AnyEvent, Event, Finished
+from rlhf_lab.runs.folder import RunFolder
+
+
+def leave_adapter(folder: RunFolder) -> None:
+    """The result of a run, as far as it is seen from outside."""
+    folder.adapter.mkdir()
+    (folder.adapter / "adapter_config.json").write_text("{}")
 
 
 class FakeRun:

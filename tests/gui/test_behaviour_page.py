@@ -18,6 +18,8 @@ from rlhf_lab.runs.ask import ModelSpec
 from rlhf_lab.runs.behaviour_models import Examined
 from rlhf_lab.runs.behaviour_questions import Item
 from rlhf_lab.runs.behaviour_report import BehaviourReport, reckon
+from rlhf_lab.runs.folder import RunFolder
+from tests.fakes import leave_adapter
 from tests.gui.runs_made import made_run
 
 BASE, SFT, PPO = Contender("bundled"), Contender("", "sft-1", "sft"), Contender("", "ppo-1", "ppo")
@@ -54,9 +56,7 @@ def page(lab, shown) -> BehaviourPage:
 def adapted(project, *runs: str) -> None:
     for run in runs:
         made_run(project, run)
-        adapter = project.runs_folder / run / "adapter"
-        adapter.mkdir()
-        (adapter / "adapter_config.json").write_text("{}")
+        leave_adapter(RunFolder(project.runs_folder / run))
 
 
 def test_the_base_the_newest_sft_run_and_the_newest_policy_are_ticked_first(page) -> None:

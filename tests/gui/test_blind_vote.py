@@ -20,6 +20,7 @@ from rlhf_lab.gui.models.contenders import Contender
 from rlhf_lab.gui.panes.compare import ComparePane
 from rlhf_lab.runs.ask import Answer, Done, Failed, Token
 from rlhf_lab.runs.project import Project
+from tests.fakes import leave_adapter
 from tests.gui.asked import FakeInference
 
 SFT, DPO, BASE = Contender("", "sft-1", "sft"), Contender("", "dpo-1", "dpo"), Contender("bundled")
@@ -32,8 +33,7 @@ def runs(project: Project, model: str) -> None:
         folder = project.create_run(config)
         story = [Started(device="cpu", total_steps=1, seq=1), Finished(outcome="done", seq=2)]
         project.store.record_events(folder.run, [(event, event.seq) for event in story])
-        folder.adapter.mkdir()
-        (folder.adapter / "adapter_config.json").write_text("{}")
+        leave_adapter(folder)
 
 
 @pytest.fixture

@@ -9,7 +9,9 @@ from pytestqt.qtbot import QtBot
 from rlhf_lab.gui.models.contenders import Contender, draws_problem
 from rlhf_lab.gui.panes.compare import ComparePane
 from rlhf_lab.runs.ask import Answer, Done
+from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.project import Project
+from tests.fakes import leave_adapter
 from tests.gui.asked import FakeInference
 from tests.gui.runs_made import made_run
 
@@ -23,9 +25,7 @@ def pane(open_compare: Callable[[], ComparePane], project: Project) -> ComparePa
         ("ppo-1", {"reward_model": "reward-1", "start_from": "sft-1"}),
     ):
         made_run(project, run, **wishes)
-        adapter = project.runs_folder / run / "adapter"
-        adapter.mkdir()
-        (adapter / "adapter_config.json").write_text("{}")
+        leave_adapter(RunFolder(project.runs_folder / run))
     made = open_compare()
     made.card.prompt.setPlainText("Hello?")
     return made

@@ -12,6 +12,7 @@ from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.contenders import Contender, contenders, opening
 from rlhf_lab.gui.panes.compare import ComparePane
 from rlhf_lab.runs.project import Project
+from tests.fakes import leave_adapter
 from tests.gui.conftest import FakeRuns
 
 
@@ -68,8 +69,7 @@ def test_a_save_is_offered_asked_and_followed(qtbot, pane, inference, training, 
     assert not view.save.newer.isVisible()
 
     folder = project.run(training)
-    folder.adapter.mkdir()
-    (folder.adapter / "adapter_config.json").write_text("{}")
+    leave_adapter(folder)
     fakes.runs[training].feed(Finished(outcome="done"))
     qtbot.waitUntil(lambda: view.model.currentText() == "SFT 1")
     assert not view.save.isVisible()

@@ -6,6 +6,7 @@ from PySide6.QtCore import Qt
 from rlhf_lab.core.events import Finished, Progress, Started
 from rlhf_lab.gui.panes.runs import RunsPane
 from rlhf_lab.gui.widgets.go_on import FurtherDialog
+from tests.fakes import leave_adapter
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -73,8 +74,7 @@ def test_a_run_that_others_stand_on_says_why_it_stays(
     from rlhf_lab.core.config import RewardConfig
 
     folder = lab.project.run(done_run)
-    folder.adapter.mkdir()
-    (folder.adapter / "adapter_config.json").write_text("{}")
+    leave_adapter(folder)
     reward = lab.project.create_run(RewardConfig(dataset="pairs", model=model, start_from=done_run))
     reward.claim_attempt()
     qtbot.mouseClick(pane.resume, LEFT)

@@ -16,14 +16,13 @@ from rlhf_lab.gui.main_window import MainWindow
 from rlhf_lab.gui.widgets.plain_text import PlainLabel
 from rlhf_lab.runs import experiment
 from rlhf_lab.runs.project import Project
+from tests.fakes import leave_adapter
 from tests.gui.conftest import FakeRuns
 
 
 def finish(project: Project, fakes: FakeRuns, run: str) -> None:
     """End the fake as a real run ends: with an adapter."""
-    adapter: Path = project.run(run).adapter
-    adapter.mkdir()
-    (adapter / "adapter_config.json").write_text("{}")
+    leave_adapter(project.run(run))
     fakes.runs[run].feed(Finished(outcome="done"))
 
 

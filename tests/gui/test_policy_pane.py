@@ -16,6 +16,7 @@ from rlhf_lab.gui.models.form import presets
 from rlhf_lab.gui.models.offers import run_options
 from rlhf_lab.gui.panes.policy import PolicyPane
 from rlhf_lab.runs.project import Project
+from tests.fakes import leave_adapter
 from tests.gui.stories import ppo_story
 
 NUMBERED = {"attempt": 1, "time": 1.0}
@@ -139,8 +140,7 @@ def test_a_policy_of_any_stage_can_be_compared_and_started_from(stored, project)
     tuned = stored(SftConfig(dataset="talks"), dpo_story())
     dpo = stored(DpoConfig(dataset="pairs", max_steps=20), dpo_story())
     for run in (tuned, dpo):
-        project.run(run).adapter.mkdir()
-        (project.run(run).adapter / "adapter_config.json").write_text("{}")
+        leave_adapter(project.run(run))
 
     left, right = opening(contenders(project), 2)
 

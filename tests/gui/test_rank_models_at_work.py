@@ -17,6 +17,7 @@ from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.panes.rank import RankPane
 from rlhf_lab.runs.ask import Answer, Done, Failed, Generate, ModelSpec, Reply
 from rlhf_lab.runs.project import Project
+from tests.fakes import leave_adapter
 
 
 class FakeInference:
@@ -96,8 +97,7 @@ def pane(qtbot: QtBot, lab: Lab, project: Project, children: list[FakeInference]
 def finished(project: Project, config: SftConfig | RewardConfig) -> str:
     """A run that left something, as far as anybody looks before a model is loaded."""
     folder = project.create_run(config)
-    folder.adapter.mkdir()
-    (folder.adapter / "adapter_config.json").write_text("{}")
+    leave_adapter(folder)
     project.store.set_run_state(folder.run, "done")
     return folder.run
 

@@ -13,6 +13,7 @@ from rlhf_lab.core.recipe_toml import parse_recipe, render_recipe
 from rlhf_lab.gui.widgets.recipe_button import open_recipe
 from rlhf_lab.gui.widgets.recipe_dialog import RecipeDialog
 from rlhf_lab.runs.recipe_of import recipe_of
+from tests.fakes import leave_adapter
 
 LEFT = Qt.MouseButton.LeftButton
 WAIT = 30_000
@@ -52,9 +53,7 @@ def end(qtbot, lab, fakes, run: str, outcome: str = "done") -> None:
     """As a real run ends: with an adapter where it is done."""
     qtbot.waitUntil(lambda: run in fakes.runs, timeout=WAIT)
     if outcome == "done":
-        adapter = lab.project.run(run).adapter
-        adapter.mkdir()
-        (adapter / "adapter_config.json").write_text("{}")
+        leave_adapter(lab.project.run(run))
     fakes.runs[run].feed(Started(device="cpu", total_steps=1), Finished(outcome=outcome, message="It broke."))
     qtbot.waitUntil(lambda: run not in lab.live(), timeout=WAIT)
 

@@ -10,6 +10,7 @@ from rlhf_lab.core.config import RewardConfig
 from rlhf_lab.core.events import Finished, Metrics, Started
 from rlhf_lab.gui.widgets.run_export import RunExportDialog
 from rlhf_lab.runs.log import EventLog
+from tests.fakes import leave_adapter
 
 LEFT = Qt.MouseButton.LeftButton
 A_CHILD_MS = 60_000
@@ -107,8 +108,7 @@ def test_closing_cancels_and_leaves_nothing(qtbot, window, lab, dialog: RunExpor
 
 def test_a_reward_model_with_several_heads_asks_which(qtbot, lab, model, home) -> None:
     folder = lab.project.create_run(RewardConfig(dataset="pairs", model=model, heads=3))
-    folder.adapter.mkdir()
-    (folder.adapter / "adapter_config.json").write_text("{}")
+    leave_adapter(folder)
     dialog = RunExportDialog(lab, folder)
     qtbot.addWidget(dialog)
     dialog.show()

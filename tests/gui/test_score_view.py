@@ -15,6 +15,7 @@ from rlhf_lab.gui.models.text_scores import details, figure, verdict
 from rlhf_lab.gui.panes.reward import RewardPane
 from rlhf_lab.runs.ask import Answer, Done, Failed, ModelSpec, Reply, Score
 from rlhf_lab.runs.project import Project
+from tests.fakes import leave_adapter
 from tests.gui.stories import reward_story
 
 
@@ -51,8 +52,7 @@ def run(project: Project, model: str) -> str:
     folder = project.create_run(RewardConfig(dataset="pairs", model=model))
     told = [e.model_copy(update={"seq": n, "attempt": 1}) for n, e in enumerate(reward_story(), 1)]
     project.store.record_events(folder.run, [(event, event.seq) for event in told])
-    folder.adapter.mkdir()
-    (folder.adapter / "adapter_config.json").write_text("{}")
+    leave_adapter(folder)
     return folder.run
 
 

@@ -22,6 +22,7 @@ from rlhf_lab.gui.panes.sft import SftPane
 from rlhf_lab.gui.panes.training import TrainingPane
 from rlhf_lab.gui.widgets.command_dialog import CommandDialog
 from rlhf_lab.runs.project import Project
+from tests.fakes import leave_adapter
 from tests.gui.stories import PROMPTS, ppo_story, reward_story, sft_story
 
 NUMBERED = {"attempt": 1, "time": 1.0}
@@ -51,8 +52,7 @@ def stored(project: Project, model: str) -> Callable[..., str]:
         folder = project.create_run(config.model_copy(update={"model": model}))
         events = [e.model_copy(update={"seq": n, **NUMBERED}) for n, e in enumerate(story, 1)]
         project.store.record_events(folder.run, [(event, event.seq) for event in events])
-        folder.adapter.mkdir()
-        (folder.adapter / "adapter_config.json").write_text("{}")
+        leave_adapter(folder)
         return folder.run
 
     return store

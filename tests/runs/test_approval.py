@@ -11,6 +11,7 @@ from rlhf_lab.core.errors import LabError
 from rlhf_lab.runs.approval import MOST_BYTES, approvals_file, approve, approved, is_approved, read_function
 from rlhf_lab.runs.project import Project
 from rlhf_lab.runs.source import ProcessRun
+from tests.fakes import leave_adapter
 
 from .conftest import follow_on
 
@@ -148,8 +149,7 @@ def test_caution_needs_a_reward_model_with_several_heads(project: Project, model
     runs = {}
     for heads in (1, 3):
         folder = project.create_run(RewardConfig(dataset="pairs", model=model, heads=heads))
-        folder.adapter.mkdir()
-        (folder.adapter / "adapter_config.json").write_text("{}")
+        leave_adapter(folder)
         config = PpoConfig(dataset="talks", model=model, reward_model=folder.run, uncertainty_coef=1)
         runs[heads] = " ".join(project.check(config))
     assert "has one head, which cannot disagree" in runs[1]

@@ -14,6 +14,7 @@ from rlhf_lab.runs.behaviour_questions import at_most, bundled_items, items_of
 from rlhf_lab.runs.behaviour_report import Asking, as_json, examine
 from rlhf_lab.runs.model_card import BUNDLED
 from rlhf_lab.runs.project import Project
+from tests.fakes import leave_adapter
 
 QUICK = Asking(max_new_tokens=24)
 
@@ -81,8 +82,7 @@ def test_which_models_are_meant(project: Project, model: str, tmp_path: Path) ->
     run = project.create_run(SftConfig(dataset="talks", model=model))
     with pytest.raises(LabError, match="sft-1 has left no adapter yet"):
         models_of(project, ["sft-1"])
-    run.adapter.mkdir()
-    (run.adapter / "adapter_config.json").write_text("{}")
+    leave_adapter(run)
     base, sft = models_of(project, ["base", "sft-1"])
     assert sft.spec == ModelSpec(model=model, adapters=(run.adapter,))
     assert base == Examined("base", ModelSpec(model=model))

@@ -14,6 +14,7 @@ from rlhf_lab.runs.labels import place_of, trash
 from rlhf_lab.runs.log import end_attempt
 from rlhf_lab.runs.project import Project
 from rlhf_lab.runs.recorder import Recorder
+from tests.fakes import leave_adapter
 
 TWO_BRANCHES = """
 name = "two ways"
@@ -52,8 +53,7 @@ def walk(project: Project, chain: Chain, ends: dict[str, str] | None = None, mos
         chain.begun(step, folder.run)
         outcome = (ends or {}).get(step.key, "done")
         if outcome == "done":
-            folder.adapter.mkdir()
-            (folder.adapter / "adapter_config.json").write_text("{}")
+            leave_adapter(folder)
         attempt = folder.attempt() + 1
         (folder.path / f"attempt-{attempt}").touch()
         end_attempt(folder.events_path, attempt, Finished(outcome=outcome, message="It broke." * (outcome != "done")))

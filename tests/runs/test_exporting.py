@@ -18,6 +18,7 @@ from rlhf_lab.runs.exporting import ENTRY, ExportCancelled, Wish, check, export_
 from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.log import EventLog
 from rlhf_lab.runs.project import Project
+from tests.fakes import leave_adapter
 
 SAYS = "import json, sys, os; out = lambda **said: print(json.dumps(said), flush=True); "
 
@@ -36,8 +37,7 @@ WRITES = child(
 def run(project: Project, new_run: Callable[..., RunFolder]) -> RunFolder:
     """A run with a result, as far as can be seen from outside."""
     folder = new_run("")
-    folder.adapter.mkdir()
-    (folder.adapter / "adapter_config.json").write_text("{}")
+    leave_adapter(folder)
     with EventLog(folder.events_path, 1) as log:
         log.append(Started(device="cpu, fp32, 1 thread"))
         log.append(Metrics(step=1, values={"train/loss": 0.5}))

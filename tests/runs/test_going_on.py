@@ -13,6 +13,7 @@ from rlhf_lab.runs.going_on import can_change, go_on_with, standing_on
 from rlhf_lab.runs.log import EventLog
 from rlhf_lab.runs.project import Project
 from rlhf_lab.runs.recorder import Recorder
+from tests.fakes import leave_adapter
 
 from .conftest import follow_on, start
 
@@ -26,8 +27,7 @@ def end(project: Project, folder: RunFolder, outcome: str, steps: int) -> str:
         log.append(Started(device="fake", total_steps=total))
         log.append(Progress(step=steps, done=steps, total=total))
         log.append(Finished(step=steps, outcome=outcome))
-    folder.adapter.mkdir()
-    (folder.adapter / "adapter_config.json").write_text("{}")
+    leave_adapter(folder)
     Recorder(project.store).catch_up(folder)
     return folder.run
 

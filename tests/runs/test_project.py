@@ -13,6 +13,7 @@ from rlhf_lab.core.records import Completion, Message, Pair, Prompt, Ranking, lo
 from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.log import EventLog
 from rlhf_lab.runs.project import BUNDLED, Project, default_folder
+from tests.fakes import leave_adapter
 
 NewRun = Callable[..., RunFolder]
 
@@ -23,8 +24,7 @@ def finish(folder: RunFolder) -> str:
         log.append(Started(device="fake", total_steps=1))
         log.append(Metrics(step=1, values={"train/loss": 1.0}))
         log.append(Finished(step=1, outcome="done"))
-    folder.adapter.mkdir()
-    (folder.adapter / "adapter_config.json").write_text("{}")
+    leave_adapter(folder)
     return folder.run
 
 
