@@ -124,7 +124,21 @@ def sentence(row: Row, cell: Cell, reference: str) -> str:
         "same": f"{measure.label} stayed",
         "unclear": f"{measure.label}: no change can be told from chance",
     }[cell.verdict]
-    return f"{words}: {numbers} from {reference} to {cell.model} ({sure}, {prompts})."
+    said = f"{words}: {numbers} from {reference} to {cell.model} ({sure}, {prompts})."
+    return f"{said} {_doubt(cell)}".rstrip()
+
+
+def _doubt(cell: Cell) -> str:
+    """Why a change whose interval leaves out 0 does not count all the same; "" where it is no such change."""
+    found = cell.change
+    if cell.verdict != "unclear" or found.low <= 0 <= found.high:
+        return ""
+    if found.p < _SURE:
+        return (
+            "The interval is of this row alone, and leaves out 0; where so many are compared, some do by chance. With all "
+            f"of them reckoned in: {p_text(cell.p)}."
+        )
+    return f"The interval only just leaves out 0; the test of this row is not as sure: {p_text(found.p)}."
 
 
 def summary(rows: Sequence[Row], model: str, reference: str) -> str:

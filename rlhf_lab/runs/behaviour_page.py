@@ -144,8 +144,8 @@ def _method(report: BehaviourReport) -> str:
         "Questions with a known answer are answered at temperature 0, all others as the model draws at temperature 1.",
         "Shares have Wilson's 95% interval, other means a bootstrap over the questions. Each model is compared with "
         f"{report.reference} on the same questions: shares with McNemar's exact test, the rest with a sign-flip test; "
-        "p has all tests of the table reckoned in (Holm). “Stayed” means that the whole interval of the change is too "
-        "small to matter; “not to be told” means that these questions are too few to say.",
+        "p has all tests of the table reckoned in (Holm), each interval is of its row alone. “Stayed” means that the whole "
+        "interval of the change is too small to matter; “not to be told” means that these questions are too few to say.",
         "What counts as polite, as a refusal or as right is read off the words: look at the answers above as well.",
         f"Computed in {' and '.join(dtypes)}.",
     ]

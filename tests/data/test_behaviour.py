@@ -2,12 +2,13 @@
 
 import math
 import random
+from dataclasses import replace
 from itertools import product
 
 import pytest
 
-from rlhf_lab.data.behaviour import MEASURES, own_words, sentence, summary, table
-from rlhf_lab.data.paired import RESAMPLED, change, estimate, holm, mcnemar
+from rlhf_lab.data.behaviour import MEASURES, Cell, Row, own_words, sentence, summary, table
+from rlhf_lab.data.paired import RESAMPLED, Change, change, estimate, holm, mcnemar
 
 
 def test_a_share_of_one_is_not_certain() -> None:
@@ -121,6 +122,23 @@ def test_a_sentence_a_row() -> None:
     assert "no change can be told from chance" in said[2]
     assert said[3].startswith("Length fell: 30")
     assert " words, 300 prompts)" in said[3]
+
+
+def test_an_interval_that_leaves_out_0_and_counts_for_nothing_says_why() -> None:
+    moved = Change(n=200, before=0.3, after=0.36, difference=0.06, low=0.01, high=0.11, p=0.02)
+    only_just, within = replace(moved, p=0.06), replace(moved, low=-0.01)
+    said = [
+        sentence(Row(MEASURES[5], {}, ()), Cell("PPO", found, 0.24, verdict), "SFT")
+        for found, verdict in ((moved, "unclear"), (only_just, "unclear"), (within, "unclear"), (moved, "rose"))
+    ]
+    plain = "Politeness: no change can be told from chance: 30% → 36% from SFT to PPO (+1 to +11 points, 200 prompts)."
+    assert said[0] == (
+        f"{plain} The interval is of this row alone, and leaves out 0; where so many are compared, some do by chance. "
+        "With all of them reckoned in: p 0.240."
+    )
+    assert said[1] == f"{plain} The interval only just leaves out 0; the test of this row is not as sure: p 0.060."
+    assert said[2] == plain.replace("+1 to", "−1 to")
+    assert said[3] == "Politeness rose: 30% → 36% from SFT to PPO (+1 to +11 points, 200 prompts)."
 
 
 def test_the_summary_names_all_of_it() -> None:
