@@ -4,8 +4,11 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
+from rlhf_lab.core.judgement import Judgement
+from rlhf_lab.core.records import Candidates, Completion, Message, Pair, Prompt
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.panes.rank import RankPane
+from rlhf_lab.runs.project import Project
 
 
 def opened(qtbot: QtBot, lab: Lab) -> RankPane:
@@ -41,3 +44,30 @@ def choose(qtbot: QtBot, combo: QWidget, words: str) -> None:
 def press(qtbot: QtBot, *keys: str | Qt.Key, modifier: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier) -> None:
     for key in keys:
         qtbot.keyClick(QApplication.focusWidget(), key, modifier)
+
+
+def store_two_and_four(project: Project) -> None:
+    """Data sets to rank, "two" of 30 pairs and "four" of three prompts with four answers each."""
+    project.store.delete_dataset("pairs")
+    with project.store.new_dataset("two", "lab", "pair") as writer:
+        writer.add(
+            Pair(
+                prompt=_question(n),
+                chosen=Completion(text=f"<b>Good</b> {n}", source="PPO 1"),
+                rejected=Completion(text=f"Bad {n}", source="SFT 1"),
+            )
+            for n in range(30)
+        )
+    with project.store.new_dataset("four", "lab", "candidates") as writer:
+        writer.add(
+            Candidates(prompt=_question(n), completions=tuple(Completion(text=f"Answer {a} to {n}") for a in range(4)))
+            for n in range(3)
+        )
+
+
+def last(project: Project, dataset: str = "two", who: str | None = None) -> Judgement:
+    return list(project.store.verdicts(dataset, who))[-1][1]
+
+
+def _question(n: int) -> Prompt:
+    return Prompt(messages=(Message(role="user", content=f"Question {n}?"),))

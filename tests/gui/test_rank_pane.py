@@ -1,60 +1,25 @@
-"""The Rank pane as a person uses it: by keys and by mouse, two answers and more, undo, notes, guidelines, other people."""
+"""The Rank pane as a person uses it: by keys and by mouse, two answers and more, notes, guidelines, other people."""
 
 import pytest
-from PySide6.QtCore import QEvent, QObject, QPoint, Qt
+from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLabel, QPlainTextEdit, QWidget
 from pytestqt.qtbot import QtBot
 
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.core.judgement import Judgement
-from rlhf_lab.core.records import Candidates, Completion, Message, Pair, Prompt
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.panes.rank import RankPane
 from rlhf_lab.gui.widgets.rank_ladder import Spot
-from rlhf_lab.gui.widgets.rank_pair import A
 from rlhf_lab.runs.project import Project
-from tests.gui.ranking import begin, choose, opened, press
+from tests.gui.ranking import begin, choose, last, opened, press, store_two_and_four
 
-CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
-
-
-def question(n: int) -> Prompt:
-    return Prompt(messages=(Message(role="user", content=f"Question {n}?"),))
-
-
-class Drawn(QObject):
-    """Counts how often a widget is drawn."""
-
-    times = 0
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        self.times += event.type() == QEvent.Type.Paint
-        return False
+CTRL = Qt.KeyboardModifier.ControlModifier
 
 
 @pytest.fixture
 def pane(qtbot: QtBot, lab: Lab, project: Project) -> RankPane:
-    project.store.delete_dataset("pairs")
-    with project.store.new_dataset("two", "lab", "pair") as writer:
-        writer.add(
-            Pair(
-                prompt=question(n),
-                chosen=Completion(text=f"<b>Good</b> {n}", source="PPO 1"),
-                rejected=Completion(text=f"Bad {n}", source="SFT 1"),
-            )
-            for n in range(30)
-        )
-    with project.store.new_dataset("four", "lab", "candidates") as writer:
-        writer.add(
-            Candidates(prompt=question(n), completions=tuple(Completion(text=f"Answer {a} to {n}") for a in range(4)))
-            for n in range(3)
-        )
+    store_two_and_four(project)
     return opened(qtbot, lab)
-
-
-def last(project: Project, dataset: str = "two", who: str | None = None) -> Judgement:
-    return list(project.store.verdicts(dataset, who))[-1][1]
 
 
 # Two answers
@@ -101,7 +66,7 @@ def test_who_wrote_what_is_hidden_until_the_verdict(qtbot, pane) -> None:
 
     press(qtbot, "1")
 
-    assert pane.bench.foot.last.text().startswith(f"A better — A: {first} · B: ")
+    assert pane.bench.foot.last.text().startswith(f"A better – A: {first} · B: ")
 
 
 def test_a_key_held_down_is_one_verdict(qtbot, pane, project) -> None:
@@ -174,51 +139,6 @@ def test_a_note_goes_with_the_verdict_and_its_letters_are_no_verdicts(qtbot, pan
     assert last(project).note == ""
 
 
-def test_undo_and_redo_by_keys_also_after_a_restart(qtbot, pane, lab, project) -> None:
-    begin(qtbot, pane)
-    ids = []
-    for key in ("1", "q", "3"):
-        ids.append(pane.desk.current.id)
-        press(qtbot, key)
-
-    press(qtbot, "z", modifier=CTRL)
-    assert pane.desk.current.id == ids[2]
-    assert "Undone: A tie" in pane.bench.foot.last.text()
-    assert pane.counters.done.number == "2"
-    press(qtbot, "z", modifier=CTRL | SHIFT)
-    assert project.store.verdict_count("two") == 3
-
-    later = opened(qtbot, lab)
-    begin(qtbot, later, dataset="four")
-    qtbot.keyClick(later.bench, "z", CTRL)
-    assert (later.desk.dataset, later.desk.current.id) == ("two", ids[2])
-    assert later.head.dataset.currentText() == "two"
-    qtbot.keyClick(later.bench, "z", CTRL)
-    assert later.desk.current.id == ids[1]
-    assert "A much better" in later.bench.foot.last.text()
-    qtbot.waitUntil(lambda: later.counters.done.number == "1")
-
-
-def test_a_mark_that_goes_is_drawn_away(qtbot, pane) -> None:
-    begin(qtbot, pane)
-    press(qtbot, "2", "1")
-    press(qtbot, "z", modifier=CTRL)
-    marked = pane.bench.pair.buttons[A]
-    assert marked.isChecked()
-    QTest.qWait(0)
-    drawn = Drawn()
-    marked.installEventFilter(drawn)
-    press(qtbot, "z", modifier=CTRL)
-    assert not marked.isChecked()
-    qtbot.waitUntil(lambda: drawn.times > 0)
-
-
-def test_nothing_to_undo_is_said(qtbot, pane) -> None:
-    begin(qtbot, pane)
-    press(qtbot, "z", modifier=CTRL)
-    assert pane.bench.foot.last.text() == "There is nothing to undo."
-
-
 def test_what_cannot_be_stored_is_said_and_the_pair_stays(qtbot, pane, project, monkeypatch) -> None:
     begin(qtbot, pane)
     item = pane.desk.current
@@ -275,13 +195,6 @@ def test_several_can_be_equal_bad_or_skipped(qtbot, pane, project, key, verdict)
     begin(qtbot, pane, dataset="four")
     press(qtbot, key)
     assert last(project, "four").verdict == verdict
-
-
-def test_an_undone_ranking_stands_on_the_ladder_again(qtbot, pane) -> None:
-    begin(qtbot, pane, dataset="four")
-    press(qtbot, "3", "1", "1", "4", Qt.Key.Key_Return)
-    press(qtbot, "z", modifier=CTRL)
-    assert pane.bench.several.levels.snapshot() == (3, 1, 1, 4)
 
 
 def drag(qtbot: QtBot, start: QWidget, at: QPoint, end: QWidget, to: QPoint) -> None:
