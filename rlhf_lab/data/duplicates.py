@@ -6,6 +6,8 @@ from rlhf_lab.core.records import Demonstration, Pair, Several, Unpaired
 from rlhf_lab.data.build import Unreadable
 from rlhf_lab.data.families.family import AnyKind
 
+_ONCE = ": only the row further up counts"
+
 
 class Duplicate(Unreadable):
     """The same judgement as an earlier row's."""
@@ -34,7 +36,7 @@ class Duplicates:
         elif isinstance(record, Several):
             key = hash((asked, frozenset(answer.text for answer in record.completions), who))
             if not self._seen.add(key):
-                raise Duplicate("the same answers to the same prompt again, expected each once")
+                raise Duplicate(f"the same answers to the same prompt again{_ONCE}")
         else:
             key = hash((asked, record.completion.text if isinstance(record, Demonstration) else None))
             self.repeated += not self._seen.add(key)
@@ -49,9 +51,9 @@ class Duplicates:
     def _either(self, key: int, again: str, opposite: str) -> None:
         """The lowest bit of a key is the verdict, the rest is what was judged."""
         if key ^ 1 in self._seen:
-            raise Duplicate(f"{opposite}, expected each once")
+            raise Duplicate(f"{opposite}{_ONCE}")
         if not self._seen.add(key):
-            raise Duplicate(f"{again}, expected each once")
+            raise Duplicate(f"{again}{_ONCE}")
 
 
 class _Keys:

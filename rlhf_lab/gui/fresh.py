@@ -94,7 +94,7 @@ class FreshAnswers(QObject):
         self._batch = list(islice(self._questions, prompts))
         self._written.clear()
         if not self._batch:
-            self._end(f"Every prompt of {plan.dataset!r} has fresh answers now.")
+            self._end(f"Every prompt of “{plan.dataset}” has fresh answers now.")
             return
         for place, model in enumerate(plan.models):
             if not plan.shares[place]:

@@ -61,5 +61,5 @@ class AgreementPage(QualityPage):
         self._lab.datasets_changed.emit()
         left_out = ", ".join(f"{count:,} {reason}" for reason, count in made.left_out.items())
         aside = f" Left out: {left_out}." if left_out else ""
-        self._lab.message.emit(f"{made.name!r} holds {made.records:,} records made from the verdicts.{aside}")
+        self._lab.message.emit(f"“{made.name}” holds {made.records:,} records made from the verdicts.{aside}")
         self._lab.pane_asked.emit("reward", {"dataset": made.name})

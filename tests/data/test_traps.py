@@ -66,7 +66,7 @@ def ranked(**buckets: list[str]) -> dict[str, Any]:
 
 
 TRAPS: list[tuple[str, dict[str, Any], Any, str]] = [
-    ("same pair", GOOD, GOOD, "the same pair again"),
+    ("same pair", GOOD, GOOD, "the same pair again: only the row further up counts"),
     ("same pair reversed", GOOD, {**GOOD, "chosen": "no", "rejected": "yes"}, "the other way round"),
     ("chosen is rejected", GOOD, {**GOOD, "chosen": "no"}, "the same"),
     ("empty chosen", GOOD, {**GOOD, "chosen": " \n"}, "the chosen answer is empty"),

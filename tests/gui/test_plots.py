@@ -245,7 +245,7 @@ def test_score_stands_against_the_root_of_the_kl_of_the_same_answers(qtbot) -> N
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (None, "—"),
+        (None, "–"),
         (float("nan"), "NaN"),
         (float("-inf"), "−∞"),
         (0.0, "0"),

@@ -262,7 +262,7 @@ def test_undoing_a_verdict_on_a_removed_record_is_said(desk: Desk, store: Store)
     desk.judge("ranked", (1, 2))
     store.remove("pairs", [removed])
 
-    with pytest.raises(LabError, match="no longer in 'pairs'"):
+    with pytest.raises(LabError, match="no longer in “pairs”"):
         desk.undo()
 
 
@@ -344,7 +344,7 @@ def test_what_was_said_is_told_by_the_letters_that_were_seen() -> None:
     item = Item("pairs", 1, pair(1), (1, 0))
     said = Judgement(who="Ada", when=0, verdict="ranked", ranks=(1, 2), shown_order=(1, 0), strength=2)
 
-    assert outcome_words(Said(item, said)) == "B much better — A: SFT 1 · B: PPO 1"
+    assert outcome_words(Said(item, said)) == "B much better – A: SFT 1 · B: PPO 1"
     assert order_words((3, 1, 3, 2)) == "B > D > A = C"
 
 

@@ -87,7 +87,7 @@ def test_two_settings_side_by_side_or_every_combination(qtbot, dialog) -> None:
 
 @pytest.mark.parametrize(
     ("typed", "words"),
-    [("", "enter values with commas"), ("4, many", "'many' is no number"), ("4, 0", "greater than or equal to 1")],
+    [("", "enter values with commas"), ("4, many", "“many” is no number"), ("4, 0", "greater than or equal to 1")],
 )
 def test_what_is_no_value_is_said(qtbot, dialog, typed: str, words: str) -> None:
     choose(dialog.fields[0], "LoRA rank")
@@ -107,7 +107,7 @@ def test_a_switch_and_a_choice_have_their_words() -> None:
     for name, text in (("adaptive_kl", "maybe"), ("missing_eos", "nothing")):
         with pytest.raises(LabError):
             parse_values(by_name[name], text)
-    for typed, said in (("nan", "KL penalty (β): 'nan' is no number."), ("9" * 5000, "KL penalty (β): '99")):
+    for typed, said in (("nan", "KL penalty (β): “nan” is no number."), ("9" * 5000, "KL penalty (β): “99")):
         with pytest.raises(LabError) as caught:
             parse_values(by_name["kl_coef"], typed)
         assert str(caught.value).startswith(said)

@@ -70,9 +70,9 @@ def value_text(name: str, value: float | None) -> str:
 
 
 def number(value: float | None) -> str:
-    """A metric's value for people: three to four digits, a real minus sign, "—" where there is none."""
+    """A metric's value for people: three to four digits, a real minus sign, "–" where there is none."""
     if value is None:
-        return "—"
+        return "–"
     if value != value:
         return "NaN"
     size = abs(value)

@@ -173,7 +173,7 @@ def outcome_words(said: Said) -> str:
     sources = [answer.source for answer in said.item.answers]
     named = zip(LETTERS, sources, strict=False)
     who = " · ".join(f"{letter}: {source or 'unknown'}" for letter, source in named) if any(sources) else ""
-    return " — ".join(part for part in (verdict_words(said), who) if part)
+    return " – ".join(part for part in (verdict_words(said), who) if part)
 
 
 def verdict_words(said: Said) -> str:

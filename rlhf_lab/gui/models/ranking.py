@@ -154,7 +154,7 @@ class Desk:
         said = self._said(*found)
         if said is None:
             raise LabError(
-                f"The verdict that was taken back was on a record that is no longer in {found[0]!r}. "
+                f"The verdict that was taken back was on a record that is no longer in “{found[0]}”. "
                 "Undo again for the one before it."
             )
         if self.current is not None and self.current.dataset == said.item.dataset:

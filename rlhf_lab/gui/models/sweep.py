@@ -88,11 +88,11 @@ def estimate(store: Store, recipe: Recipe) -> Estimate | None:
 def _value(question: Question, part: str) -> Scalar:
     if question.kind == "choice":
         if part not in question.choices:
-            raise LabError(f"{question.label}: {part!r} is none of {', '.join(question.choices)}.")
+            raise LabError(f"{question.label}: “{part}” is none of {', '.join(question.choices)}.")
         return part
     if question.kind == "switch":
         if part.casefold() not in _SWITCH:
-            raise LabError(f"{question.label}: {part!r} is neither yes nor no.")
+            raise LabError(f"{question.label}: “{part}” is neither yes nor no.")
         return _SWITCH[part.casefold()]
     try:
         number = float(part.replace("−", "-"))
@@ -105,7 +105,7 @@ def _value(question: Question, part: str) -> Scalar:
 
 
 def _short(typed: str) -> str:
-    return repr(typed) if len(typed) <= _LONGEST_SHOWN else f"{typed[:_LONGEST_SHOWN]!r}…"
+    return f"“{typed}”" if len(typed) <= _LONGEST_SHOWN else f"“{typed[:_LONGEST_SHOWN]}…”"
 
 
 def _example(question: Question) -> str:

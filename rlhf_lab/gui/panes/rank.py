@@ -235,7 +235,7 @@ class RankPane(QWidget):
         if self._scored_queue and self.desk.dataset == dataset:
             self._open_again()
         elif scored.complete:
-            self._lab.message.emit(f"{run_title(run)} has read {dataset!r}: its queues on the Rank pane are open.")
+            self._lab.message.emit(f"{run_title(run)} has read “{dataset}”: its queues on the Rank pane are open.")
 
     @Slot(str)
     def _scoring_failed(self, reason: str) -> None:

@@ -149,7 +149,7 @@ class RewardPane(TrainingPane):
         if found.missing:
             changed = f"{found.missing:,} of these pairs" if found.records else "These pairs"
             self._lab.message.emit(
-                f"{changed} cannot be judged: they are not in {found.dataset!r} any more, at least not with these words."
+                f"{changed} cannot be judged: they are not in “{found.dataset}” any more, at least not with these words."
             )
         if found.records:
             picked = Picked(found.dataset, found.records, title)

@@ -23,7 +23,7 @@ LABELS = {
 }
 _VERDICTS = (("as it says", ""), ("first is better", "a"), ("second is better", "b"), ("a tie", "tie"))
 _PER_ROW = 4
-_NOTHING = "—"
+_NOTHING = "–"
 
 
 class MappingForm(QWidget):

@@ -142,7 +142,7 @@ class StandingsPage(QWidget):
         self._lab.datasets_changed.emit()
         left_out = ", ".join(f"{count:,} {reason}" for reason, count in made.left_out.items())
         aside = f" Left out: {left_out}." if left_out else ""
-        self._lab.message.emit(f"{made.name!r} holds {made.records:,} records made from the votes.{aside}")
+        self._lab.message.emit(f"“{made.name}” holds {made.records:,} records made from the votes.{aside}")
         self._lab.pane_asked.emit("reward", {"dataset": made.name})
 
     def _lay_out(self) -> None:

@@ -101,7 +101,7 @@ class StatisticsView(QWidget):
         self.numbers["repeated"].say(f"{found.repeated_answers:,}", f"{found.repeated_prompts:,} repeat a prompt")
         wins = found.longer_wins
         self.numbers["longer"].say(
-            f"{wins.value:.0%}" if wins.of else "—", f"{100 * wins.low:.0f}–{wins.high:.0%}" if wins.of else ""
+            f"{wins.value:.0%}" if wins.of else "–", f"{100 * wins.low:.0f}–{wins.high:.0%}" if wins.of else ""
         )
         self.numbers["longer"].setVisible(bool(wins.of))
         self.numbers["ties"].setVisible(bool(wins.of or found.ties))
@@ -224,7 +224,7 @@ class _Number(QFrame):
         title = topic(about).title
         self.setProperty("surface", "card")
         self.setToolTip(plain_tip(topic(about).tip))
-        self.value = PlainLabel("—", role="number")
+        self.value = PlainLabel("–", role="number")
         self.detail = PlainLabel(role="caption")
         self._title = title
         head = QHBoxLayout()

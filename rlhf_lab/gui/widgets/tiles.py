@@ -43,7 +43,7 @@ class Tile(QFrame):
         self._spec = spec
         self.setProperty("surface", "card")
         self._title = PlainLabel(role="caption")
-        self._value = PlainLabel("—", role="number")
+        self._value = PlainLabel("–", role="number")
         self._detail = PlainLabel(role="caption")
         for part in (self._title, self._detail):
             part.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
