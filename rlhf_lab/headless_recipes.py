@@ -20,7 +20,7 @@ from rlhf_lab.terminal import Terminal
 def run_recipe(project: Project, recipe: Recipe, terminal: Terminal, *, resume: bool = False) -> Chain:
     """All of its runs, as far as they come; Ctrl+C stops and saves the one that trains, and begins no other.
 
-    ``resume``: what was done before with the same settings, data and runs below is taken as it is; what was begun
+    ``resume``: what was done before with the same settings, data, files and runs below is taken as it is; what was begun
     goes on.
     """
     chain = Chain.of(recipe)
@@ -31,6 +31,8 @@ def run_recipe(project: Project, recipe: Recipe, terminal: Terminal, *, resume: 
     if resume:
         project.recover()
         chain = Chain.of(recipe, project)
+        for words in chain.anew.values():
+            terminal.say(words)
     _train_all(project, chain, terminal)
     return chain
 

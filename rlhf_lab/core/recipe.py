@@ -183,6 +183,8 @@ class Place(BaseModel):
     """The settings that name runs of this recipe, and those runs; None where an older version wrote it."""
     data: str = Field(default="", max_length=64)
     """`Store.data_state` of its data set when that was copied for it; "" before."""
+    files: dict[str, str] = {}
+    """What the files that its settings name were like then: `runs.file_state`."""
 
 
 def expand(recipe: Recipe) -> list[Step]:

@@ -113,8 +113,8 @@ class Recipes(QObject):
     def begin(self, recipe: "Recipe", *, resume: bool = False) -> RecipeWalk:
         """Run it; raises `LabError` where it is known beforehand that it cannot. Call `RecipeWalk.go_on` once connected.
 
-        ``resume``: what was done before with the same settings, data and runs below is taken as it is; what was begun
-        goes on.
+        ``resume``: what was done before with the same settings, data, files and runs below is taken as it is; what
+        was begun goes on.
         """
         from rlhf_lab.runs.chain import Chain, early_reasons  # the first window needs none of it
 

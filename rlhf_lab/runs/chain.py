@@ -2,13 +2,19 @@
 
 import secrets
 import time
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from rlhf_lab.core.config import RunConfig
 from rlhf_lab.core.recipe import Place, Recipe, Step, expand
+from rlhf_lab.runs.file_state import file_states
 from rlhf_lab.runs.project import Project
 from rlhf_lab.store import RunRow
+
+_CHANGED = {"model": "the files of its model have changed", "reward_function": "its reward function has changed"}
+"""By the settings that `file_states` knows."""
 
 StepState = Literal["waiting", "begun", "done", "stopped", "failed", "skipped"]
 
@@ -29,34 +35,18 @@ class Chain:
     """Runs of an earlier start that did not come to their end, by the step's key: to be resumed."""
     messages: dict[str, str] = field(default_factory=dict)
     """Why a step failed or was skipped, in words."""
+    anew: dict[str, str] = field(default_factory=dict)
+    """Why an earlier run of a step's settings is not taken for it, in words, by the step's key."""
     _states: dict[str, StepState] = field(default_factory=dict)
     _halted: bool = False
 
     @classmethod
     def of(cls, recipe: Recipe, earlier: Project | None = None) -> "Chain":
         """Begin at the beginning; or, with a project, after what was done in it before: with the same settings, on data
-        that is as it was, from the very runs that are taken for the stages before it."""
-        steps = expand(recipe)
-        made = cls(recipe, steps, f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}")
-        if earlier is None:
-            return made
-        found: dict[str, list[RunRow]] = {}
-        for one in earlier.store.runs():
-            if one.place is not None:
-                found.setdefault(one.place.digest, []).append(one)
-        newest = 0.0
-        for step in steps:
-            data = earlier.store.data_state(step.planned.dataset)
-            fit = [one for one in found.get(step.digest, []) if made._fits(step, one, data)]
-            row = fit[-1] if fit else None  # the newest
-            if row is None or row.place is None:
-                continue
-            if row.outcome == "done":
-                made.runs[step.key], made._states[step.key] = row.run, "done"
-            else:
-                made.unfinished[step.key] = row.run
-            if row.created >= newest:
-                newest, made.group = row.created, row.place.group
+        and files that are as they were, from the very runs that are taken for the stages before it."""
+        made = cls(recipe, expand(recipe), f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}")
+        if earlier is not None:
+            made._take_up(earlier)
         return made
 
     def state(self, step: Step) -> StepState:
@@ -124,10 +114,37 @@ class Chain:
         """The steps that wait, as long as they may still begin."""
         return [] if self._halted else [step for step in self.steps if self.state(step) == "waiting"]
 
-    def _fits(self, step: Step, row: RunRow, data: str) -> bool:
-        if row.place is None or not self._grounds_are_done(step) or row.place.stands_on != self._grounds(step):
-            return False
-        return row.place.data == data if row.place.data else row.outcome == "queued"  # its copy is still to be made
+    def _take_up(self, earlier: Project) -> None:
+        found: defaultdict[str, list[tuple[RunRow, Place]]] = defaultdict(list)
+        for row in reversed(earlier.store.runs()):
+            if row.place is not None:
+                found[row.place.digest].append((row, row.place))
+        newest = 0.0
+        for step in self.steps:
+            config, like = step.planned, found[step.digest]
+            data, files = earlier.store.data_state(config.dataset), file_states(config)
+            changes = [self._change(step, row, place, data, files) for row, place in like]
+            if "" not in changes:
+                if changes:
+                    self.anew[step.key] = f"{step.key} is done anew, since {changes[0]}."
+                continue
+            row, place = like[changes.index("")]
+            if row.outcome == "done":
+                self.runs[step.key], self._states[step.key] = row.run, "done"
+            else:
+                self.unfinished[step.key] = row.run
+            if row.created >= newest:
+                newest, self.group = row.created, place.group
+
+    def _change(self, step: Step, row: RunRow, place: Place, data: str, files: Mapping[str, str]) -> str:
+        """Why a run of the same settings is not what the step would be now, in words; "" where it is."""
+        if not self._grounds_are_done(step) or place.stands_on != self._grounds(step):
+            return "that of before stood on other runs"
+        if not place.data:  # where it waits, its copy is still to be made
+            return "" if row.outcome == "queued" else "that of before never got its data"
+        if place.data != data:
+            return "its data set has changed"
+        return " and ".join(words for name, words in _CHANGED.items() if files.get(name) != place.files.get(name))
 
     def _grounds(self, step: Step) -> dict[str, str]:
         return {name: self.runs[key] for name, key in step.needs.items()}

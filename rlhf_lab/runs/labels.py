@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
@@ -40,10 +40,11 @@ def write_place(folder: RunFolder, place: Place) -> None:
     write_private(folder.path / FILE, Labels(tags=tidy_tags([place.recipe])).model_dump_json(indent=1))
 
 
-def note_data(store: Store, folder: RunFolder, state: str) -> None:
-    """Of a run of a recipe: from which state of its data set its copy is."""
+def note_state(store: Store, folder: RunFolder, data: str, files: Mapping[str, str]) -> None:
+    """Of a run of a recipe: from which state of its data set its copy is, and what the files were like that it names."""
     if (place := place_of(folder)) is not None:
-        write_private(folder.path / PLACE_FILE, place.model_copy(update={"data": state}).model_dump_json(indent=1))
+        now = place.model_copy(update={"data": data, "files": dict(files)})
+        write_private(folder.path / PLACE_FILE, now.model_dump_json(indent=1))
         put_into_index(store, folder)
 
 

@@ -15,9 +15,10 @@ from rlhf_lab.core.resources import resource
 from rlhf_lab.core.small_files import read_json
 from rlhf_lab.runs.disk import disk_use
 from rlhf_lab.runs.folder import RunFolder, write_private
+from rlhf_lab.runs.hub import hub_folder, hub_names, snapshot
 from rlhf_lab.runs.lineage import config_parents
 from rlhf_lab.runs.model_facts import ModelFacts, facts_of, newest_in
-from rlhf_lab.runs.plan import absolute_model, hub_cache, hub_folder, model_reasons
+from rlhf_lab.runs.plan import absolute_model, model_reasons
 from rlhf_lab.runs.project import Project
 
 Kind = Literal["bundled", "folder", "import", "hub", "run"]
@@ -146,7 +147,7 @@ def _bases(project: Project, users: dict[str, tuple[str, ...]]) -> Iterator[tupl
     yield from (
         (name, "folder") for name in dict.fromkeys([*_added(project), *used]) if name not in (*imports, bundled)
     )
-    yield from ((name, "hub") for name in _hub_names())
+    yield from ((name, "hub") for name in hub_names())
 
 
 def _base(name: str, kind: Kind, users: dict[str, tuple[str, ...]]) -> Shelved:
@@ -158,7 +159,7 @@ def _base(name: str, kind: Kind, users: dict[str, tuple[str, ...]]) -> Shelved:
 def _folder(name: str, kind: Kind) -> Path:
     """Where its config.json and its weights lie."""
     if kind == "hub":
-        return _snapshot(hub_folder(name)) or hub_folder(name)
+        return snapshot(hub_folder(name)) or hub_folder(name)
     return resource("model") if kind == "bundled" else Path(name)
 
 
@@ -214,25 +215,6 @@ def _write_added(project: Project, names: list[str]) -> None:
         write_private(project.models_folder / _LIST, json.dumps(names, indent=1))
     except OSError as error:
         raise LabError(f"The list of models cannot be written: {error.strerror or error}.") from None
-
-
-def _hub_names() -> list[str]:
-    cache = hub_cache()
-    inside = sorted(cache.iterdir()) if cache.is_dir() else []
-    names = [
-        one.name.removeprefix("models--").replace("--", "/", 1) for one in inside if one.name.startswith("models--")
-    ]
-    return [name for name in names if "/" in name]
-
-
-def _snapshot(place: Path) -> Path | None:
-    """The folder of the version that a hub id means; None where it was never whole enough to have one."""
-    try:
-        revision = (place / "refs" / "main").read_text(encoding="utf-8").strip()
-    except (OSError, ValueError):
-        return None
-    folder = place / "snapshots" / revision
-    return folder if revision.isalnum() and folder.is_dir() else None
 
 
 def in_words(model: Shelved, checked: str | None = None) -> list[str]:

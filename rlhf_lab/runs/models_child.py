@@ -21,8 +21,8 @@ from rlhf_lab.core.small_files import read_json
 from rlhf_lab.runs import errand_child
 from rlhf_lab.runs.disk import disk_use
 from rlhf_lab.runs.errand_child import Say
+from rlhf_lab.runs.hub import hub_cache, hub_folder
 from rlhf_lab.runs.model_work import REQUEST, Check, Download, Import, Look
-from rlhf_lab.runs.plan import hub_cache, hub_folder
 
 _INDEX = "model.safetensors.index.json"
 _PARTS = (

@@ -14,6 +14,7 @@ from rlhf_lab.core.settings import ScoreSettings
 from rlhf_lab.runs.approval import FunctionFile, is_approved, read_function
 from rlhf_lab.runs.disk import needed_bytes
 from rlhf_lab.runs.folder import RunFolder
+from rlhf_lab.runs.hub import hub_cache, hub_folder
 from rlhf_lab.store import DatasetRow, Store
 
 _FREE_BYTES = 200 << 20
@@ -183,18 +184,6 @@ def model_reasons(model: str) -> list[str]:
             f"{hub_cache()}). Download it under “Manage models…”, or with: rlhf-lab models download {model[:_LONGEST_SHOWN]}"
         ]
     return []
-
-
-def hub_cache() -> Path:
-    """Where hub downloads lie on this machine, for every program: as huggingface_hub has it, which is slow to import."""
-    home = os.environ.get("HF_HOME") or os.path.join(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "huggingface")  # noqa: PTH118
-    cache = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE") or os.path.join(home, "hub")  # noqa: PTH118
-    return Path(os.path.expandvars(cache)).expanduser()
-
-
-def hub_folder(model: str) -> Path:
-    """Where one model of them lies, if it is there."""
-    return hub_cache() / f"models--{model.replace('/', '--')}"
 
 
 def _finished_run(

@@ -19,8 +19,9 @@ from rlhf_lab.core.settings import PairSettings, ScoreSettings
 from rlhf_lab.data.pairing import pairs_of
 from rlhf_lab.runs.ask import ModelSpec
 from rlhf_lab.runs.checkpoints import at_step
+from rlhf_lab.runs.file_state import file_states
 from rlhf_lab.runs.folder import Manifest, RunFolder, write_private
-from rlhf_lab.runs.labels import note_data, put_into_index, write_place
+from rlhf_lab.runs.labels import note_state, put_into_index, write_place
 from rlhf_lab.runs.log import end_attempt
 from rlhf_lab.runs.plan import Plan, absolute_model, make_plan
 from rlhf_lab.runs.recorder import Recorder
@@ -152,14 +153,15 @@ class Project:
             return
         config = folder.config
         try:
+            # Before anything is copied: what changes meanwhile counts as a change.
+            data, files = self.store.data_state(config.dataset), file_states(config)
             plan = self._plan(config)
             if plan.reasons:
                 raise LabError(" ".join(plan.reasons))
             if plan.reward_function is not None:
                 write_private(folder.reward_function, plan.reward_function.content)
-            state = self.store.data_state(config.dataset)  # before: what changes meanwhile counts as a change
             manifest = self._snapshot(folder, config, plan)
-            note_data(self.store, folder, state)
+            note_state(self.store, folder, data, files)
             folder.write_manifest(manifest)
         except OSError as error:
             reason = _cannot_make(f"The copy of its data ({config.dataset})", error, folder.path)

@@ -105,6 +105,20 @@ def test_or_ends_the_recipe_and_cancels_what_waits(qtbot, lab, fakes, dialog: Re
     assert "sft-2" not in fakes.runs
 
 
+def test_what_is_done_anew_though_it_was_done_is_said(qtbot, lab, fakes, dialog: RecipeDialog, model: str) -> None:
+    dialog.text.setPlainText(f"[stages.sft]\nmodel = '{model}'\ndataset = \"talks\"\n")
+    qtbot.mouseClick(dialog.run, LEFT)
+    end(qtbot, lab, fakes, "sft-1")
+    qtbot.waitUntil(dialog.run.isVisible, timeout=WAIT)
+    (Path(model) / "model.safetensors").write_bytes(b"other weights")
+    dialog.again.setChecked(True)
+    qtbot.mouseClick(dialog.run, LEFT)
+    assert dialog.told.text().endswith("done. sft is done anew, since the files of its model have changed.")
+    end(qtbot, lab, fakes, "sft-2")
+    qtbot.waitUntil(dialog.run.isVisible, timeout=WAIT)
+    assert dialog.told.text() == "1 of 1 runs are done. Done."
+
+
 def test_text_that_is_nowhere_else_goes_at_the_second_try(qtbot, lab, window, dialog: RecipeDialog, model: str) -> None:
     qtbot.keyClick(dialog, Qt.Key.Key_Escape)
     assert dialog.isVisible()

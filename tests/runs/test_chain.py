@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,7 @@ from rlhf_lab.core.config_toml import read_toml
 from rlhf_lab.core.events import Finished
 from rlhf_lab.core.recipe import Recipe
 from rlhf_lab.core.recipe_toml import parse_recipe
+from rlhf_lab.runs.approval import approve, read_function
 from rlhf_lab.runs.chain import Chain, early_reasons
 from rlhf_lab.runs.labels import place_of, trash
 from rlhf_lab.runs.log import end_attempt
@@ -142,6 +144,42 @@ def test_where_the_data_has_changed_what_learned_from_it_is_done_anew(project: P
     assert walk(project, again) == ["reward", "ppo", "dpo"]
     assert again.done
     assert project.run("reward-2").manifest.records == 7
+
+
+def test_where_the_files_of_the_model_have_changed_all_is_done_anew_and_that_is_said(
+    project: Project, recipe, model: str
+) -> None:
+    walk(project, Chain.of(recipe()))
+    (Path(model) / "README.md").write_text("Not read.")
+    assert Chain.of(recipe(), project).done
+    (Path(model) / "model.safetensors").write_bytes(b"other weights")
+    again = Chain.of(recipe(), project)
+    assert again.runs == {}
+    assert again.anew == {
+        "sft": "sft is done anew, since the files of its model have changed.",
+        "reward": "reward is done anew, since that of before stood on other runs.",
+        "ppo": "ppo is done anew, since that of before stood on other runs.",
+        "dpo": "dpo is done anew, since that of before stood on other runs.",
+    }
+    assert walk(project, again) == ["sft", "reward", "ppo", "dpo"]
+    assert Chain.of(recipe(), project).done
+
+
+def test_where_the_reward_function_has_changed_what_was_trained_on_it_is_done_anew(
+    project: Project, recipe, tmp_path: Path
+) -> None:
+    function = tmp_path / "short.py"
+    function.write_text("def reward(prompts, answers, tags): return [0.0] * len(answers)\n")
+    approve(read_function(function))
+    scored = recipe(more=f"[stages.last]\nstage = 'rloo'\ndataset = 'talks'\nreward_function = '{function}'\n")
+    walk(project, Chain.of(scored))
+    assert Chain.of(scored, project).done
+    function.write_text("def reward(prompts, answers, tags): return [1.0] * len(answers)\n")
+    approve(read_function(function))
+    again = Chain.of(scored, project)
+    assert again.anew == {"last": "last is done anew, since its reward function has changed."}
+    assert walk(project, again) == ["last"]
+    assert again.runs["last"] == "rloo-2"
 
 
 def test_a_run_below_that_was_trained_again_takes_what_stood_on_it_along(project: Project, recipe) -> None:

@@ -14,6 +14,7 @@ from rlhf_lab.core.config import PpoConfig
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.resources import resource
 from rlhf_lab.runs.folder import RunFolder
+from rlhf_lab.runs.hub import hub_cache, hub_folder
 from rlhf_lab.runs.model_facts import ModelFacts, facts_of
 from rlhf_lab.runs.model_shelf import (
     Shelved,
@@ -26,7 +27,6 @@ from rlhf_lab.runs.model_shelf import (
     shelf,
     usable_names,
 )
-from rlhf_lab.runs.plan import hub_cache, hub_folder
 from rlhf_lab.runs.project import Project
 
 

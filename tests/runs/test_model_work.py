@@ -14,9 +14,10 @@ from huggingface_hub.errors import HfHubHTTPError
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.resources import resource
 from rlhf_lab.runs import host
+from rlhf_lab.runs.hub import hub_folder
 from rlhf_lab.runs.model_work import ModelWorkCancelled, check_models, download, hub_id, import_gguf, look
 from rlhf_lab.runs.models_child import in_words
-from rlhf_lab.runs.plan import hub_folder, model_reasons
+from rlhf_lab.runs.plan import model_reasons
 from tests.fake_hub import FakeHub
 
 MODEL = "someone/some-model"

@@ -66,8 +66,8 @@ class RecipeDialog(QDialog):
         self.again = QCheckBox("Take what is done already with the same settings as it is")
         self.again.setToolTip(
             plain_tip(
-                "Where the data set has not changed since, nor the runs that it stands on. What ended early goes on from "
-                "its last save."
+                "Where neither the data set has changed since, nor the model, the reward function or the runs that it "
+                "stands on. What ended early goes on from its last save."
             )
         )
         self.open_file, self.save_file = QPushButton("Open…"), QPushButton("Save as…")
@@ -147,7 +147,8 @@ class RecipeDialog(QDialog):
             return
         done = sum(chain.state(step) == "done" for step in steps)
         end = "" if going else " Done." if chain.done else " It ended before all were done."
-        self.told.setText(f"{done} of {len(steps)} runs are done.{end}")
+        anew = next(iter(chain.anew.values()), "") if going else ""
+        self.told.setText(f"{done} of {len(steps)} runs are done.{end} {anew}".rstrip())
 
     @Slot()
     def _over(self) -> None:
