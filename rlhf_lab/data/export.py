@@ -1,6 +1,7 @@
 """A data set as a file, in the lab's own format or another tool's; importing it gives the same records back."""
 
 import csv
+import difflib
 import json
 import os
 from collections import Counter
@@ -38,6 +39,9 @@ KINDS: dict[Form, frozenset[RecordKind]] = {
 _ONE_KIND: frozenset[Form] = frozenset(("trl", "trl-conversational", "ultrafeedback"))
 """Forms whose rows have other columns for other kinds: a file of them holds one."""
 
+_WHOLE: tuple[Form, ...] = ("native", "csv", "parquet")
+"""Forms that hold every record, but for a text that is too long for a cell."""
+
 _BATCH = 1000
 _LONGEST_CELL = 2**20
 
@@ -48,12 +52,15 @@ class ExportResult:
 
     records: int
     left_out: dict[str, int] = field(default_factory=dict)
+    fitting: tuple[Form, ...] = ()
+    """Other tools' forms that hold what was left out; judged by the first record of each reason."""
 
     @property
     def note(self) -> str:
-        """What was left out, in a sentence; "" where nothing was."""
+        """What was left out, and which forms hold it, in words; "" where nothing was."""
         said = "; ".join(f"{count:,} {reason}" for reason, count in self.left_out.items())
-        return f"Left out, since this form cannot hold them: {said}." if said else ""
+        forms = ", ".join(self.fitting or _WHOLE)
+        return f"Left out, since this form cannot hold them: {said}. Forms that hold them: {forms}." if said else ""
 
 
 def export(
@@ -74,7 +81,8 @@ def export(
     file; `LabError` where nothing could be written.
     """
     if form not in KINDS:
-        raise LabError(f"There is no form {form!r}. There are: {', '.join(KINDS)}.")
+        near = "".join(f" Did you mean {one}?" for one in difflib.get_close_matches(str(form).lower(), KINDS, 1))
+        raise LabError(f"There is no form {form!r}.{near} There are: {', '.join(KINDS)}.")
     row = next((row for row in store.datasets() if row.name == name), None)
     total = store.count(name) if row is None or split is None else row.train if split == "train" else row.heldout
     held = KINDS[form]
@@ -93,7 +101,7 @@ def export(
                         progress(chosen.seen, total)
                 file.flush()
                 os.fsync(file.fileno())
-            result = ExportResult(chosen.written, dict(chosen.left_out))
+            result = ExportResult(chosen.written, dict(chosen.left_out), chosen.fitting)
             if not result.records:
                 raise LabError(f"No record of {name!r} can be written in this form. {result.note}".rstrip())
             part.replace(path)
@@ -115,6 +123,7 @@ class _Chosen:
     def __init__(self, records: Iterator[AnyKind], form: Form, held: frozenset[RecordKind]) -> None:
         self.seen = self.written = 0
         self.left_out: Counter[str] = Counter()
+        self.fitting: tuple[Form, ...] = tuple(_ROWS)
         self._records = records
         self._form = form
         self._held = held
@@ -130,10 +139,21 @@ class _Chosen:
                         raise CannotHold(f"records of kind {record.kind!r}{beside}")
                     rows.append(make(record))
                 except CannotHold as found:
+                    if str(found) not in self.left_out:
+                        self.fitting = tuple(form for form in self.fitting if self._would_fit(form, record))
                     self.left_out[str(found)] += 1
             self.seen += len(records)
             self.written += len(rows)
             yield rows
+
+    def _would_fit(self, form: Form, record: AnyKind) -> bool:
+        if form in _ONE_KIND and record.kind in KINDS[self._form] and record.kind not in self._held:
+            return False  # it has no place beside others there either
+        try:
+            _ROWS[form](record)
+        except CannotHold:
+            return False
+        return True
 
 
 def _write_native(chosen: _Chosen, file: IO[bytes], _: bool) -> Iterator[None]:
@@ -142,7 +162,7 @@ def _write_native(chosen: _Chosen, file: IO[bytes], _: bool) -> Iterator[None]:
         yield
 
 
-def _json_lines(make: Callable[[AnyKind], dict[str, Any]]) -> "_Writer":
+def _json_lines(make: Callable[[AnyKind], export_rows.Row]) -> "_Writer":
     def write(chosen: _Chosen, file: IO[bytes], _: bool) -> Iterator[None]:
         for rows in chosen.batches(make):
             file.writelines(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
@@ -181,13 +201,17 @@ def _write_parquet(chosen: _Chosen, file: IO[bytes], _: bool) -> Iterator[None]:
 
 
 _Writer = Callable[[_Chosen, IO[bytes], bool], Iterator[None]]
+_ROWS: dict[Form, Callable[[AnyKind], export_rows.Row]] = {
+    "trl": export_rows.trl,
+    "trl-conversational": export_rows.trl_conversational,
+    "hh": export_rows.hh,
+    "ultrafeedback": export_rows.ultrafeedback,
+    "argilla": export_rows.argilla,
+}
+"""Other tools' forms."""
 _WRITERS: dict[Form, _Writer] = {
     "native": _write_native,
     "csv": _write_csv,
     "parquet": _write_parquet,
-    "trl": _json_lines(export_rows.trl),
-    "trl-conversational": _json_lines(export_rows.trl_conversational),
-    "hh": _json_lines(export_rows.hh),
-    "ultrafeedback": _json_lines(export_rows.ultrafeedback),
-    "argilla": _json_lines(export_rows.argilla),
+    **{form: _json_lines(make) for form, make in _ROWS.items()},
 }

@@ -138,6 +138,18 @@ def test_what_a_form_cannot_hold_is_counted(store: Store, tmp_path: Path) -> Non
     assert left_out("csv") == {}
     note = export(store, "d", tmp_path / "note", "trl-conversational").note
     assert note.startswith("Left out, since this form cannot hold them: 1 ties; 1 records of kind")
+    assert note.endswith("Forms that hold them: native, csv, parquet.")  # since no other tool's holds them all
+
+
+def test_forms_that_would_hold_what_this_one_cannot_are_named(store: Store, tmp_path: Path) -> None:
+    several = Prompt(messages=(Message(role="system", content="S"), Message(role="user", content="Q")))
+    put(store, "talks", [Demonstration(prompt=several, completion=Completion(text="A"))])
+    with pytest.raises(LabError, match=r"1 prompts of several messages\. Forms that hold them: trl-conversational\.$"):
+        export(store, "talks", tmp_path / "out", "trl")
+    put(store, "mixed", [*(pair(f"Q{n}") for n in range(2)), PromptOnly(prompt=asked("alone")), pair("tie", tie=True)])
+    assert export(store, "mixed", tmp_path / "trl", "trl").fitting == ()
+    put(store, "ties", [pair("Q"), pair("tie", tie=True)])
+    assert export(store, "ties", tmp_path / "hh", "hh").fitting == ("ultrafeedback", "argilla")
 
 
 def test_other_tools_find_their_columns(store: Store, tmp_path: Path) -> None:
@@ -214,6 +226,8 @@ def test_an_export_that_fails_leaves_no_file(store: Store, tmp_path: Path) -> No
         export(store, "d", tmp_path / "out.jsonl", cancelled=lambda: True)
     with pytest.raises(LabError, match="No record of 'd' can be written in this form"):
         export(store, "d", tmp_path / "out.jsonl", "hh")
-    with pytest.raises(LabError, match="There is no form 'pdf'"):
+    with pytest.raises(LabError, match=r"There is no form 'pdf'\. There are: native, trl, trl-conversational"):
         export(store, "d", tmp_path / "out.jsonl", "pdf")  # type: ignore[arg-type]
+    with pytest.raises(LabError, match=r"There is no form 'TRL-conv'\. Did you mean trl-conversational\?"):
+        export(store, "d", tmp_path / "out.jsonl", "TRL-conv")  # type: ignore[arg-type]
     assert list(tmp_path.glob("*out*")) == []
