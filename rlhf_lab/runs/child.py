@@ -25,6 +25,7 @@ from rlhf_lab.core.memory import CHECKPOINTED
 from rlhf_lab.core.room import cannot_write
 from rlhf_lab.runs import host
 from rlhf_lab.runs.approval import approved
+from rlhf_lab.runs.by_heart import by_heart
 from rlhf_lab.runs.control_file import FileControl
 from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.log import EventLog, said_so_far
@@ -56,6 +57,8 @@ def stage_of(folder: RunFolder, control: Control, resume: bool) -> Iterator[Even
             yield Phase(name=f"micro-batch of {fitting.micro_batch_size}, as memory allows")
         if fitting.gradient_checkpointing == "on" != config.gradient_checkpointing:
             yield Warned(code="checkpointed", text=CHECKPOINTED)
+        if not resume and (words := by_heart(config, folder.manifest.train)):
+            yield Warned(code="by_heart", text=words)
         yield from TRAIN[config.stage](fitting, parts)
 
     earlier = said_so_far(folder.events_path, Metrics, Samples, Resumed) if resume else ()

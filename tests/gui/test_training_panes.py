@@ -153,6 +153,17 @@ def test_the_memory_that_a_run_needs_is_said_before_it_starts(qtbot, open_pane) 
     assert pane.launcher.memory.isHidden()
 
 
+def test_few_examples_seen_very_often_are_warned_of_before_the_start(qtbot, open_pane) -> None:
+    pane = open_pane(SftPane)
+    choose(pane, "bundled", "talks")
+    type_in(qtbot, pane, max_steps="1000", batch_size="8")
+    qtbot.waitUntil(pane.launcher.by_heart.isVisible)
+    assert "the model will learn them by heart" in pane.launcher.by_heart.text()
+    assert pane.launcher.start.isEnabled()
+    type_in(qtbot, pane, max_steps="2", batch_size="8")
+    qtbot.waitUntil(pane.launcher.by_heart.isHidden)
+
+
 def test_what_is_typed_is_what_the_run_gets_and_its_curves_appear(qtbot, open_pane, lab, fakes, model) -> None:
     pane = open_pane(SftPane)
     choose(pane, model, "talks")

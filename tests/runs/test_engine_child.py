@@ -1,11 +1,15 @@
 """The real child with the real engine on the bundled model: train, stop, resume, and ask the result."""
 
+from itertools import islice, takewhile
 from pathlib import Path
 
 import pytest
 
 from rlhf_lab.core.config import SftConfig
-from rlhf_lab.core.events import AnyEvent, Checkpointed, Metrics, Phase, Resumed, Started
+from rlhf_lab.core.control import NoControl
+from rlhf_lab.core.events import AnyEvent, Checkpointed, Metrics, Phase, Resumed, Started, Warned
+from rlhf_lab.runs.by_heart import by_heart
+from rlhf_lab.runs.child import stage_of
 from rlhf_lab.runs.experiment import guided, guided_config
 from rlhf_lab.runs.project import Project
 from rlhf_lab.runs.recorder import Recorder
@@ -59,6 +63,17 @@ def test_sft_stops_and_resumes(bundled: Project) -> None:
         assert any(isinstance(e, Resumed) and e.step == stopped.step for e in events)
         assert project.store.curves(folder.run)["train/loss"][0] == list(range(1, 13))
         assert folder.path.joinpath("adapter").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_run_that_would_learn_its_data_by_heart_says_so_when_it_begins(bundled: Project) -> None:
+    with bundled as project:
+        with project.store.new_dataset("two", "lab", "demonstration") as writer:
+            writer.add(islice(project.store.records("lab world demonstrations", "train"), 2))
+        folder = project.create_run(SftConfig(dataset="two", max_steps=21, batch_size=2, threads=1))
+        events = stage_of(folder, NoControl(), False)
+        begun = list(takewhile(lambda event: not isinstance(event, Started), events))
+        events.close()
+        assert [event.text for event in begun if isinstance(event, Warned)] == [by_heart(folder.config, 2)]
 
 
 def test_the_guided_experiment_chains_its_runs() -> None:

@@ -20,6 +20,7 @@ from rlhf_lab.gui.widgets.config_form import ConfigForm
 from rlhf_lab.gui.widgets.help_mark import explain
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip
 from rlhf_lab.gui.widgets.sweep_dialog import SweepDialog
+from rlhf_lab.runs.by_heart import foretold
 from rlhf_lab.runs.disk import disk_in_words
 from rlhf_lab.runs.memory import memory_in_words
 from rlhf_lab.runs.model_shelf import usable_names
@@ -59,6 +60,7 @@ class Launcher(QWidget):
         self.reason = PlainLabel(role="warn", wrap=True)
         self.pairs = PlainLabel(role="muted", wrap=True)
         self.memory = PlainLabel(role="muted", wrap=True)
+        self.by_heart = PlainLabel(role="warn", wrap=True)
         self.memory.setToolTip(plain_tip("Reckoned for texts as long as the limits allow: shorter ones need less."))
         self.setProperty("help", "help:control.form")
         self._counter = PairCounter(lab, self)
@@ -144,6 +146,8 @@ class Launcher(QWidget):
                 disk_in_words(config, project.store, project.folder),
             )
             words = " ".join(filter(None, found))
+        self.by_heart.setText(foretold(config, project.store) if config is not None else "")
+        self.by_heart.setVisible(bool(self.by_heart.text()))
         self.memory.setText(words)
         self.memory.setVisible(bool(words))
 
@@ -239,6 +243,7 @@ class Launcher(QWidget):
         foot.setSpacing(8)
         self.pairs.hide()
         foot.addWidget(self.pairs)
+        foot.addWidget(self.by_heart)
         foot.addWidget(self.memory)
         foot.addWidget(self.reason)
         foot.addWidget(self.start)
