@@ -83,7 +83,7 @@ def test_names_and_numbers_come_after_the_vote_and_the_vote_is_kept(qtbot, pane,
     vote(qtbot, pane, Qt.Key.Key_2)
 
     assert {view.who.text() for view in pane.views[:2]} == {"SFT 1", "DPO 1"}
-    assert pane.views[0].numbers.text() == "KL 1.50 · 3 tokens"
+    assert pane.views[0].numbers.text() == "KL to its start 1.50 · 3 tokens"
     assert not bar_of(pane).buttons["first"].isEnabled()
     ((record_id, said),) = project.store.verdicts(VOTES)
     assert (said.who, said.ranks, said.shown_order, said.queue) == ("Ada", (2, 1), (0, 1), QUEUE)

@@ -66,7 +66,7 @@ def test_tokens_are_tinted_on_one_scale_against_the_start_or_the_base(qtbot, pan
     assert 0 < weak < strong
     assert pane.tint.legend.isVisible()
     assert "than at the start" in pane.tint.words.text()
-    assert pane.views[0].numbers.text() == "KL 1.00 · 2 tokens, cut at the limit"
+    assert pane.views[0].numbers.text() == "KL to its start 1.00 · 2 tokens, cut at the limit"
     pane.views[1].answer.setFocus()
     assert pane.tint.words.text() == "Token 1 of 2 “ Hi”: KL 2.00"
 
@@ -82,6 +82,7 @@ def test_tokens_are_tinted_on_one_scale_against_the_start_or_the_base(qtbot, pan
     qtbot.waitUntil(pane.card.ask.isEnabled)
     assert background(pane.views[0]) > 0
     assert "KL to the base 6.00" in pane.views[0].numbers.text()
+    assert "than the base without any adapter" in pane.views[0].numbers.toolTip()
 
     pane.pages["Blind vote"].click()
     assert not pane.tint.isVisible()

@@ -20,7 +20,7 @@ SHOWN_EVERY_MS = 40
 VALUES = {
     "score": "score",
     "mean_score": "mean of all",
-    "kl": "KL",
+    "kl": "KL to its start",
     "kl_base": "KL to the base",
     "gold": "gold",
     "correct": "correct",
@@ -63,12 +63,8 @@ class AnswerView(QFrame):
         self.answer.setAccessibleName(f"Answer of model {name}")
         self.answer.setPlaceholderText("The answer appears here as it is written.")
         self.numbers = PlainLabel(role="caption", wrap=True)
-        self.numbers.setToolTip(
-            plain_tip(
-                "score: of the chosen reward model; of the best of n, with the mean of all n. KL: how much likelier this answer "
-                "is than under the model's start, or under the base, in nats. gold: the bundled world's hidden preference, where it knows the question."
-            )
-        )
+        explain(self.numbers, "control.answer_numbers")
+        self.setProperty("help", "help:control.answer_numbers")
         self._timer = QTimer(self, singleShot=True, interval=SHOWN_EVERY_MS)
         self._timer.timeout.connect(self._show_text)
         head = QHBoxLayout()
