@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, QUrl, Slot
 from PySide6.QtGui import QDesktopServices
@@ -17,6 +18,9 @@ from rlhf_lab.gui.widgets.behaviour_setup import BehaviourSetup
 from rlhf_lab.gui.widgets.behaviour_view import BehaviourView
 from rlhf_lab.gui.widgets.disclosure import Disclosure
 from rlhf_lab.gui.widgets.plain_text import PlainLabel
+
+if TYPE_CHECKING:
+    from rlhf_lab.runs.behaviour_report import BehaviourReport
 
 _INVITATION = (
     "Every ticked model answers the same questions. A table then says what moved and what did not: knowledge, invented "
@@ -113,8 +117,7 @@ class BehaviourPage(QWidget):
         self.setup.show_busy(False)
         self.setup.cancel.setEnabled(True)
 
-    @Slot(object)
-    def _show(self, report: object) -> None:
+    def _show(self, report: "BehaviourReport") -> None:
         self.view.show_report(report)
         self.view.show()
         self.invitation.hide()
@@ -127,10 +130,7 @@ class BehaviourPage(QWidget):
             task.failed.connect(self._lab.message)
 
     @Slot(object)
-    def _compared(self, report: object) -> None:
-        from rlhf_lab.runs.behaviour_report import BehaviourReport
-
-        assert isinstance(report, BehaviourReport)
+    def _compared(self, report: "BehaviourReport") -> None:
         if self._made is not None:
             self._made = Made(report, self._made.page)
             self._show(report)

@@ -4,6 +4,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Slot
 
@@ -18,6 +19,9 @@ from rlhf_lab.gui.models.ranking import LONGEST_LOOK
 from rlhf_lab.gui.widgets.answer_view import AnswerView
 from rlhf_lab.gui.widgets.question_card import QuestionCard
 from rlhf_lab.gui.widgets.vote_bar import VoteBar
+
+if TYPE_CHECKING:
+    from rlhf_lab.data.standings import Standings
 
 
 class BlindVote(QObject):
@@ -57,11 +61,8 @@ class BlindVote(QObject):
             self._show_state(self._invitation())
 
     @Slot(object)
-    def take_standings(self, found: object) -> None:
+    def take_standings(self, found: "Standings") -> None:
         """Draw those first that have the fewest votes."""
-        from rlhf_lab.data.standings import Standings
-
-        assert isinstance(found, Standings)
         self._votes = votes_between(found)
 
     def show(self, blind: bool) -> None:

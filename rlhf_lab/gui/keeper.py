@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from PySide6.QtWidgets import QWidget
 
-from rlhf_lab.gui.background import Background
+from rlhf_lab.gui.background import Background, Work
 from rlhf_lab.gui.lab import Lab
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Keeper(QObject):
             self._dialog.copy.setEnabled(False)
             self._begin(_back_up)
 
-    def _begin(self, work: object) -> None:
+    def _begin(self, work: Work) -> None:
         task = self._task = self._lab.in_background(work)
         task.failed.connect(self.problem)
         task.finished.connect(self._ended)

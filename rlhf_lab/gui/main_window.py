@@ -15,7 +15,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from rlhf_lab.core.config import POLICY_STAGES, Stage, run_title
+from rlhf_lab.core.config import run_title
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.gui.actions import bind, keys_of
 from rlhf_lab.gui.closing import CloseDialog
@@ -23,6 +23,7 @@ from rlhf_lab.gui.diagnostics import Diagnostics
 from rlhf_lab.gui.guided import GuideBanner, GuidedWalk
 from rlhf_lab.gui.help_desk import HelpDesk
 from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.models.places import PLACES, STAGE_PLACES
 from rlhf_lab.gui.panes.data import DataPane
 from rlhf_lab.gui.projects import Projects
 from rlhf_lab.gui.run_ends import TrayNews
@@ -36,10 +37,6 @@ from rlhf_lab.gui.window_actions import WindowActions
 
 if TYPE_CHECKING:
     from rlhf_lab.gui.model_shelf import ModelShelf
-
-PLACES = ("data", "rank", "sft", "reward", "policy", "compare", "runs")
-"""The panes, in the order of the work; what each is called and for stands in the catalogue of help."""
-STAGE_PLACES: dict[Stage, str] = {"sft": "sft", "reward": "reward"} | dict.fromkeys(POLICY_STAGES, "policy")
 
 
 class MainWindow(QMainWindow):

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QFile, QObject, Slot
 from PySide6.QtWidgets import QWidget
 
-from rlhf_lab.core.config import STAGE_NAMES, STAGES
+from rlhf_lab.core.config import STAGE_NAMES
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.gui.actions import bind
 from rlhf_lab.gui.background import Background
 from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.models.places import STAGE_PLACES
 from rlhf_lab.gui.widgets.models_dialog import ModelsDialog
 from rlhf_lab.runs import model_shelf, model_work
 from rlhf_lab.runs.model_shelf import Shelved
@@ -207,8 +208,8 @@ class ModelShelf(QObject):
 
     @Slot(str)
     def _use(self, model: str) -> None:
-        if self._stage in STAGES:
-            self._lab.pane_asked.emit(PANES.get(self._stage, "policy"), {"stage": self._stage, "model": model})
+        if (place := STAGE_PLACES.get(self._stage)) is not None:
+            self._lab.pane_asked.emit(place, {"stage": self._stage, "model": model})
 
     def _make(self) -> ModelsDialog:
         dialog = ModelsDialog(self._window)
@@ -222,10 +223,6 @@ class ModelShelf(QObject):
         dialog.removal_confirmed.connect(self._remove)
         dialog.use_chosen.connect(self._use)
         return dialog
-
-
-PANES = {"sft": "sft", "reward": "reward"}
-"""Of the stages that do not stand on the Policy pane."""
 
 
 def _tell(task: Background) -> model_work.Progress:

@@ -143,6 +143,7 @@ QListView::item:hover {{ background: {c.raised}; }}
 QListView::item:selected {{ background: {c.accent_soft}; color: {c.text}; }}
 QTableView {{ gridline-color: {c.border}; alternate-background-color: {c.window}; }}
 QTableView::item {{ padding: 4px 8px; border: none; }}
+QTableView[look="matrix"]::item {{ border-bottom: 1px solid {c.border}; }}
 QTableView::item:selected {{ background: {c.accent_soft}; color: {c.text}; }}
 QHeaderView {{ background: transparent; border: none; }}
 QHeaderView::section {{
@@ -150,7 +151,12 @@ QHeaderView::section {{
 }}
 QHeaderView::section:first {{ border-top-left-radius: 8px; }}
 QHeaderView::section:last {{ border-top-right-radius: 8px; }}
-QTableCornerButton::section {{ background: {c.surface}; border: none; }}
+QTableView[look="matrix"] QHeaderView::section:horizontal:first {{ border-top-left-radius: 0; }}
+QTableView[look="matrix"] QHeaderView::section:vertical {{ border-radius: 0; }}
+QTableView[look="matrix"] QHeaderView::section:vertical:last {{ border-bottom-left-radius: 8px; }}
+QTableCornerButton::section {{
+    background: {c.surface}; border: none; border-bottom: 1px solid {c.border}; border-top-left-radius: 8px;
+}}
 
 QProgressBar {{ background: {c.raised}; border: none; border-radius: 4px; min-height: 8px; max-height: 8px; }}
 QProgressBar::chunk {{ background: {c.accent}; border-radius: 4px; }}

@@ -11,9 +11,10 @@ from pytestqt.qtbot import QtBot
 
 from rlhf_lab.gui import actions as actions_module
 from rlhf_lab.gui.lab import Lab
-from rlhf_lab.gui.main_window import PLACES, MainWindow
+from rlhf_lab.gui.main_window import MainWindow
 from rlhf_lab.gui.models.action_table import ACTIONS, EVERYWHERE, Offer
 from rlhf_lab.gui.models.palette import MOST_RECENT, found, remembered
+from rlhf_lab.gui.models.places import PLACES
 from rlhf_lab.gui.settings import Settings
 from rlhf_lab.gui.widgets.palette import Palette
 from rlhf_lab.gui.widgets.rank_pair import BAD, MUCH_A, MUCH_B, TIE, A, B

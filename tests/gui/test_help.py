@@ -14,10 +14,11 @@ from rlhf_lab.core.help import KINDS, topic, topics
 from rlhf_lab.core.metrics import METRICS
 from rlhf_lab.gui.help_desk import refs_at
 from rlhf_lab.gui.lab import Lab
-from rlhf_lab.gui.main_window import PLACES, MainWindow
+from rlhf_lab.gui.main_window import MainWindow
 from rlhf_lab.gui.models.action_table import ACTIONS
 from rlhf_lab.gui.models.form import questions
 from rlhf_lab.gui.models.help_pages import composed, page, places, plain
+from rlhf_lab.gui.models.places import PLACES
 from rlhf_lab.gui.plots.card import CurveCard
 from rlhf_lab.gui.settings import SettingsDialog
 from rlhf_lab.gui.widgets.help_mark import HelpMark

@@ -24,7 +24,8 @@ from rlhf_lab.core.events import Finished, Metrics, Paused, Phase, Progress, Sta
 from rlhf_lab.core.judgement import Judgement
 from rlhf_lab.gui.closing import CloseDialog
 from rlhf_lab.gui.lab import Lab
-from rlhf_lab.gui.main_window import PLACES, MainWindow
+from rlhf_lab.gui.main_window import MainWindow
+from rlhf_lab.gui.models.places import PLACES
 from rlhf_lab.gui.settings import Settings, SettingsDialog
 from rlhf_lab.gui.single import SingleWindow
 from rlhf_lab.gui.theme import DARK, theme

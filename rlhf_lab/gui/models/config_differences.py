@@ -7,8 +7,7 @@ from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, Qt
 
-from rlhf_lab.core.config import STAGE_NAMES, STAGES
-from rlhf_lab.gui.models.offers import run_title
+from rlhf_lab.core.config import STAGE_NAMES, STAGES, run_title
 from rlhf_lab.gui.models.plot_spec import number
 from rlhf_lab.gui.widgets.plain_text import one_line, plain_tip
 from rlhf_lab.store import Store

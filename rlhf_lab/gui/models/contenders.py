@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from rlhf_lab.core.config import POLICY_STAGES
+from rlhf_lab.core.config import POLICY_STAGES, run_title
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.records import PromptOnly
-from rlhf_lab.gui.models.offers import finished_runs, known_models, run_title, unfinished_runs
+from rlhf_lab.gui.models.offers import finished_runs, known_models, unfinished_runs
 from rlhf_lab.runs.ask import ModelSpec
 from rlhf_lab.runs.checkpoints import saved_steps
 from rlhf_lab.runs.folder import RunFolder

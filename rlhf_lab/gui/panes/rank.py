@@ -4,6 +4,7 @@ from PySide6.QtCore import Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
+from rlhf_lab.core.config import run_title
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.gui.asker import MakeInference
 from rlhf_lab.gui.fresh import FreshAnswers
@@ -11,7 +12,7 @@ from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models import rank_words
 from rlhf_lab.gui.models.contenders import contenders, opening
 from rlhf_lab.gui.models.fresh import FreshPlan
-from rlhf_lab.gui.models.offers import finished_runs, run_title
+from rlhf_lab.gui.models.offers import finished_runs
 from rlhf_lab.gui.models.rank_words import FRESH, PICKED, Empty, Picked
 from rlhf_lab.gui.models.ranking import Desk, Said
 from rlhf_lab.gui.rank_agreement import AgreementPage

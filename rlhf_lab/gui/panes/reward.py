@@ -2,13 +2,13 @@
 
 from PySide6.QtCore import Slot
 
+from rlhf_lab.core.config import run_title
 from rlhf_lab.core.diagnosis import WorstPair
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.help import tip
 from rlhf_lab.core.records import Prompt
 from rlhf_lab.gui.asker import Asker, MakeInference
 from rlhf_lab.gui.lab import Lab
-from rlhf_lab.gui.models.offers import run_title
 from rlhf_lab.gui.models.plot_spec import PlotSpec
 from rlhf_lab.gui.models.rank_words import PICKED, Picked
 from rlhf_lab.gui.models.worst_pairs import Located, asked_in, locate

@@ -17,6 +17,7 @@ from rlhf_lab.core.errors import LabError
 from rlhf_lab.gui.actions import bind
 from rlhf_lab.gui.background import Background
 from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.models.places import STAGE_PLACES
 from rlhf_lab.gui.models.runs_table import COLUMNS, RunFilter, RunsTable
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.go_on import GoOnButton
@@ -230,8 +231,7 @@ class RunsPane(QWidget):
         except LabError as error:
             self._lab.message.emit(str(error))
             return
-        pane = config.stage if config.stage in ("sft", "reward") else "policy"
-        self._lab.pane_asked.emit(pane, config.model_dump())
+        self._lab.pane_asked.emit(STAGE_PLACES[config.stage], config.model_dump())
 
     def _measure(self) -> None:
         if self._measuring is not None or not self.isVisible():

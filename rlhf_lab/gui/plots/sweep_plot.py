@@ -51,7 +51,7 @@ class SweepPlot(LabPlot):
         places = _places([cell.x for series in self._series for cell in series.cells])
         ticks = [(place, value_in_words(value)) for value, place in places.values()]
         self.getPlotItem().getAxis("bottom").setTicks([ticks] if ticks else [[]])
-        drawn = [_y for one in self._series for cell in one.cells for _y in (cell.spread.low, cell.spread.high)]
+        drawn = [end for one in self._series for cell in one.cells for end in (cell.spread.low, cell.spread.high)]
         drawn += [point.value for one in self._series for point in one.points]
         low, high = min((t[0] for t in ticks), default=0.0), max((t[0] for t in ticks), default=1.0)
         span = (high - low) or 1.0

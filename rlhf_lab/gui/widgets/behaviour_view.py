@@ -1,27 +1,21 @@
 """A behaviour report to read: what it comes to, a table with intervals, and a picture with sentences for each row."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import (
-    QAbstractItemView,
-    QComboBox,
-    QFrame,
-    QGridLayout,
-    QHBoxLayout,
-    QHeaderView,
-    QPushButton,
-    QTableWidget,
-    QTableWidgetItem,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QComboBox, QFrame, QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from rlhf_lab.gui.models.behaviour import Picture, asked_in_words, cell_text, pictures, row_title
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.help_mark import HelpMark
 from rlhf_lab.gui.widgets.interval_chart import IntervalCard
-from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line, plain_tip
+from rlhf_lab.gui.widgets.matrix_table import Cell, MatrixTable
+from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line
+
+if TYPE_CHECKING:
+    from rlhf_lab.data.behaviour import Row
+    from rlhf_lab.runs.behaviour_report import BehaviourReport
 
 _COLUMNS = 2
 _MOST_NOTICES = 3
@@ -49,17 +43,14 @@ class BehaviourView(QWidget):
         theme().keep_icon(self.page, "report")
         self.save.clicked.connect(self.save_asked)
         self.page.clicked.connect(self.page_asked)
-        self.table = _table()
+        self.table = MatrixTable("Means of every model with their intervals, and what moved", lines=2)
         self.cards: list[PictureCard] = []
         self._grid = QGridLayout()
         self._grid.setSpacing(12)
         self._lay_out()
 
-    def show_report(self, report: object) -> None:
-        """Show a `rlhf_lab.runs.behaviour_report.BehaviourReport`."""
-        from rlhf_lab.runs.behaviour_report import BehaviourReport
-
-        assert isinstance(report, BehaviourReport)
+    def show_report(self, report: "BehaviourReport") -> None:
+        """Show it in the place of the one before."""
         names = [model.name for model in report.models]
         self.title.setText("How it behaves" if len(names) == 1 else "What changed, and what did not")
         raw = [model.name for model in report.models if model.raw]
@@ -74,31 +65,13 @@ class BehaviourView(QWidget):
             self.reference.addItem(one_line(name, 40), name)
         self.reference.setCurrentIndex(self.reference.findData(report.reference))
         self._beside.setVisible(len(names) > 1)
-        self._fill_table(report, names)
+        cells = [[_cell(row, name) for name in names] for row in report.rows]
+        self.table.show_cells([one_line(name, 30) for name in names], [row_title(row) for row in report.rows], cells)
         self._show_pictures(pictures(report))
 
     @Slot()
     def _compare(self) -> None:
         self.compare_asked.emit(self.reference.currentData())
-
-    def _fill_table(self, report: object, names: list[str]) -> None:
-        from rlhf_lab.runs.behaviour_report import BehaviourReport
-
-        assert isinstance(report, BehaviourReport)
-        self.table.setRowCount(len(report.rows))
-        self.table.setColumnCount(len(names))
-        self.table.setHorizontalHeaderLabels([one_line(name, 30) for name in names])
-        self.table.setVerticalHeaderLabels([row_title(row) for row in report.rows])
-        for at, row in enumerate(report.rows):
-            for column, name in enumerate(names):
-                text = cell_text(row, name)
-                item = QTableWidgetItem(text)
-                item.setTextAlignment(Qt.AlignmentFlag.AlignCenter)
-                item.setToolTip(plain_tip(f"{row_title(row)}, {name}: {text}"))
-                self.table.setItem(at, column, item)
-        two = 2 * self.table.fontMetrics().lineSpacing() + 10
-        self.table.verticalHeader().setDefaultSectionSize(two)
-        self.table.setFixedHeight(self.table.horizontalHeader().sizeHint().height() + 4 + two * len(report.rows))
 
     def _show_pictures(self, shown: list[Picture]) -> None:
         for card in self.cards:
@@ -159,6 +132,11 @@ class PictureCard(IntervalCard):
         column.insertWidget(column.count() - 1, self.said)
 
 
+def _cell(row: "Row", model: str) -> Cell:
+    text = cell_text(row, model)
+    return text, f"{row_title(row)}, {model}: {text}"
+
+
 def _card() -> tuple[QFrame, QVBoxLayout]:
     card = QFrame()
     card.setProperty("surface", "card")
@@ -171,14 +149,3 @@ def _card() -> tuple[QFrame, QVBoxLayout]:
 def _first(notices: Sequence[str]) -> list[str]:
     more = len(notices) - _MOST_NOTICES
     return [*notices[:_MOST_NOTICES], *([f"And {more} more like these; the page has them all."] if more > 0 else [])]
-
-
-def _table() -> QTableWidget:
-    table = QTableWidget()
-    table.setAccessibleName("Means of every model with their intervals, and what moved")
-    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-    table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
-    table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-    table.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    return table

@@ -6,8 +6,8 @@ from PySide6.QtCore import QPointF, QRect, Qt, Signal
 from PySide6.QtGui import QPainter, QPainterPath, QPaintEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
+from rlhf_lab.core.config import run_title
 from rlhf_lab.gui.lab import Lab
-from rlhf_lab.gui.models.offers import run_title
 from rlhf_lab.gui.plots.base import pen
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip, visible

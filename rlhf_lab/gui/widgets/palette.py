@@ -5,13 +5,11 @@ from collections.abc import Sequence
 from PySide6.QtCore import QEvent, QModelIndex, QObject, QPersistentModelIndex, QRect, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QFontMetrics, QKeyEvent, QPainter
 from PySide6.QtWidgets import (
-    QApplication,
     QDialog,
     QFrame,
     QLineEdit,
     QListWidget,
     QListWidgetItem,
-    QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
     QVBoxLayout,
@@ -23,6 +21,7 @@ from rlhf_lab.gui.models.palette import found
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line
 from rlhf_lab.gui.widgets.rank_keys import cap_width, draw_cap
+from rlhf_lab.gui.widgets.two_line_item import draw_ground
 
 WIDTH, LINES = 560, 11
 _OFFER = Qt.ItemDataRole.UserRole
@@ -121,10 +120,7 @@ class _Line(QStyledItemDelegate):
     def paint(
         self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
     ) -> None:
-        self.initStyleOption(option, index)
-        title, option.text = option.text, ""
-        style = option.widget.style() if option.widget is not None else QApplication.style()
-        style.drawControl(QStyle.ControlElement.CE_ItemViewItem, option, painter, option.widget)
+        title = draw_ground(self, painter, option, index)
         offer: Offer = index.data(_OFFER)
         muted = QColor(theme().colours.muted)
         inner = option.rect.adjusted(_EDGE, 0, -_EDGE, 0)

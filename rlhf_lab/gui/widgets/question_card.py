@@ -18,11 +18,12 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
 )
 
+from rlhf_lab.core.config import run_title
 from rlhf_lab.core.records import Message, Prompt, PromptOnly
 from rlhf_lab.gui.actions import bind
 from rlhf_lab.gui.models.blind import VOTES
 from rlhf_lab.gui.models.contenders import Example, Mode, examples
-from rlhf_lab.gui.models.offers import finished_runs, run_title
+from rlhf_lab.gui.models.offers import finished_runs
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.help_mark import explain
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line, plain_tip

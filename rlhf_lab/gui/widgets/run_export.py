@@ -227,8 +227,8 @@ class RunExportDialog(QDialog):
         task.failed.connect(self._failed)
 
     @Slot(object)
-    def _doing(self, what: object) -> None:
-        self.doing.setText(str(what))
+    def _doing(self, what: str) -> None:
+        self.doing.setText(what)
 
     @Slot(object)
     def _succeeded(self, done: Exported) -> None:

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from rlhf_lab.core.config import Stage, step_word
+from rlhf_lab.core.config import Stage, run_title, step_word
 from rlhf_lab.core.health import RULES
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.algorithms import variant
 from rlhf_lab.gui.models.history import RunHistory
-from rlhf_lab.gui.models.offers import run_title
 from rlhf_lab.gui.models.plot_spec import number
 from rlhf_lab.gui.run_state import RunState, in_words
 from rlhf_lab.gui.theme import theme

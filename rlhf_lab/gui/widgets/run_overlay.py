@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QCompleter, QHBoxLayout, QVBoxLayout, QWidget
 
+from rlhf_lab.core.config import run_title
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import AnyEvent, Metrics
 from rlhf_lab.core.metrics import METRICS, describe
@@ -12,7 +13,6 @@ from rlhf_lab.gui.background import Background
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.curves import Curve
 from rlhf_lab.gui.models.history import RunHistory
-from rlhf_lab.gui.models.offers import run_title
 from rlhf_lab.gui.models.overlay import MOST, Key, Overlay, common_metrics, curve_of, first_metric
 from rlhf_lab.gui.models.plot_spec import PlotSpec, label
 from rlhf_lab.gui.plots.band_plot import BandPlot

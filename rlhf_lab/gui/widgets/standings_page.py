@@ -1,18 +1,9 @@
 """The standings of models that people voted on: what can be said, strengths with intervals, and who beat whom."""
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import (
-    QAbstractItemView,
-    QFrame,
-    QHBoxLayout,
-    QHeaderView,
-    QPushButton,
-    QScrollArea,
-    QTableWidget,
-    QTableWidgetItem,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models import standing_words
@@ -21,8 +12,12 @@ from rlhf_lab.gui.rank_work import make_dataset
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.help_mark import HelpMark
 from rlhf_lab.gui.widgets.interval_chart import IntervalCard
-from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line, plain_tip
+from rlhf_lab.gui.widgets.matrix_table import MatrixTable
+from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line
 from rlhf_lab.store import RankedDataset
+
+if TYPE_CHECKING:
+    from rlhf_lab.data.standings import Standings
 
 _ROWS_SHOWN = 10
 _PERCENT = ((0.0, "0%"), (0.5, "50%"), (1.0, "100%"))
@@ -45,18 +40,8 @@ class StandingsPage(QWidget):
         self.train.setToolTip("Each vote becomes a preference pair; ties and “both bad” are left out or count as ties")
         theme().keep_icon(self.train, "reward")
         self.train.clicked.connect(self._train)
-        self.strengths = IntervalCard.about(
-            "control.strength",
-            (0.0, 1.0),
-            0.5,
-            _PERCENT,
-        )
-        self.table = QTableWidget()
-        self.table.setAccessibleName("How often the row's model was preferred to the column's")
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
-        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        self.table.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.strengths = IntervalCard.about("control.strength", (0.0, 1.0), 0.5, _PERCENT)
+        self.table = MatrixTable("How often the row's model was preferred to the column's")
         self._lay_out()
         self._lab.datasets_changed.connect(self._votes_may_be_others)
 
@@ -74,10 +59,7 @@ class StandingsPage(QWidget):
         task.failed.connect(self._failed)
 
     @Slot(object)
-    def _show(self, found: object) -> None:
-        from rlhf_lab.data.standings import Standings
-
-        assert isinstance(found, Standings)
+    def _show(self, found: "Standings") -> None:
         self._ended()
         title, role = standing_words.headline(found)
         self._show_title(title, role)
@@ -85,7 +67,9 @@ class StandingsPage(QWidget):
         self.said.setText("\n".join(f"•  {sentence}" for sentence in standing_words.sentences(found)))
         self.said.setVisible(bool(self.said.text()))
         self.strengths.show_lines(standing_words.strength_lines(found))
-        self._fill_table(*standing_words.table(found))
+        names, cells = standing_words.table(found)
+        shown = [one_line(name, 24) for name in names]
+        self.table.show_cells(shown, shown, cells, _ROWS_SHOWN)
         for widget in (self.strengths, self._matrix):
             widget.setVisible(bool(found.duels))
         blind = VOTES in {row.name for row in self._lab.project.store.datasets()}
@@ -114,22 +98,6 @@ class StandingsPage(QWidget):
         self._mark.setProperty("surface", f"mark-{role}")
         self._mark.style().unpolish(self._mark)
         self._mark.style().polish(self._mark)
-
-    def _fill_table(self, names: list[str], cells: list[list[tuple[str, str]]]) -> None:
-        self.table.setRowCount(len(names))
-        self.table.setColumnCount(len(names))
-        shown = [one_line(name, 24) for name in names]
-        self.table.setHorizontalHeaderLabels(shown)
-        self.table.setVerticalHeaderLabels(shown)
-        for row, line in enumerate(cells):
-            for column, (text, tip) in enumerate(line):
-                item = QTableWidgetItem(text)
-                item.setTextAlignment(Qt.AlignmentFlag.AlignCenter)
-                item.setToolTip(plain_tip(tip) if tip else "")
-                self.table.setItem(row, column, item)
-        rows = min(len(names), _ROWS_SHOWN)
-        height = self.table.horizontalHeader().sizeHint().height() + 4
-        self.table.setFixedHeight(height + rows * self.table.verticalHeader().defaultSectionSize())
 
     @Slot()
     def _train(self) -> None:

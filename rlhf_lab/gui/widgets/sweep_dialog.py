@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from PySide6.QtCore import QTimer, Signal, Slot
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -16,13 +16,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from rlhf_lab.core.config import STAGE_NAMES, RunConfig
+from rlhf_lab.core.config import STAGE_NAMES, RunConfig, run_title
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.recipe import Recipe, expand
 from rlhf_lab.gui.actions import bind
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.form import shown
-from rlhf_lab.gui.models.offers import run_title
 from rlhf_lab.gui.models.sweep import estimate, parse_values, sweep_recipe, sweepable
 from rlhf_lab.gui.run_state import in_words
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip
@@ -152,7 +151,7 @@ class SweepDialog(QDialog):
         box.addItem("No setting, seeds alone" if place == 0 else "No other setting")
         for question in self._questions:
             box.addItem(question.label, question.name)
-            box.setItemData(box.count() - 1, plain_tip(question.tip), 3)  # ToolTipRole
+            box.setItemData(box.count() - 1, plain_tip(question.tip), Qt.ItemDataRole.ToolTipRole)
         return box
 
     @Slot()

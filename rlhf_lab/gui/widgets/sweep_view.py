@@ -12,10 +12,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from rlhf_lab.core.config import run_title
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.recipe import value_in_words
 from rlhf_lab.gui.lab import Lab
-from rlhf_lab.gui.models.offers import run_title
 from rlhf_lab.gui.models.overlay import common_metrics, first_metric
 from rlhf_lab.gui.models.plot_spec import label, value_text
 from rlhf_lab.gui.models.spread import SPREAD_WORDS

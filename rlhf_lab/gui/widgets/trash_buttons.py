@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
+from rlhf_lab.core.config import run_title
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.gui.lab import Lab
-from rlhf_lab.gui.models.offers import run_title
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.plain_text import plain_tip
 from rlhf_lab.runs.folder import RunFolder

@@ -1,4 +1,4 @@
-"""List entries of two lines: what it is called, and in smaller muted letters what it is."""
+"""List entries: a ground to paint on, and those of two lines, what it is called and in smaller muted letters what it is."""
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter
@@ -26,10 +26,7 @@ class TwoLineItem(QStyledItemDelegate):
         self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
     ) -> None:
         """See `QStyledItemDelegate.paint`."""
-        self.initStyleOption(option, index)
-        title, option.text = option.text, ""
-        style = option.widget.style() if option.widget is not None else QApplication.style()
-        style.drawControl(QStyle.ControlElement.CE_ItemViewItem, option, painter, option.widget)
+        title = draw_ground(self, painter, option, index)
         colours, small = theme().colours, _small(option.font)
         inner = option.rect.adjusted(_EDGE + 4, _EDGE, -_EDGE - 4, -_EDGE)
         height = QFontMetrics(option.font).height()
@@ -45,6 +42,20 @@ class TwoLineItem(QStyledItemDelegate):
         painter.setPen(QColor(colours.warn))
         _draw(painter, below.adjusted(used, 0, 0, 0), warning)
         painter.restore()
+
+
+def draw_ground(
+    delegate: QStyledItemDelegate,
+    painter: QPainter,
+    option: QStyleOptionViewItem,
+    index: QModelIndex | QPersistentModelIndex,
+) -> str:
+    """Draw an entry as its style does but for its text, which is returned; ``option`` is filled in."""
+    delegate.initStyleOption(option, index)
+    text, option.text = option.text, ""
+    style = option.widget.style() if option.widget is not None else QApplication.style()
+    style.drawControl(QStyle.ControlElement.CE_ItemViewItem, option, painter, option.widget)
+    return text
 
 
 def _small(font: QFont) -> QFont:
