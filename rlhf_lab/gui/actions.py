@@ -55,6 +55,12 @@ class Actions(QObject):
             if action.where == EVERYWHERE:
                 bind(name, window, lambda name=name: self.trigger(name))
 
+    def help_within(self, dialog: QWidget, topic: str = "") -> None:
+        """Give a window beside the main one its F1; ``topic`` stands behind what its parts say of themselves."""
+        if topic:
+            dialog.setProperty("help", f"help:{topic}")
+        bind("help.here", dialog, lambda: self.trigger("help.here"))
+
     def forget(self) -> None:
         """Let go of all that was given; the window closes."""
         self._acts.clear()

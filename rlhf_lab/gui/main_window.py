@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 
 from rlhf_lab.core.config import run_title
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.gui.actions import bind, keys_of
+from rlhf_lab.gui.actions import keys_of
 from rlhf_lab.gui.closing import CloseDialog
 from rlhf_lab.gui.diagnostics import Diagnostics
 from rlhf_lab.gui.guided import GuideBanner, GuidedWalk
@@ -181,7 +181,7 @@ class MainWindow(QMainWindow):
             return
         dialog = SettingsDialog(self._settings, self.diagnostics, self)
         dialog.backups_asked.connect(self.backups_asked)
-        bind("help.here", dialog, self.help.show_here)
+        self.actions.help_within(dialog)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.show()
 

@@ -1,7 +1,6 @@
 """The models dialog and its work beside the window: one thing at a time, which goes on when the dialog is closed."""
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,6 @@ from PySide6.QtWidgets import QWidget
 
 from rlhf_lab.core.config import STAGE_NAMES
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.gui.actions import bind
 from rlhf_lab.gui.background import Background
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.places import STAGE_PLACES
@@ -213,7 +211,7 @@ class ModelShelf(QObject):
 
     def _make(self) -> ModelsDialog:
         dialog = ModelsDialog(self._window)
-        bind("help.here", dialog, partial(self._lab.actions.trigger, "help.here"))
+        self._lab.actions.help_within(dialog, "control.models")
         dialog.folder_chosen.connect(self._add)
         dialog.file_chosen.connect(self._import)
         dialog.look_asked.connect(self._look)

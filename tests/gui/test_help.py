@@ -25,7 +25,9 @@ from rlhf_lab.gui.widgets.help_mark import HelpMark
 from rlhf_lab.gui.widgets.help_window import HelpWindow
 from rlhf_lab.gui.widgets.models_dialog import ModelsDialog
 from rlhf_lab.gui.widgets.recipe_button import open_recipe
+from rlhf_lab.gui.widgets.run_export import RunExportDialog
 from rlhf_lab.gui.widgets.sweep_dialog import SweepDialog
+from tests.gui.runs_made import made_run
 
 SOURCES = [file.read_text(encoding="utf-8") for file in Path(gui.__file__).parent.rglob("*.py")]
 NAMED = re.compile(r"""["':](?:help:)?((?:page|pane|control|concept)\.[a-z_]+)["' ]""")
@@ -243,13 +245,19 @@ def test_f1_in_the_recipe_is_about_recipes(qtbot: QtBot, window: MainWindow, lab
     window.help.view.close()
 
 
-@pytest.mark.parametrize("which", ["models", "sweep"])
+@pytest.mark.parametrize("which", ["models", "sweep", "export_run"])
 def test_f1_in_a_window_beside_opens_help_that_can_be_used(
     which: str, qtbot: QtBot, window: MainWindow, lab: Lab, model: str
 ) -> None:
     if which == "models":
         lab.actions.trigger("models.show")
         dialog: QDialog = window.findChild(ModelsDialog)
+    elif which == "export_run":
+        made_run(lab.project, "sft-1")
+        window.show_pane("runs")
+        window.pane("runs").select("sft-1")
+        window.pane("runs").export.click()
+        dialog = window.findChild(RunExportDialog)
     else:
         window.show_pane("sft")
         pane = window.pane("sft")

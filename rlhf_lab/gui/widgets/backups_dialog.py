@@ -5,15 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QDialog,
     QFrame,
     QHBoxLayout,
-    QHeaderView,
     QPushButton,
-    QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
     QWidget,
@@ -23,13 +20,13 @@ from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.help import tip
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.plain_text import PlainLabel
+from rlhf_lab.gui.widgets.row_table import word_table
 from rlhf_lab.runs.keeping import why_in_words
 from rlhf_lab.store.backups import FOLDER, Backup, backups
 from rlhf_lab.store.figures import figures
 
 COLUMNS = ("Made", "Why", "Holds", "Size")
 _WIDEST = {"Made": "30 Sept 2000, 00:00", "Why": "before the update of version 00", "Size": "10,000.0 MB"}
-_CELL_MARGINS = 28
 
 
 @dataclass(frozen=True)
@@ -58,24 +55,7 @@ class BackupsDialog(QDialog):
         self._offered: Sequence[Offered] = []
         self.setWindowTitle("Backups")
         self.resize(840, 520)
-        self.table = QTableWidget(0, len(COLUMNS))
-        self.table.setAccessibleName("Backups, newest first")
-        self.table.setHorizontalHeaderLabels(COLUMNS)
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.setTabKeyNavigation(False)
-        self.table.setShowGrid(False)
-        self.table.verticalHeader().hide()
-        header = self.table.horizontalHeader()
-        header.setHighlightSections(False)
-        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        for column, name in enumerate(COLUMNS):
-            if name in _WIDEST:
-                width = self.table.fontMetrics().horizontalAdvance(_WIDEST[name])
-                self.table.setColumnWidth(column, width + _CELL_MARGINS)
-            else:
-                header.setSectionResizeMode(column, QHeaderView.ResizeMode.Stretch)
+        self.table = word_table(COLUMNS, _WIDEST, "Backups, newest first")
         self.title = PlainLabel("The database is damaged" if problem else "Backups of the database", role="title")
         self.says = PlainLabel(problem or tip("control.backups"), role="bad" if problem else "muted", wrap=True)
         self.where = PlainLabel(role="caption", wrap=True)

@@ -5,15 +5,12 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QDialog,
     QFileDialog,
     QFrame,
     QHBoxLayout,
-    QHeaderView,
     QLineEdit,
     QPushButton,
-    QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
     QWidget,
@@ -21,6 +18,7 @@ from PySide6.QtWidgets import (
 
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line, plain_tip
+from rlhf_lab.gui.widgets.row_table import word_table
 from rlhf_lab.gui.widgets.task_bar import TaskBar
 from rlhf_lab.runs.model_shelf import Shelved, in_words
 
@@ -33,7 +31,6 @@ _WIDEST = {
     "On disk": "1,000.0 MB",
     "Used by": "reward-10, ppo-10",
 }
-_CELL_MARGINS = 28
 ABOUT = (
     "What runs can start from and Compare can ask. Only safetensors of model types that the lab knows are loaded. Nothing "
     "is fetched from the network unless you ask for it here."
@@ -61,9 +58,8 @@ class ModelsDialog(QDialog):
         self._leaving: Shelved | None = None
         self._busy = False
         self.setWindowTitle("Models")
-        self.setProperty("help", "help:control.models")
         self.resize(1120, 600)
-        self.table = _table()
+        self.table = word_table(COLUMNS, _WIDEST, "Models")
         self.says = PlainLabel(ABOUT, role="muted", wrap=True)
         self.detail = PlainLabel(role="caption", wrap=True)
         self.problem = PlainLabel(role="bad", wrap=True)
@@ -87,18 +83,18 @@ class ModelsDialog(QDialog):
         self.offered = PlainLabel(role="muted", wrap=True)
         self.download = QPushButton("Download")
         self.download.setProperty("look", "primary")
-        self.fetching = self._card(self.hub, self.look)
+        self.fetching = _card(self.hub, self.look)
         self.question = PlainLabel(wrap=True)
         self.trash, self.for_good, self.no = (
             QPushButton("Move to trash"),
             QPushButton("Delete for good"),
             QPushButton("Keep"),
         )
-        self.asking = self._card(self.question, self.no, self.for_good, self.trash)
+        self.asking = _card(self.question, self.no, self.for_good, self.trash)
         self.task = TaskBar("Progress", _progress_words)
         self.doing = PlainLabel(role="strong")
         self.cancel = QPushButton("Cancel")
-        self.working = self._card(self.doing, self.task, self.cancel)
+        self.working = _card(self.task, self.cancel, before=self.doing)
         self._lay_out()
         self._connect()
         self.show_idle()
@@ -257,16 +253,6 @@ class ModelsDialog(QDialog):
         self.use.clicked.connect(self._use)
         self.leave.clicked.connect(self.reject)
 
-    def _card(self, *widgets: QWidget) -> QFrame:
-        frame = QFrame()
-        frame.setProperty("surface", "card")
-        row = QHBoxLayout(frame)
-        row.setContentsMargins(16, 12, 16, 12)
-        row.setSpacing(8)
-        for place, widget in enumerate(widgets):
-            row.addWidget(widget, 0 if isinstance(widget, QPushButton) or (place == 0 and len(widgets) == 3) else 1)
-        return frame
-
     def _lay_out(self) -> None:
         layout = self.fetching.layout()
         assert isinstance(layout, QHBoxLayout)
@@ -293,26 +279,19 @@ class ModelsDialog(QDialog):
             button.setAutoDefault(False)
 
 
-def _table() -> QTableWidget:
-    table = QTableWidget(0, len(COLUMNS))
-    table.setAccessibleName("Models")
-    table.setHorizontalHeaderLabels(COLUMNS)
-    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-    table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-    table.setTabKeyNavigation(False)
-    table.setShowGrid(False)
-    table.setWordWrap(False)
-    table.verticalHeader().hide()
-    header = table.horizontalHeader()
-    header.setHighlightSections(False)
-    header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-    for column, name in enumerate(COLUMNS):
-        if name in _WIDEST:
-            table.setColumnWidth(column, table.fontMetrics().horizontalAdvance(_WIDEST[name]) + _CELL_MARGINS)
-        else:
-            header.setSectionResizeMode(column, QHeaderView.ResizeMode.Stretch)
-    return table
+def _card(wide: QWidget, *buttons: QPushButton, before: QWidget | None = None) -> QFrame:
+    """``wide`` takes the room that is left beside the others."""
+    frame = QFrame()
+    frame.setProperty("surface", "card")
+    row = QHBoxLayout(frame)
+    row.setContentsMargins(16, 12, 16, 12)
+    row.setSpacing(8)
+    if before is not None:
+        row.addWidget(before)
+    row.addWidget(wide, 1)
+    for button in buttons:
+        row.addWidget(button)
+    return frame
 
 
 def _progress_words(done: int, total: int) -> str:

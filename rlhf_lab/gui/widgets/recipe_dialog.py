@@ -1,6 +1,5 @@
 """A recipe in the window: its text, the runs that come out of it, and, once it runs, how far each has come."""
 
-from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QModelIndex, Qt, QTimer, Slot
@@ -22,7 +21,6 @@ from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.recipe import Recipe, expand
 from rlhf_lab.core.recipe_toml import parse_recipe
 from rlhf_lab.core.small_files import read_text
-from rlhf_lab.gui.actions import bind
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.recipe_table import RecipeTable
 from rlhf_lab.gui.recipes import RecipeWalk
@@ -52,8 +50,7 @@ class RecipeDialog(QDialog):
         self.recipe: Recipe | None = None
         """What the text says; None while it cannot run."""
         self.setWindowTitle("Recipe")
-        self.setProperty("help", "help:control.recipe")
-        bind("help.here", self, partial(lab.actions.trigger, "help.here"))
+        lab.actions.help_within(self, "control.recipe")
         self.resize(1000, 640)
         self.text = QPlainTextEdit(text)
         self.text.setAccessibleName("The recipe's text")

@@ -90,6 +90,7 @@ class RunExportDialog(QDialog):
         self._task: Background | None = None
         self._named = False
         self._done: Exported | None = None
+        lab.actions.help_within(self, "control.export_run")
         title = f"Export {run_title(folder.run)}"
         self.setWindowTitle(title)
         self.resize(720, 640)

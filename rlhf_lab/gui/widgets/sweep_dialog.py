@@ -1,7 +1,5 @@
 """Asks which settings to sweep over, and for how many seeds; says how many runs that is, and how long."""
 
-from functools import partial
-
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -19,7 +17,6 @@ from PySide6.QtWidgets import (
 from rlhf_lab.core.config import STAGE_NAMES, RunConfig, run_title
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.recipe import Recipe, expand
-from rlhf_lab.gui.actions import bind
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.form import shown
 from rlhf_lab.gui.models.sweep import estimate, parse_values, sweep_recipe, sweepable
@@ -39,8 +36,7 @@ class SweepDialog(QDialog):
     def __init__(self, lab: Lab, config: RunConfig, parent: QWidget | None = None):
         super().__init__(parent)
         self._lab, self._config = lab, config
-        self.setProperty("help", "help:control.sweep")
-        bind("help.here", self, partial(lab.actions.trigger, "help.here"))
+        lab.actions.help_within(self, "control.sweep")
         self._questions = sweepable(config.stage)
         self.recipe: Recipe | None = None
         """What would be run; None while it is not whole."""
