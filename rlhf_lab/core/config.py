@@ -150,9 +150,9 @@ STAGE_NAMES: dict[Stage, str] = {
 
 
 def run_title(run: str) -> str:
-    """How people call a run: "PPO 3"."""
+    """How people call a run: "PPO 3"; what is no id of a run is left as it is."""
     stage, _, number = run.rpartition("-")
-    return f"{next((name for known, name in STAGE_NAMES.items() if known == stage), stage)} {number}"
+    return next((f"{name} {number}" for known, name in STAGE_NAMES.items() if known == stage), run)
 
 
 POLICY_STAGES: tuple[Stage, ...] = ("ppo", "rloo", "dpo", "best_of_n")

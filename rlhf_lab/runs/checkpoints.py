@@ -28,7 +28,7 @@ def at_step(folder: RunFolder, step: int) -> Path:
     if step not in steps:
         there = " and ".join(f"{folder.run}@{found}" for found in steps)
         raise LabError(
-            f"{folder.run} has no save of step {step}. "
+            f"{folder.title} has no save of step {step}. "
             + (f"There are: {there}." if there else "It has none yet: see its setting checkpoint_every.")
         )
     return folder.checkpoints / f"step-{step}"

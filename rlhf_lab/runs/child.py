@@ -181,7 +181,7 @@ def _reward_function(folder: RunFolder) -> Path | None:
         return None
     if not approved(folder.reward_function):
         raise LabError(
-            f"The reward function of {folder.run} is not approved by you. Read it, then approve it with: "
+            f"The reward function of {folder.title} is not approved by you. Read it, then approve it with: "
             f"rlhf-lab approve {shlex.quote(str(folder.reward_function))}"
         )
     return folder.reward_function

@@ -14,7 +14,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rlhf_lab.core.config import STAGE_NAMES
+from rlhf_lab.core.config import STAGE_NAMES, run_title
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.runs import host
 from rlhf_lab.runs.errand import Errand
@@ -72,11 +72,15 @@ def offers(folder: RunFolder) -> list[Offer]:
     """Every form there is, for this run."""
     reason = _no_model(folder)
     stage, started = folder.manifest.stage, folder.manifest.start_runs
-    sits = f", with the adapter of {started[-1]} in it, so that it belongs on the original base" if started else ""
-    only_reward = (
-        "" if stage == "reward" else f"{folder.run} is a {STAGE_NAMES[stage]} run; only a reward run has a score."
+    sits = (
+        f", with the adapter of {run_title(started[-1])} in it, so that it belongs on the original base"
+        if started
+        else ""
     )
-    only_text = f"{folder.run} is a reward model, which writes no text: export it as a reward model."
+    only_reward = (
+        "" if stage == "reward" else f"{folder.title} is a {STAGE_NAMES[stage]} run; only a reward run has a score."
+    )
+    only_text = f"{folder.title} is a reward model, which writes no text: export it as a reward model."
     return [
         Offer("adapter", "Adapter", f"LoRA for PEFT{sits}. Small.", reason),
         Offer(
@@ -159,12 +163,12 @@ def _no_model(folder: RunFolder) -> str:
     """Why the run's model cannot be exported; "" when it can."""
     stage = folder.manifest.stage
     if stage == "best_of_n":
-        return f"{folder.run} chose among the answers of a model and trained none, so there is no model to export."
+        return f"{folder.title} chose among the answers of a model and trained none, so there is no model to export."
     if not folder.has_result():
-        return f"{folder.run} has left no adapter yet. Let it finish, or stop and save it."
+        return f"{folder.title} has left no adapter yet. Let it finish, or stop and save it."
     for start in folder.manifest.start_runs:
         if not RunFolder(folder.path.parent / start).has_result():
-            return f"{folder.run} started from {start}, whose adapter is gone. Put that run's folder back."
+            return f"{folder.title} started from {run_title(start)}, whose adapter is gone. Put that run's folder back."
     return ""
 
 

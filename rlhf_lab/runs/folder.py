@@ -10,7 +10,7 @@ from typing import Annotated, NamedTuple
 import psutil
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-from rlhf_lab.core.config import RunConfig, Stage
+from rlhf_lab.core.config import RunConfig, Stage, run_title
 from rlhf_lab.core.config_toml import parse_config
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.small_files import read_json, read_text
@@ -97,6 +97,11 @@ class RunFolder:
         self.reward_function = path / "reward_function.py"
 
     @property
+    def title(self) -> str:
+        """How people call it; its id is what they type."""
+        return run_title(self.run)
+
+    @property
     def config(self) -> RunConfig:
         """The config that the run was made with; raises `LabError` when it cannot be read."""
         where = self.path / "config.json"
@@ -149,15 +154,15 @@ class RunFolder:
         """The number of a new start; raises `LabError` while another start lives or is under way."""
         last, process, noted = self.attempt(), self.process(), self._noted_process()
         if process is not None and process.alive():
-            raise LabError(f"{self.run} is already running (process {process.pid}).")
+            raise LabError(f"{self.title} is already running (process {process.pid}).")
         if last and (noted is None or noted.attempt < last):
             age = time.time() - (self.path / f"attempt-{last}").stat().st_mtime
             if abs(age) < _BEING_STARTED_S:  # far in the future: the clock was set back
-                raise LabError(f"{self.run} is just being started by another window or command.")
+                raise LabError(f"{self.title} is just being started by another window or command.")
         try:
             os.close(os.open(self.path / f"attempt-{last + 1}", os.O_CREAT | os.O_EXCL, 0o600))
         except FileExistsError:
-            raise LabError(f"{self.run} is just being started by another window or command.") from None
+            raise LabError(f"{self.title} is just being started by another window or command.") from None
         return last + 1
 
     def process(self) -> Process | None:

@@ -7,7 +7,7 @@ there on that of a run of the new length; the steps that were done stay as they 
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from rlhf_lab.core.config import STAGE_NAMES, UNUSED, RunConfig, steps_in_words, total_field, total_steps
+from rlhf_lab.core.config import STAGE_NAMES, UNUSED, RunConfig, run_title, steps_in_words, total_field, total_steps
 from rlhf_lab.core.config_toml import parse_config
 from rlhf_lab.core.control import Set
 from rlhf_lab.core.errors import LabError
@@ -28,17 +28,21 @@ def go_on_with(project: Project, run: str, changes: Mapping[str, Any] | None = N
     folder, row = project.run(run), project.run_row(run)
     process = folder.process()
     if process is not None and process.alive():
-        raise LabError(f"{run} is already running (process {process.pid}).")
+        raise LabError(f"{folder.title} is already running (process {process.pid}).")
     config = folder.config
     wanted = _changed(config, dict(changes or {}), folder)
     if row.outcome == "done" and total_steps(wanted) <= row.step:
-        raise LabError(f"{run} is done: {steps_in_words(config.stage, row.step)}. {_further(run, wanted, row.step)}")
+        raise LabError(
+            f"{folder.title} is done: {steps_in_words(config.stage, row.step)}. {_further(run, wanted, row.step)}"
+        )
     if total_steps(wanted) <= row.step and total_steps(wanted) != total_steps(config):
-        raise LabError(f"{total_field(config.stage)}: {run} has done {row.step:,} already. Give a greater number.")
+        raise LabError(
+            f"{total_field(config.stage)}: {folder.title} has done {row.step:,} already. Give a greater number."
+        )
     if standing := standing_on(project, run):
         raise LabError(
-            f"{' and '.join(standing)} {'stand' if len(standing) > 1 else 'stands'} on the result of {run}, which would "
-            f"change under {'them' if len(standing) > 1 else 'it'}. Start a new run from {run} instead."
+            f"{' and '.join(map(run_title, standing))} {'stand' if len(standing) > 1 else 'stands'} on the result of {folder.title}, which would "
+            f"change under {'them' if len(standing) > 1 else 'it'}. Start a new run from {folder.title} instead."
         )
     if wanted != config:
         folder.write_config(wanted)

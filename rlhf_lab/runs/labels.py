@@ -80,7 +80,7 @@ def restore(store: Store, folder: RunFolder) -> None:
 def remove(store: Store, folder: RunFolder) -> None:
     """Delete a run in the trash for good. An empty folder stays, so that no later run gets its name."""
     if labels_of(folder).trashed is None:
-        raise LabError(f"{folder.run} is not in the trash. Put it there first.")
+        raise LabError(f"{folder.title} is not in the trash. Put it there first.")
     try:
         (folder.path / "manifest.json").unlink(missing_ok=True)  # from now on it is no run, whatever happens next
         for path in folder.path.iterdir():
@@ -111,5 +111,5 @@ def _write(store: Store, folder: RunFolder, labels: Labels) -> None:
     try:
         write_private(folder.path / FILE, labels.model_dump_json(indent=1))
     except OSError as error:
-        raise LabError(f"The labels of {folder.run} cannot be written: {error.strerror or error}.") from None
+        raise LabError(f"The labels of {folder.title} cannot be written: {error.strerror or error}.") from None
     put_into_index(store, folder)

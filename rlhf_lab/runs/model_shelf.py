@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from rlhf_lab.core.config import run_title
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.model_types import MODEL_TYPES
 from rlhf_lab.core.resources import resource
@@ -110,12 +111,12 @@ def removal(project: Project, model: Shelved) -> str:
     if model.kind == "bundled":
         raise LabError("The bundled model comes with the lab and stays.")
     if model.kind == "run":
-        raise LabError(f"{model.name} is the result of a run: put the run into the trash on the Runs pane.")
+        raise LabError(f"{run_title(model.name)} is the result of a run: put the run into the trash on the Runs pane.")
     used_by = _users(project).get(model.name, ())  # as it is now: the model may have been listed a while ago
     rows = {row.run: row for row in project.store.runs()}
     if busy := [run for run in used_by if run in rows and rows[run].outcome in _BUSY]:
-        raise LabError(f"{busy[0]} trains on {model.title} or waits for it. Stop it first.")
-    stands = f"{len(used_by)} runs stand" if len(used_by) > 1 else f"{''.join(used_by)} stands"
+        raise LabError(f"{run_title(busy[0])} trains on {model.title} or waits for it. Stop it first.")
+    stands = f"{len(used_by)} runs stand" if len(used_by) > 1 else f"{''.join(map(run_title, used_by))} stands"
     if model.kind == "folder":
         if used_by:
             raise LabError(f"{stands} on {model.title}: it is on the list as long as they are in the project.")
@@ -217,13 +218,20 @@ def _write_added(project: Project, names: list[str]) -> None:
         raise LabError(f"The list of models cannot be written: {error.strerror or error}.") from None
 
 
-def in_words(model: Shelved, checked: str | None = None) -> list[str]:
-    """Name, kind, architecture, parameters, dtype, size, where it is used, and whether it loads. ``checked``: "" is well."""
+def in_words(
+    model: Shelved, checked: str | None = None, *, run_called: Callable[[str], str] = lambda run: run
+) -> list[str]:
+    """Name, kind, architecture, parameters, dtype, size, where it is used, and whether it loads.
+
+    ``checked``: "" is well. ``run_called``: what stands for the id of a run.
+    """
     facts = model.facts
-    use = ", ".join(model.used_by[:1]) + (f" and {len(model.used_by) - 1} more" if len(model.used_by) > 1 else "")
+    use = "".join(map(run_called, model.used_by[:1])) + (
+        f" and {len(model.used_by) - 1} more" if len(model.used_by) > 1 else ""
+    )
     problem = model.quick_problem if checked is None else checked
     return [
-        model.title,
+        run_called(model.name) if model.kind == "run" else model.title,
         KINDS[model.kind],
         facts.architecture or "–",
         count_in_words(facts.parameters),

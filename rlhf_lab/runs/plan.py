@@ -58,7 +58,7 @@ def make_plan(config: RunConfig, store: Store, runs_folder: Path) -> Plan:
             plan.start_runs = (*start.manifest.start_runs, start.run)
             if start.config.model != config.model:
                 plan.reasons.append(
-                    f"start_from: {start.run} was trained on the base {start.config.model!r}, this run asks for "
+                    f"start_from: {start.title} was trained on the base {start.config.model!r}, this run asks for "
                     f"{config.model!r}. Set model to {start.config.model!r} or choose another run."
                 )
     if isinstance(config, ScoreSettings):
@@ -98,7 +98,7 @@ def _rewards(config: ScoreSettings, model: str, stage: str, plan: Plan, runs_fol
                 plan.reasons += model_reasons(plan.reward_model)
             if config.uncertainty_coef and getattr(reward.config, "heads", 1) < 2:
                 plan.reasons.append(
-                    f"uncertainty_coef: {reward.run} has one head, which cannot disagree with itself. Train a reward "
+                    f"uncertainty_coef: {reward.title} has one head, which cannot disagree with itself. Train a reward "
                     "model with several heads, or set this to 0."
                 )
     elif config.uncertainty_coef:
@@ -199,9 +199,11 @@ def _finished_run(
             f"{setting}: there is no run {run[:_LONGEST_SHOWN]!r} in this project. List them with: rlhf-lab runs"
         )
     elif manifest.stage not in stages:
-        reasons.append(f"{setting}: {run} is a run of {manifest.stage}; it must be one of {' or '.join(stages)}.")
+        reasons.append(
+            f"{setting}: {folder.title} is a run of {manifest.stage}; it must be one of {' or '.join(stages)}."
+        )
     elif not folder.has_result():
-        reasons.append(f"{setting}: {run} has left no adapter yet. Let it finish, or resume it.")
+        reasons.append(f"{setting}: {folder.title} has left no adapter yet. Let it finish, or resume it.")
     else:
         return folder
     return None

@@ -108,7 +108,7 @@ class ProcessRun:
         self.attempt = self.folder.attempt()
         self._process = self.folder.process()
         if self._process is None or self._process.attempt != self.attempt:
-            raise LabError(f"{self.run} has no process to follow; resume it.")
+            raise LabError(f"{self.folder.title} has no process to follow; resume it.")
 
     def seek(self, offset: int) -> None:
         """See `RunSource`."""
@@ -193,7 +193,7 @@ class ProcessRun:
 
     def _no_start(self, error: OSError) -> str:
         why = cannot_write(error, self.folder.path, _LEAST_FREE) or f"{error.strerror or error}: {self.folder.path}."
-        return f"{self.run} cannot be started. {why}"
+        return f"{self.folder.title} cannot be started. {why}"
 
     def _spawn(self, arguments: list[str]) -> subprocess.Popen[bytes]:
         log = os.open(self.folder.child_log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | NO_LINK, 0o600)

@@ -53,7 +53,7 @@ def test_a_picture_needs_no_display(lab: Lab, project: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--as", "merged"], "sft-1 has left no adapter yet"),
+        (["--as", "merged"], "SFT 1 has left no adapter yet"),
         (["--as", "gguf"], "--as gguf: choose one of adapter,"),
         (["--as", "merged", "--dtype", "int4"], "--dtype int4: choose fp32 or bf16"),
         (["--as", "csv", "--head", "2"], "A head can be chosen for a reward model alone"),

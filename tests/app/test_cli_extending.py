@@ -22,7 +22,7 @@ def test_more_steps_for_a_run_that_is_done_also_after_the_project_moved(lab: Lab
     assert lab("run", "sft.toml", "--project", "project").returncode == 0
     refused = last_object(lab("resume", "sft-1", "--project", "project", "--json"))["error"]
     assert refused == (
-        "sft-1 is done: 2 steps. To go further, give a new total: rlhf-lab resume sft-1 --set max_steps=4"
+        "SFT 1 is done: 2 steps. To go further, give a new total: rlhf-lab resume sft-1 --set max_steps=4"
     )
     (tmp_path / "project").rename(tmp_path / "moved")
     further = lab(

@@ -16,6 +16,7 @@ from rlhf_lab.core.config import (
     RewardConfig,
     SftConfig,
     is_basic,
+    run_title,
     steps_in_words,
     total_steps,
 )
@@ -131,3 +132,11 @@ def test_counts_of_steps_are_said_as_people_say_them() -> None:
         "1 batch",
     ]
     assert [steps_in_words("ppo", 2000), steps_in_words("best_of_n", 3)] == ["2,000 updates", "3 batches"]
+
+
+@pytest.mark.parametrize(
+    ("run", "title"),
+    [("ppo-3", "PPO 3"), ("best_of_n-12", "Best of n 12"), ("my-model", "my-model"), ("bundled", "bundled"), ("", "")],
+)
+def test_a_run_is_called_by_its_stage_and_number_and_nothing_else_is(run: str, title: str) -> None:
+    assert run_title(run) == title

@@ -79,6 +79,6 @@ def test_a_run_that_others_stand_on_says_why_it_stays(
     reward.claim_attempt()
     qtbot.mouseClick(pane.resume, LEFT)
     qtbot.keyClick(asked(window), Qt.Key.Key_Return)
-    reason = "reward-1 stands on the result of sft-1"
+    reason = "Reward 1 stands on the result of SFT 1"
     qtbot.waitUntil(lambda: any(reason in one.text for one in window.messages.messages()))
     assert fakes.begun == [(done_run, "start")]

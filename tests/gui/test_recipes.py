@@ -105,6 +105,12 @@ def test_or_ends_the_recipe_and_cancels_what_waits(qtbot, lab, fakes, dialog: Re
     assert "sft-2" not in fakes.runs
 
 
+def test_runs_are_called_by_their_titles_where_a_step_stands_on_one(dialog: RecipeDialog) -> None:
+    dialog.text.setPlainText('[stages.reward]\nstart_from = "sft-3"\n[stages.ppo]\nreward_model = "reward"\n')
+    dialog.check()
+    assert [dialog.model.index(row, 3).data() for row in range(2)] == ["SFT 3", "reward"]
+
+
 def test_what_is_done_anew_though_it_was_done_is_said(qtbot, lab, fakes, dialog: RecipeDialog, model: str) -> None:
     dialog.text.setPlainText(f"[stages.sft]\nmodel = '{model}'\ndataset = \"talks\"\n")
     qtbot.mouseClick(dialog.run, LEFT)

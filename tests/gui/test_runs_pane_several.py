@@ -196,8 +196,8 @@ def test_settings_that_differ_are_held_against_each_other(pane) -> None:
     assert [model.headerData(c, Qt.Orientation.Horizontal) for c in range(3)] == ["Setting", "PPO 2", "PPO 1"]
 
     choose(pane, "ppo-2")
-    rows = {model.index(row, 0).data() for row in range(model.rowCount())}
-    assert rows == {"KL penalty (β)", "Data set", "Start from", "Reward model"}
+    rows = {model.index(row, 0).data(): model.index(row, 1).data() for row in range(model.rowCount())}
+    assert rows == {"KL penalty (β)": "0.20", "Data set": "talks", "Start from": "SFT 1", "Reward model": "Reward 1"}
     assert model.headerData(2, Qt.Orientation.Horizontal) == "Default"
 
 

@@ -23,14 +23,14 @@ def save(folder: RunFolder, *steps: int) -> None:
 def test_the_saves_that_are_there(new_run: Callable[..., RunFolder]) -> None:
     folder = new_run("done")
     assert saved_steps(folder) == []
-    with pytest.raises(LabError, match=r"sft-1 has no save of step 4\. It has none yet"):
+    with pytest.raises(LabError, match=r"SFT 1 has no save of step 4\. It has none yet"):
         at_step(folder, 4)
     save(folder, 4, 12)
     (folder.checkpoints / ".step-20.new").mkdir()
     (folder.checkpoints / "step-16").mkdir()
     assert saved_steps(folder) == [12, 4]
     assert at_step(folder, 4) == folder.checkpoints / "step-4"
-    with pytest.raises(LabError, match=r"sft-1 has no save of step 8\. There are: sft-1@12 and sft-1@4"):
+    with pytest.raises(LabError, match=r"SFT 1 has no save of step 8\. There are: sft-1@12 and sft-1@4"):
         at_step(folder, 8)
 
 

@@ -163,9 +163,9 @@ def test_what_cannot_be_exported_says_why(project: Project, run: RunFolder, mode
     later = project.create_run(DpoConfig(dataset="pairs", model=model, start_from=run.run))
     shutil.copytree(run.adapter, later.adapter)
     assert reasons(later)["merged"] == ""
-    assert run.run in next(offer.what for offer in offers(later) if offer.form == "adapter")
+    assert run.title in next(offer.what for offer in offers(later) if offer.form == "adapter")
     shutil.rmtree(run.adapter)
-    assert f"started from {run.run}, whose adapter is gone" in reasons(later)["merged"]
+    assert f"started from {run.title}, whose adapter is gone" in reasons(later)["merged"]
 
 
 @pytest.mark.parametrize(

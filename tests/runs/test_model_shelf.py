@@ -10,7 +10,7 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import save_file
 
-from rlhf_lab.core.config import PpoConfig
+from rlhf_lab.core.config import PpoConfig, run_title
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.resources import resource
 from rlhf_lab.runs.folder import RunFolder
@@ -103,6 +103,9 @@ def test_all_kinds_are_listed_with_who_uses_them(
     assert "someone/strange" not in names
     cells = in_words(found["mine"], "")
     assert cells == ["mine", "folder", "llama", "0.0 K", "fp32", cells[5], "–", "can be used"]
+    assert [in_words(found[title])[6] for title in ("model", "sft-1")] == ["sft-1 and 1 more", "ppo-1"]
+    called = in_words(found["sft-1"], run_called=run_title)
+    assert (called[0], called[6]) == ("SFT 1", "PPO 1")
 
 
 @pytest.mark.parametrize(
@@ -164,18 +167,18 @@ def test_what_is_needed_cannot_be_removed(
     with pytest.raises(LabError, match="comes with the lab"):
         removal(project, find(project, "bundled"))
     run = new_run("waits")
-    with pytest.raises(LabError, match="sft-1 trains on model or waits for it"):
+    with pytest.raises(LabError, match="SFT 1 trains on model or waits for it"):
         removal(project, find(project, model))
     project.store.set_run_state(run.run, "stopped")
     with pytest.raises(LabError, match="as long as they are in the project"):
         removal(project, find(project, model))
     listed = find(project, "tiny-0123")
     project.create_run(run.config.model_copy(update={"model": str(imported)}))
-    with pytest.raises(LabError, match="sft-2 trains on tiny-0123 or waits for it"):
+    with pytest.raises(LabError, match="SFT 2 trains on tiny-0123 or waits for it"):
         remove(project, listed)
     assert imported.is_dir()
     project.store.set_run_state("sft-2", "stopped")
-    assert "sft-2 stands on it" in removal(project, find(project, "tiny-0123"))
+    assert "SFT 2 stands on it" in removal(project, find(project, "tiny-0123"))
 
 
 @pytest.mark.parametrize(

@@ -113,9 +113,9 @@ def test_runs_are_numbered_by_stage(new_run: NewRun, project: Project, model: st
         (SftConfig(dataset="talks", model="nobody/nothing"), "already downloaded"),
         (SftConfig(dataset="talks", start_from="sft-9"), "start_from: there is no run 'sft-9'"),
         (SftConfig(dataset="talks", start_from="../sft-9"), "there is no run"),
-        (SftConfig(dataset="talks", start_from="sft-1"), "sft-1 has left no adapter yet"),
+        (SftConfig(dataset="talks", start_from="sft-1"), "SFT 1 has left no adapter yet"),
         (PpoConfig(dataset="talks"), "reward_model: PPO needs something that scores answers"),
-        (PpoConfig(dataset="talks", reward_model="sft-1"), "reward_model: sft-1 is a run of sft"),
+        (PpoConfig(dataset="talks", reward_model="sft-1"), "reward_model: SFT 1 is a run of sft"),
         (
             PpoConfig(dataset="talks", reward_model="sft-1", reward_model_weight=0),
             "reward_model_weight: nothing scores the answers while every weight is 0",

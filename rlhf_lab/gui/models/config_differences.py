@@ -8,6 +8,7 @@ from typing import Any
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, Qt
 
 from rlhf_lab.core.config import STAGE_NAMES, STAGES, run_title
+from rlhf_lab.core.recipe import REFERENCES
 from rlhf_lab.gui.models.plot_spec import number
 from rlhf_lab.gui.widgets.plain_text import one_line, plain_tip
 from rlhf_lab.store import Store
@@ -113,6 +114,8 @@ def _title(name: str, configs: Sequence[Mapping[str, Any]]) -> str:
 def _text(name: str, value: Any) -> str:
     if name == "stage":
         return STAGE_NAMES.get(value, str(value))
+    if name in REFERENCES and value:
+        return run_title(str(value))
     match value:
         case None | "":
             return "none"

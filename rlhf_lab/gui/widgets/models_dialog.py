@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from rlhf_lab.core.config import run_title
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line, plain_tip
 from rlhf_lab.gui.widgets.row_table import word_table
@@ -108,7 +109,7 @@ class ModelsDialog(QDialog):
         self.table.setRowCount(len(models))
         for row, model in enumerate(models):
             waits = model.kind != "run" and not model.quick_problem and model.name not in checked
-            cells = in_words(model, checked.get(model.name))
+            cells = in_words(model, checked.get(model.name), run_called=run_title)
             cells[-1] = CHECKING if waits else cells[-1]
             for column, text in enumerate(cells):
                 item = QTableWidgetItem(one_line(text, 200))
