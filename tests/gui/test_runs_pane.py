@@ -51,6 +51,18 @@ def test_runs_are_listed_with_their_figures_the_newest_first(qtbot, lab, fakes, 
     qtbot.waitUntil(lambda: not lab.live())
 
 
+def test_the_size_of_a_run_is_told_when_it_begins_and_again_when_it_has_ended(qtbot, lab, fakes, begun_run) -> None:
+    pane = opened(qtbot, lab)
+    run = begun_run()
+    fakes.runs[run].feed(Started(device="cpu", total_steps=2))
+    qtbot.waitUntil(lambda: cell(pane, 0, "Size").endswith((" B", " kB")))
+    (lab.project.run(run).path / "adapter").mkdir()
+    (lab.project.run(run).path / "adapter" / "adapter_model.safetensors").write_bytes(b"x" * 3_000_000)
+    fakes.runs[run].feed(Finished(outcome="done"))
+    qtbot.waitUntil(lambda: cell(pane, 0, "Size") == "3.0 MB")
+    qtbot.waitUntil(lambda: pane.filter.found.text() == "1 · 3.0 MB")
+
+
 def test_a_run_is_opened_by_enter_and_resumed_by_its_button(qtbot, lab, fakes, begun_run) -> None:
     run = begun_run()
     fakes.runs[run].feed(Started(device="cpu", total_steps=2), Finished(outcome="stopped"))

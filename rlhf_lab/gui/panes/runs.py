@@ -62,6 +62,7 @@ class RunsPane(QWidget):
         self._lab = lab
         self._chosen: list[str] = []
         self._measuring: Background | None = None
+        self._outdated = False
         self.setAccessibleName("Runs")
         self.model = RunsTable(lab)
         self.filter = RunsFilter()
@@ -111,6 +112,7 @@ class RunsPane(QWidget):
         for part in (self.notes, self.overlay, self.sweep):
             part.failed.connect(lab.message)
         lab.run_changed.connect(self._run_changed)
+        lab.runs_changed.connect(self._measure)
         bind("runs.trash", self.table, self.trash.press, Qt.ShortcutContext.WidgetShortcut)
         self._keep_choice()
 
@@ -233,8 +235,10 @@ class RunsPane(QWidget):
             return
         self._lab.pane_asked.emit(STAGE_PLACES[config.stage], config.model_dump())
 
+    @Slot()
     def _measure(self) -> None:
-        if self._measuring is not None or not self.isVisible():
+        self._outdated = self._measuring is not None
+        if self._outdated or not self.isVisible():
             return
         folder, runs = self._lab.project.runs_folder, list(self.model.runs())
 
@@ -249,6 +253,8 @@ class RunsPane(QWidget):
     def _measured(self) -> None:
         self._measuring = None
         self._show_found()
+        if self._outdated:  # a run began or ended meanwhile
+            self._measure()
 
     def _show_found(self) -> None:
         self.filter.show_found(self.model.rowCount(), self.model.total, self.model.room)
