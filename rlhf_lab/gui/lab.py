@@ -215,7 +215,7 @@ class Lab(QObject):
 
     def under_way(self) -> list[str]:
         """The titles of the work that would end with the window and be missed."""
-        return sorted(task.title for task in self._tasks if task.title)
+        return [*sorted(task.title for task in self._tasks if task.title), *self.recipes.losses()]
 
     def hold_queue(self) -> None:
         """Start nothing more: the window closes. What waits is queued again the next time."""

@@ -34,6 +34,13 @@ class RecipeWalk(QObject):
         """What people call the recipe."""
         return self.chain.recipe.name or "recipe"
 
+    @property
+    def loss(self) -> str:
+        """What would never begin without the window, in words; "" where everything has."""
+        left, steps = len(self.chain.left), len(self.chain.steps)
+        have = f"{left} of its {steps} runs {'has' if left == 1 else 'have'} not begun, and would not"
+        return f"“{self.name}”: {have}. Saved as a file, it can be taken up later." if left else ""
+
     def go_on(self) -> None:
         """Begin what can begin now. Data is copied for one run at a time: a sweep may have hundreds of them."""
         while not self.is_over and not self._lab.held and not self._copying():
@@ -129,6 +136,10 @@ class Recipes(QObject):
     def walks(self) -> list[RecipeWalk]:
         """Those under way."""
         return list(self._walks)
+
+    def losses(self) -> list[str]:
+        """The `loss` of each that has one."""
+        return [loss for walk in self._walks if (loss := walk.loss)]
 
     @Slot()
     def _over(self) -> None:

@@ -122,8 +122,12 @@ def removal(project: Project, model: Shelved) -> str:
             raise LabError(f"{stands} on {model.title}: it is on the list as long as they are in the project.")
         return f"Take {model.title} off the list? Its files stay where they are."
     lost = f" {stands} on it, and can be neither asked nor resumed without." if used_by else ""
-    shared = " Other programs that use the hub's cache lose it, too." if model.kind == "hub" else ""
-    return f"Delete {model.title} from the disk?{lost}{shared} Whether other projects use it is not looked at."
+    others = (
+        "The hub's cache is shared: other projects and programs that use it lose it, too, and are not looked at."
+        if model.kind == "hub"
+        else "Whether other projects use it is not looked at."
+    )
+    return f"Delete {model.title} from the disk?{lost} {others}"
 
 
 def remove(project: Project, model: Shelved, dispose: Callable[[Path], object] | None = None) -> None:

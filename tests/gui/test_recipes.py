@@ -10,6 +10,8 @@ from rlhf_lab.core.config_toml import read_toml
 from rlhf_lab.core.events import Finished, Started
 from rlhf_lab.core.recipe import expand
 from rlhf_lab.core.recipe_toml import parse_recipe, render_recipe
+from rlhf_lab.gui.closing import CloseDialog
+from rlhf_lab.gui.widgets.plain_text import PlainLabel
 from rlhf_lab.gui.widgets.recipe_button import open_recipe
 from rlhf_lab.gui.widgets.recipe_dialog import RecipeDialog
 from rlhf_lab.runs.recipe_of import recipe_of
@@ -103,6 +105,26 @@ def test_or_ends_the_recipe_and_cancels_what_waits(qtbot, lab, fakes, dialog: Re
     qtbot.waitUntil(lambda: not lab.recipes.walks() and not lab.live(), timeout=WAIT)
     assert states(dialog) == ["failed", "skipped", "stopped"]
     assert "sft-2" not in fakes.runs
+
+
+def test_closing_the_window_names_the_runs_that_would_never_begin(
+    qtbot, window, lab, fakes, dialog: RecipeDialog
+) -> None:
+    qtbot.mouseClick(dialog.run, LEFT)
+    qtbot.waitUntil(lambda: lab.in_line() == ["sft-2"] and fakes.runs.keys() == {"sft-1"}, timeout=WAIT)
+    window.close()
+    asked = window.findChild(CloseDialog)
+    told = "\n".join(label.text() for label in asked.findChildren(PlainLabel))
+    assert "SFT 1 still trains" in told
+    assert (
+        "“two ways”: 1 of its 3 runs has not begun, and would not. Saved as a file, it can be taken up later." in told
+    )
+    qtbot.keyClick(asked, Qt.Key.Key_Escape)
+    end(qtbot, lab, fakes, "sft-1")
+    qtbot.waitUntil(lambda: states(dialog) == ["done", "in progress", "in progress"], timeout=WAIT)
+    assert lab.under_way() == []
+    qtbot.mouseClick(dialog.stop, LEFT)
+    qtbot.waitUntil(lambda: not lab.live() and not lab.recipes.walks(), timeout=WAIT)
 
 
 def test_runs_are_called_by_their_titles_where_a_step_stands_on_one(dialog: RecipeDialog) -> None:

@@ -152,7 +152,7 @@ def test_a_folder_is_taken_off_the_list_and_stays_on_the_disk(project: Project, 
 
 def test_files_of_imports_and_downloads_are_deleted(project: Project) -> None:
     imported, place = fill(project.models_folder / "tiny-0123"), downloaded("someone/some-model")
-    assert "Other programs" in removal(project, find(project, "someone/some-model"))
+    assert "cache is shared: other projects and programs" in removal(project, find(project, "someone/some-model"))
     assert removal(project, find(project, "tiny-0123")).endswith("Whether other projects use it is not looked at.")
     for title in ("tiny-0123", "someone/some-model"):
         remove(project, find(project, title))
