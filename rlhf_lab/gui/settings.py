@@ -127,10 +127,9 @@ class SettingsDialog(QDialog):
         self.theme.currentIndexChanged.connect(self._choose_theme)
         form.addRow("Colours", self.theme)
 
-        self.warm = QCheckBox("Keep a trainer ready, so that runs start at once")
-        explain(self.warm, "control.warm")
-        self.warm.setChecked(settings.warm)
-        self.warm.toggled.connect(partial(settings.put, "warm"))
+        self.warm = self._switch(
+            "warm", settings.warm, "control.warm", "Keep a trainer ready, so that runs start at once"
+        )
         form.addRow("Trainer", self.warm)
 
         self.threads = QSpinBox()
@@ -143,16 +142,12 @@ class SettingsDialog(QDialog):
         self.threads.valueChanged.connect(partial(settings.put, "threads"))
         form.addRow("Threads", self.threads)
 
-        self.awake = QCheckBox("Keep the machine awake while a run trains")
-        explain(self.awake, "control.awake")
-        self.awake.setChecked(settings.awake)
-        self.awake.toggled.connect(partial(settings.put, "awake"))
+        self.awake = self._switch("awake", settings.awake, "control.awake", "Keep the machine awake while a run trains")
         form.addRow("Sleep", self.awake)
 
-        self.notify = QCheckBox("Tell me when a run ends while I am in another window")
-        explain(self.notify, "control.notify")
-        self.notify.setChecked(settings.notify)
-        self.notify.toggled.connect(partial(settings.put, "notify"))
+        self.notify = self._switch(
+            "notify", settings.notify, "control.notify", "Tell me when a run ends while I am in another window"
+        )
         form.addRow("Notifications", self.notify)
 
         self.backups = QPushButton("Backups…")
@@ -173,6 +168,14 @@ class SettingsDialog(QDialog):
         buttons.addButton("Close", QDialogButtonBox.ButtonRole.RejectRole)
         buttons.rejected.connect(self.reject)
         column.addWidget(buttons)
+
+    def _switch(self, name: str, on: bool, about: str, words: str) -> QCheckBox:
+        """For the setting of that name; ``about`` is what help says of it."""
+        box = QCheckBox(words)
+        explain(box, about)
+        box.setChecked(on)
+        box.toggled.connect(partial(self._settings.put, name))
+        return box
 
     def _show_backups(self) -> None:
         self.accept()

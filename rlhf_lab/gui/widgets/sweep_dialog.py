@@ -56,38 +56,11 @@ class SweepDialog(QDialog):
         self.start.setDefault(True)
         self._timer = QTimer(self, singleShot=True, interval=_AFTER_MS)
         self._timer.timeout.connect(self.check)
-        lead = (
-            "One run for each value, with the form's settings otherwise. They wait in the queue, have a tag in common, and "
-            "the Sweep tab of the Runs pane draws what came of them."
-        )
-        column = QVBoxLayout(self)
-        column.setContentsMargins(24, 24, 24, 24)
-        column.setSpacing(12)
-        column.addWidget(PlainLabel(title, role="title"))
-        column.addWidget(PlainLabel(lead, wrap=True))
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(12)
-        grid.setVerticalSpacing(8)
-        grid.setColumnStretch(2, 1)
         for place, (field, values) in enumerate(zip(self.fields, self.values, strict=True)):
             values.setAccessibleName(f"Values of setting {place + 1}")
-            grid.addWidget(PlainLabel("Setting" if place == 0 else "and"), place, 0)
-            grid.addWidget(field, place, 1)
-            grid.addWidget(values, place, 2)
             field.currentIndexChanged.connect(self._field_chosen)
             values.textEdited.connect(self._timer.start)
-        grid.addWidget(PlainLabel("Seeds"), _FIELDS, 0)
-        grid.addWidget(self.seeds, _FIELDS, 1)
-        grid.addWidget(PlainLabel("Repeats of each; their spread is chance.", role="muted"), _FIELDS, 2)
-        column.addLayout(grid)
-        for widget in (self.paired, self.told, self.problem):
-            column.addWidget(widget)
-        row = QHBoxLayout()
-        row.setSpacing(8)
-        row.addStretch(1)
-        row.addWidget(cancel)
-        row.addWidget(self.start)
-        column.addLayout(row)
+        self._lay_out(title, cancel)
         self.seeds.valueChanged.connect(self._timer.start)
         self.paired.toggled.connect(self._timer.start)
         self.start.clicked.connect(self._start)
@@ -178,3 +151,34 @@ class SweepDialog(QDialog):
         self.accept()
         if runs := list(walk.chain.runs.values()):
             self.begun.emit(runs[0])
+
+    def _lay_out(self, title: str, cancel: QPushButton) -> None:
+        lead = (
+            "One run for each value, with the form's settings otherwise. They wait in the queue, have a tag in common, and "
+            "the Sweep tab of the Runs pane draws what came of them."
+        )
+        column = QVBoxLayout(self)
+        column.setContentsMargins(24, 24, 24, 24)
+        column.setSpacing(12)
+        column.addWidget(PlainLabel(title, role="title"))
+        column.addWidget(PlainLabel(lead, wrap=True))
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(12)
+        grid.setVerticalSpacing(8)
+        grid.setColumnStretch(2, 1)
+        for place, (field, values) in enumerate(zip(self.fields, self.values, strict=True)):
+            grid.addWidget(PlainLabel("Setting" if place == 0 else "and"), place, 0)
+            grid.addWidget(field, place, 1)
+            grid.addWidget(values, place, 2)
+        grid.addWidget(PlainLabel("Seeds"), _FIELDS, 0)
+        grid.addWidget(self.seeds, _FIELDS, 1)
+        grid.addWidget(PlainLabel("Repeats of each; their spread is chance.", role="muted"), _FIELDS, 2)
+        column.addLayout(grid)
+        for widget in (self.paired, self.told, self.problem):
+            column.addWidget(widget)
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        row.addStretch(1)
+        row.addWidget(cancel)
+        row.addWidget(self.start)
+        column.addLayout(row)
