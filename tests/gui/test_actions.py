@@ -35,6 +35,13 @@ def opened(qtbot: QtBot, window: MainWindow) -> Palette:
     return palette
 
 
+def do(qtbot: QtBot, window: MainWindow, typed: str) -> None:
+    """Open the palette, type, and take what stands first."""
+    palette = opened(qtbot, window)
+    qtbot.keyClicks(palette.line, typed)
+    qtbot.keyClick(palette.line, Qt.Key.Key_Return)
+
+
 def titles(palette: Palette) -> list[str]:
     return [palette.list.item(row).text() for row in range(palette.list.count())]
 
@@ -176,9 +183,7 @@ def test_a_run_is_paused_and_stopped_from_it(
 ) -> None:
     run = begun_run()
     for words in ("pause sft 1", "stop sft 1"):
-        palette = opened(qtbot, window)
-        qtbot.keyClicks(palette.line, words)
-        qtbot.keyClick(palette.line, Qt.Key.Key_Return)
+        do(qtbot, window, words)
     qtbot.waitUntil(lambda: "pause" in [command.kind for command in fakes.runs[run].sent])
     qtbot.waitUntil(lambda: not window._lab.live())
 
@@ -199,9 +204,7 @@ def test_a_data_set_is_found_by_its_name(qtbot: QtBot, window: MainWindow) -> No
 def test_a_new_run_begins_in_its_form(
     qtbot: QtBot, window: MainWindow, typed: str, stage: str, advantage: str | None
 ) -> None:
-    palette = opened(qtbot, window)
-    qtbot.keyClicks(palette.line, typed)
-    qtbot.keyClick(palette.line, Qt.Key.Key_Return)
+    do(qtbot, window, typed)
     launchers = window.pane("policy").launchers
     assert launchers.stage == stage
     assert launchers.launcher.form.answers().get("advantage") == advantage
@@ -218,9 +221,7 @@ def test_the_pages_of_compare_are_reached(window: MainWindow, lab: Lab, name: st
 
 
 def test_a_data_set_is_exported_from_it(qtbot: QtBot, window: MainWindow) -> None:
-    palette = opened(qtbot, window)
-    qtbot.keyClicks(palette.line, "export talks")
-    qtbot.keyClick(palette.line, Qt.Key.Key_Return)
+    do(qtbot, window, "export talks")
     pane = window.pane("data")
     assert pane.stack.currentWidget() is pane.exporter
     assert "talks" in pane.exporter.title.text()
@@ -232,13 +233,9 @@ def test_a_run_is_shown_and_resumed_from_it(
     run = begun_run()
     fakes.runs[run].die()
     qtbot.waitUntil(lambda: not window._lab.live())
-    palette = opened(qtbot, window)
-    qtbot.keyClicks(palette.line, "show sft 1")
-    qtbot.keyClick(palette.line, Qt.Key.Key_Return)
+    do(qtbot, window, "show sft 1")
     assert window.pane("sft").run == run
-    palette = opened(qtbot, window)
-    qtbot.keyClicks(palette.line, "resume sft 1")
-    qtbot.keyClick(palette.line, Qt.Key.Key_Return)
+    do(qtbot, window, "resume sft 1")
     qtbot.waitUntil(lambda: fakes.begun[-1] == (run, "resume"))
 
 

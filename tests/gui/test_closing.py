@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import Qt, QThread, QTimer
 from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
@@ -99,7 +99,7 @@ def test_models_that_come_are_named(
 ) -> None:
     def work(*_: object, cancelled: Callable[[], bool], **__: object) -> str:
         while not cancelled():
-            pass
+            QThread.msleep(5)
         raise ModelWorkCancelled("It was cancelled.")
 
     monkeypatch.setattr(model_work, "check_models", lambda *_, **__: None)

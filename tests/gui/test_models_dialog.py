@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QFile, Qt, QTimer
+from PySide6.QtCore import QFile, Qt, QThread, QTimer
 from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
@@ -45,6 +45,20 @@ def shelf(qtbot: QtBot, lab: Lab, window: MainWindow, project: Project, checks: 
     made.dialog.close()
 
 
+@pytest.fixture
+def endless_import(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An import of it.gguf that goes on until it is cancelled."""
+
+    def work(file: Path, folder: Path, *, progress: Callable[..., object], cancelled: Callable[[], bool]) -> str:
+        progress("putting the weights together", 2, 5)
+        while not cancelled():
+            QThread.msleep(5)
+        raise ModelWorkCancelled("The import of it.gguf was cancelled; nothing was left behind.")
+
+    monkeypatch.setattr(model_work, "import_gguf", work)
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(tmp_path / "it.gguf"), ""))
+
+
 def column(dialog: ModelsDialog, number: int) -> list[str]:
     return [dialog.table.item(row, number).text() for row in range(dialog.table.rowCount())]
 
@@ -76,17 +90,7 @@ def test_a_folder_is_added_and_one_that_is_none_is_refused(
     assert shelf.dialog.add.isEnabled()
 
 
-def test_an_import_shows_how_far_it_is_and_is_cancelled(
-    qtbot: QtBot, shelf: ModelShelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def work(file: Path, folder: Path, *, progress: Callable[..., object], cancelled: Callable[[], bool]) -> str:
-        progress("putting the weights together", 2, 5)
-        while not cancelled():
-            pass
-        raise ModelWorkCancelled("The import of it.gguf was cancelled; nothing was left behind.")
-
-    monkeypatch.setattr(model_work, "import_gguf", work)
-    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(tmp_path / "it.gguf"), ""))
+def test_an_import_shows_how_far_it_is_and_is_cancelled(qtbot: QtBot, shelf: ModelShelf, endless_import: None) -> None:
     dialog = shelf.dialog
     qtbot.mouseClick(dialog.load, LEFT)
     qtbot.waitUntil(lambda: dialog.doing.text() == "Putting the weights together")
@@ -195,15 +199,8 @@ def test_a_question_stays_while_models_are_checked(qtbot: QtBot, shelf: ModelShe
 
 
 def test_the_window_closes_in_the_middle_of_an_import(
-    qtbot: QtBot, shelf: ModelShelf, lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    qtbot: QtBot, shelf: ModelShelf, lab: Lab, endless_import: None
 ) -> None:
-    def work(file: Path, folder: Path, *, progress: object, cancelled: Callable[[], bool]) -> str:
-        while not cancelled():
-            pass
-        raise ModelWorkCancelled("The import of it.gguf was cancelled; nothing was left behind.")
-
-    monkeypatch.setattr(model_work, "import_gguf", work)
-    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(tmp_path / "it.gguf"), ""))
     qtbot.mouseClick(shelf.dialog.load, LEFT)
     qtbot.waitUntil(lambda: any(task.isRunning() for task in lab.findChildren(Background)))
     lab.let_go()
