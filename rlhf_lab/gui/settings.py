@@ -165,9 +165,10 @@ class SettingsDialog(QDialog):
 
         column.addWidget(PlainLabel("The size of text follows the system's font.", role="caption"))
         buttons = QDialogButtonBox()
-        buttons.addButton("Close", QDialogButtonBox.ButtonRole.RejectRole)
+        close = buttons.addButton("Close", QDialogButtonBox.ButtonRole.RejectRole)
         buttons.rejected.connect(self.reject)
         column.addWidget(buttons)
+        close.setDefault(True)  # else Enter in a field would press what stands first
 
     def _switch(self, name: str, on: bool, about: str, words: str) -> QCheckBox:
         """For the setting of that name; ``about`` is what help says of it."""

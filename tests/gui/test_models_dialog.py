@@ -16,8 +16,11 @@ from rlhf_lab.gui.main_window import MainWindow
 from rlhf_lab.gui.model_shelf import ModelShelf
 from rlhf_lab.gui.widgets.models_dialog import CHECKING, ModelsDialog
 from rlhf_lab.runs import model_work
+from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.model_work import ModelWorkCancelled, Offered
 from rlhf_lab.runs.project import Project
+from tests.fakes import leave_adapter
+from tests.gui.runs_made import made_run
 from tests.runs.test_model_shelf import fill
 
 LEFT = Qt.MouseButton.LeftButton
@@ -230,3 +233,11 @@ def test_a_model_that_was_changed_is_checked_again_also_where_its_size_is_the_sa
     shelf.refresh()
     qtbot.waitUntil(lambda: "It is damaged now." in column(shelf.dialog, 7))
     assert asked == [str(project.models_folder / "tiny-0123")]
+
+
+def test_runs_are_called_as_everywhere_in_the_window(qtbot: QtBot, shelf: ModelShelf, project: Project) -> None:
+    leave_adapter(RunFolder(project.runs_folder / made_run(project, "sft-1")))
+    made_run(project, "dpo-1", start_from="sft-1")
+    shelf.refresh()
+    qtbot.waitUntil(lambda: "SFT 1" in column(shelf.dialog, 0))
+    assert dict(zip(column(shelf.dialog, 0), column(shelf.dialog, 6), strict=True))["SFT 1"] == "DPO 1"

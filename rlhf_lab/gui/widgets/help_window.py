@@ -2,11 +2,12 @@
 
 from PySide6.QtCore import Qt, QUrl, Signal, Slot
 from PySide6.QtGui import QKeyEvent, QTextBlockFormat, QTextCursor, QTextDocument, QTextLength, QTextTable
-from PySide6.QtWidgets import QDialog, QHBoxLayout, QPushButton, QTextBrowser, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QHBoxLayout, QPushButton, QTextBrowser, QVBoxLayout, QWidget
 
 from rlhf_lab.gui.actions import written
 from rlhf_lab.gui.models.help_pages import CONTENTS, KEYS, Page, page
 from rlhf_lab.gui.theme import theme
+from rlhf_lab.gui.widgets.enter_key import EnterKey
 from rlhf_lab.gui.widgets.plain_text import PlainLabel
 
 WIDTH, HEIGHT = 440, 620
@@ -31,11 +32,8 @@ class HelpWindow(QDialog):
         self.text.setAccessibleName("Help text")
         self.text.setOpenLinks(False)
         self.text.document().setDocumentMargin(4)
-        self.back = QToolButton()
-        self.back.setText("Back")
-        self.contents, self.keys = QPushButton("Contents"), QPushButton("Keys")
+        self.back, self.contents, self.keys = QPushButton("Back"), QPushButton("Contents"), QPushButton("Keys")
         self.claims = QPushButton("What RLHF does")
-        self.back.setAccessibleName("Back")
         self.back.setToolTip("The page before (Alt+Left)")
         self.contents.setToolTip("All topics")
         self.keys.setToolTip("Every key of the window")
@@ -102,8 +100,6 @@ class HelpWindow(QDialog):
         row.setSpacing(8)
         for button in (self.back, self.contents, self.keys, self.claims):
             button.setProperty("look", "small")
-            if isinstance(button, QPushButton):
-                button.setAutoDefault(False)
             row.addWidget(button)
         row.addStretch(1)
         column = QVBoxLayout(self)
@@ -112,6 +108,7 @@ class HelpWindow(QDialog):
         column.addLayout(row)
         column.addWidget(self.title)
         column.addWidget(self.text, 1)
+        EnterKey(self)
 
 
 def _air(document: QTextDocument) -> None:

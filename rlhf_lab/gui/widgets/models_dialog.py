@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 
 from rlhf_lab.core.config import run_title
 from rlhf_lab.gui.theme import theme
+from rlhf_lab.gui.widgets.enter_key import EnterKey
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line, plain_tip
 from rlhf_lab.gui.widgets.row_table import word_table
 from rlhf_lab.gui.widgets.task_bar import TaskBar
@@ -30,8 +31,9 @@ _WIDEST = {
     "Parameters": "Parameters",
     "Numbers": "Numbers",
     "On disk": "1,000.0 MB",
-    "Used by": "reward-10, ppo-10",
+    "Used by": "Reward 10 and 10 more",
 }
+_FIGURES, _RIGHT = ("Parameters", "On disk"), Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 ABOUT = (
     "What runs can start from and Compare can ask. Only safetensors of model types that the lab knows are loaded. Nothing "
     "is fetched from the network unless you ask for it here."
@@ -61,6 +63,8 @@ class ModelsDialog(QDialog):
         self.setWindowTitle("Models")
         self.resize(1120, 600)
         self.table = word_table(COLUMNS, _WIDEST, "Models")
+        for name in _FIGURES:
+            self.table.horizontalHeaderItem(COLUMNS.index(name)).setTextAlignment(_RIGHT)
         self.says = PlainLabel(ABOUT, role="muted", wrap=True)
         self.detail = PlainLabel(role="caption", wrap=True)
         self.problem = PlainLabel(role="bad", wrap=True)
@@ -114,8 +118,8 @@ class ModelsDialog(QDialog):
             for column, text in enumerate(cells):
                 item = QTableWidgetItem(one_line(text, 200))
                 item.setToolTip(plain_tip(text if column else str(model.folder)))
-                if column in (3, 5):
-                    item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+                if COLUMNS[column] in _FIGURES:
+                    item.setTextAlignment(_RIGHT)
                 self.table.setItem(row, column, item)
         names = [model.name for model in models]
         if models:
@@ -276,8 +280,7 @@ class ModelsDialog(QDialog):
         for button in (self.remove, self.use, self.leave):
             row.addWidget(button)
         column.addLayout(row)
-        for button in self.findChildren(QPushButton):
-            button.setAutoDefault(False)
+        EnterKey(self)
 
 
 def _card(wide: QWidget, *buttons: QPushButton, before: QWidget | None = None) -> QFrame:

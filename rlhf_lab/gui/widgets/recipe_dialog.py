@@ -25,6 +25,7 @@ from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.recipe_table import RecipeTable
 from rlhf_lab.gui.recipes import RecipeWalk
 from rlhf_lab.gui.theme import theme
+from rlhf_lab.gui.widgets.enter_key import EnterKey
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip
 from rlhf_lab.gui.widgets.row_table import row_table
 
@@ -230,3 +231,4 @@ class RecipeDialog(QDialog):
         column.addWidget(self.told)
         column.addWidget(self.problem)
         column.addLayout(foot)
+        EnterKey(self)
