@@ -37,7 +37,7 @@ def test_only_what_differs_in_its_seed_alone_is_put_together(project, sweep) -> 
     found = repeats_of(project.store.runs(), ["sft-4", "sft-1", "sft-2", "sft-7", "sft-3"])
     assert [(one.title, one.runs) for one in found] == [
         ("SFT 4", ("sft-4",)),
-        ("SFT, lora_r 4 (3 seeds)", ("sft-1", "sft-2", "sft-3")),
+        ("SFT, LoRA rank 4 (3 seeds)", ("sft-1", "sft-2", "sft-3")),
         ("SFT 7", ("sft-7",)),
     ]
 
@@ -78,7 +78,7 @@ def test_the_choice_is_there_where_runs_repeat_and_draws_bands(qtbot, overlay: R
         "0": (4.0, 6.0),
         "1": (8.0, 10.0),
     }
-    assert overlay.card.legend.button("1").accessibleName() == "SFT, lora_r 8 (3 seeds)"
+    assert overlay.card.legend.button("1").accessibleName() == "SFT, LoRA rank 8 (3 seeds)"
     qtbot.waitUntil(lambda: len(plot._items) == 6)
     low, high = plot.getPlotItem().getViewBox().viewRange()[1]
     assert low < 0.0

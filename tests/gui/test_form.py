@@ -3,7 +3,7 @@ from itertools import groupby
 import pytest
 
 from rlhf_lab.core.config import STAGES
-from rlhf_lab.gui.models.form import FAST_NAME, SECTIONS, check_answers, presets, questions, shown, stepped
+from rlhf_lab.gui.models.form import FAST_NAME, SECTIONS, check_answers, presets, questions, shown, stepped, title_of
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -99,3 +99,10 @@ def test_arrow_keys_step_along_round_numbers() -> None:
     assert stepped(by_name["learning_rate"], "1e-4", up=False) == "5e-5"
     assert stepped(by_name["batch_size"], "32", up=True) == "33"
     assert stepped(by_name["batch_size"], "many", up=True) == "many"
+
+
+def test_a_setting_has_the_title_of_its_form_wherever_it_is_named() -> None:
+    assert title_of("learning_rate", ["sft"]) == "Learning rate"
+    assert title_of("kl_coef", ["sft", "ppo"]) == "KL penalty (β)"
+    assert title_of("ppo.kl_coef", ["sft"]) == "ppo: KL penalty (β)"
+    assert title_of("of another version", ["sft", "nobody's"]) == "of another version"

@@ -52,7 +52,7 @@ def test_runs_that_differ_in_their_seed_alone_are_one_cell(sweep) -> None:
     ]
     assert len(series.points) == 4
     over_seeds = results(found, values, "seed", "range")
-    assert [(one.title, len(one.cells)) for one in over_seeds] == [("lora_r 4", 2), ("lora_r 8", 2)]
+    assert [(one.title, len(one.cells)) for one in over_seeds] == [("LoRA rank 4", 2), ("LoRA rank 8", 2)]
     assert group_of(sweep.store.runs(), "sft-6") == []
 
 
@@ -81,7 +81,7 @@ def test_it_draws_and_lists_the_sweep_of_the_selected_run(qtbot, view: SweepView
     assert view.plot.accessibleDescription() == "4: 2; 8: 7"
     view.over.setCurrentIndex(view.over.findData("seed"))
     view.over.activated.emit(view.over.currentIndex())
-    assert rows(view)[0] == ("0", "lora_r 4", "1.00", "", "SFT 1")
+    assert rows(view)[0] == ("0", "LoRA rank 4", "1.00", "", "SFT 1")
     with qtbot.waitSignal(view.chosen, check_params_cb=lambda run: run == "sft-1"):
         view.table.activated.emit(view.model.index(0, 0))
 

@@ -8,6 +8,7 @@ import numpy as np
 from rlhf_lab.core.config import STAGE_NAMES, run_title
 from rlhf_lab.core.recipe import value_in_words
 from rlhf_lab.gui.models.curves import Floats
+from rlhf_lab.gui.models.form import title_of
 from rlhf_lab.gui.models.spread import SpreadKind, t_97_5
 from rlhf_lab.gui.models.sweep_results import is_seed
 from rlhf_lab.store import RunRow
@@ -45,7 +46,9 @@ def repeats_of(rows: Sequence[RunRow], runs: Sequence[str]) -> list[Repeats]:
         if row is None or row.place is None or not any(map(is_seed, row.place.varied)):
             key, title = (run,), ""
         else:
-            others = [f"{f} {value_in_words(v)}" for f, v in row.place.varied.items() if not is_seed(f)]
+            others = [
+                f"{title_of(f, [row.stage])} {value_in_words(v)}" for f, v in row.place.varied.items() if not is_seed(f)
+            ]
             key = (row.place.group, row.place.stage, *others)
             title = ", ".join([STAGE_NAMES.get(row.stage, row.stage), *others])  # type: ignore[call-overload]
         together.setdefault(key, []).append(run)

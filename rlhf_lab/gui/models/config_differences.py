@@ -9,6 +9,7 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, Qt
 
 from rlhf_lab.core.config import STAGE_NAMES, STAGES, run_title
 from rlhf_lab.core.recipe import REFERENCES
+from rlhf_lab.gui.models.form import title_of
 from rlhf_lab.gui.models.plot_spec import number
 from rlhf_lab.gui.widgets.plain_text import one_line, plain_tip
 from rlhf_lab.store import Store
@@ -104,11 +105,7 @@ def _defaults(config: Mapping[str, Any]) -> dict[str, Any]:
 def _title(name: str, configs: Sequence[Mapping[str, Any]]) -> str:
     if name == "stage":
         return "Stage"
-    for config in configs:
-        stage = STAGES.get(str(config.get("stage")))
-        if stage is not None and name in stage.model_fields:
-            return stage.model_fields[name].title or name
-    return name
+    return title_of(name, [str(config.get("stage")) for config in configs])
 
 
 def _text(name: str, value: Any) -> str:

@@ -2,7 +2,7 @@
 
 import tomllib
 import types
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -91,6 +91,17 @@ def questions(stage: Stage) -> list[Question]:
         (q for q in asked if q.basic), key=lambda q: _FIRST.index(q.name) if q.name in _FIRST else len(_FIRST)
     )
     return basic + sorted((q for q in asked if not q.basic), key=lambda q: _PLACES[q.name])
+
+
+def title_of(field: str, stages: Iterable[str]) -> str:
+    """What people call a setting that one of these stages has; ``ppo.kl_coef`` in a recipe is that of one step alone."""
+    step, _, name = field.rpartition(".")
+    for stage in (*stages, step):
+        model = STAGES.get(stage)  # type: ignore[call-overload]
+        if model is not None and name in model.model_fields:
+            title = model.model_fields[name].title or name
+            return f"{step}: {title}" if step else title
+    return field
 
 
 _SECTION_OF = {name: section for section, names in SECTIONS.items() for name in names}

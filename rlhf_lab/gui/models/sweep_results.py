@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rlhf_lab.core.metrics import METRICS
-from rlhf_lab.core.recipe import Scalar
+from rlhf_lab.core.recipe import Scalar, value_in_words
+from rlhf_lab.gui.models.form import title_of
 from rlhf_lab.gui.models.spread import Spread, SpreadKind, spread
 from rlhf_lab.store import RunRow, Store
 
@@ -99,17 +100,21 @@ def results(rows: Sequence[RunRow], values: Mapping[str, float], x: str, kind: S
         varied = row.place.varied
         rest = tuple((f, varied[f]) for f in fields if f != x and not is_seed(f) and f in varied)
         points.setdefault(rest, []).append(Point(row.run, varied[x], rest, values[row.run]))
-    return [_series(rest, found, kind) for rest, found in points.items()]
+    stages = [row.stage for row in rows]
+    return [_series(rest, found, kind, stages) for rest, found in points.items()]
 
 
-def _series(rest: tuple[tuple[str, Scalar], ...], points: list[Point], kind: SpreadKind) -> Series:
+def _series(
+    rest: tuple[tuple[str, Scalar], ...], points: list[Point], kind: SpreadKind, stages: Sequence[str]
+) -> Series:
     by_x: dict[str, list[Point]] = {}
     for point in sorted(points, key=lambda point: _order(point.x)):
         by_x.setdefault(repr(point.x), []).append(point)
     cells = tuple(
         Cell(same[0].x, tuple(p.run for p in same), spread([p.value for p in same], kind)) for same in by_x.values()
     )
-    return Series(", ".join(f"{field} {value}" for field, value in rest), cells, tuple(points))
+    others = (f"{title_of(field, stages)} {value_in_words(value)}" for field, value in rest)
+    return Series(", ".join(others), cells, tuple(points))
 
 
 def _order(value: Scalar) -> tuple[int, float, str]:

@@ -16,6 +16,7 @@ from rlhf_lab.core.config import run_title
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.recipe import value_in_words
 from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.models.form import title_of
 from rlhf_lab.gui.models.overlay import common_metrics, first_metric
 from rlhf_lab.gui.models.plot_spec import label, value_text
 from rlhf_lab.gui.models.spread import SPREAD_WORDS
@@ -84,7 +85,7 @@ class SweepView(QWidget):
         self.metric_box.setCurrentIndex(self.metric_box.findData(first_metric(names, self._metric)))
         before = self.over.currentData()
         fields = swept_fields(self._rows)
-        self._fill(self.over, [(field, field) for field in fields])
+        self._fill(self.over, [(title_of(field, self._stages()), field) for field in fields])
         self.over.setCurrentIndex(max(0, self.over.findData(before)))
         self.spread.setVisible(any(is_seed(field) for field in fields))
         self._show()
@@ -106,15 +107,19 @@ class SweepView(QWidget):
         name = self._rows[0].place.recipe if self._rows[0].place is not None else ""
         best = ("lowest" if less_is_better(metric) else "highest") if which == "best" else "last"
         self.card.set_title(f"{label(metric)}, {best} value of each run" if metric else "Sweep")
-        self.card.set_aside(f"over {over}" if over else "")
+        called = title_of(over, self._stages()) if over else ""
+        self.card.set_aside(f"over {called}" if over else "")
         missing = len(runs) - len(values)
         told = f"{name}: {len(runs)} run{'s' if len(runs) > 1 else ''}" + (
             f", {missing} of them without this metric yet" if missing else ""
         )
         self.note.setText(told)
         self.plot.show_series(series, "Nothing was measured in these runs yet" if over else "All runs have one value")
-        self.model.show_series(over or "", metric, series)
+        self.model.show_series(called, metric, series)
         self.table.resizeColumnsToContents()
+
+    def _stages(self) -> list[str]:
+        return [row.stage for row in self._rows]
 
     @Slot(QModelIndex)
     def _open(self, index: QModelIndex) -> None:
