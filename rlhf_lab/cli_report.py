@@ -21,8 +21,8 @@ def report(
         list[str],
         typer.Argument(
             metavar="MODEL…",
-            help="Runs, run@step (a save of one), base (what they were trained on), bundled, folders, .gguf files, hub ids; the first is what the "
-            "others are compared with.",
+            help="Runs, run@step (a save of one), base (what they were trained on), bundled, folders, .gguf files, hub "
+            "ids; the first is what the others are compared with.",
         ),
     ],
     questions: Annotated[

@@ -1,8 +1,9 @@
 """How much memory a run will need, reckoned before it starts from the model's config.json and the run's settings.
 
 Pure arithmetic, so that the window can say it without importing torch. Where lengths of the data are given, batches of
-them are cut into micro-batches as the engine does it; else rows are taken to be as long as the limits allow. Held against measured peaks on the CPU by
-``tests/benchmarks/memory_estimate.py``; on a GPU it is a guess of what is allocated there.
+them are cut into micro-batches as the engine does it; else rows are taken to be as long as the limits allow. Held
+against measured peaks on the CPU by ``tests/benchmarks/memory_estimate.py``; on a GPU it is a guess of what is allocated
+there.
 """
 
 from collections.abc import Mapping

@@ -66,22 +66,7 @@ def write_model(wish: Wish, folder: RunFolder, fresh: Path, say: Say) -> list[st
     require_room(fresh, _need(wish, trained, precision) + _MARGIN)
     say("putting the weights together", 2, 5)
     base = model_card.base_name(folder.config.model)
-    scale = None
-    if wish.form == "adapter":
-        export.write_adapter(trained, fresh, base, joined=True, head=wish.head)
-        export.write_tokenizer(trained, fresh)
-    elif wish.form == "adapter-and-base":
-        (fresh / "adapter").mkdir()
-        (fresh / "base").mkdir()
-        export.write_adapter(trained, fresh / "adapter", "base", joined=False, head=wish.head)
-        export.write_base(trained, fresh / "base")
-    elif wish.form == "merged":
-        export.write_merged(trained, fresh, precision)
-    else:
-        scale = export.write_reward(trained, fresh, precision, wish.head)
-    if scale is None and trained.own.head is not None:
-        scale = export.one_head(trained.own, wish.head)[1]
-        (fresh / "score.json").write_text(json.dumps(scale, indent=1) + "\n", encoding="utf-8")
+    scale = _write_weights(wish, trained, fresh, base, precision)
     say("writing the curves", 3, 5)
     curves_out.write_csv(folder, fresh / "curves.csv")
     curves_out.write_svg(folder, fresh / "curves.svg")
@@ -134,6 +119,31 @@ def in_words(error: Exception, place: Path) -> str:
     if is_out_of_memory(error):
         return "There is not enough memory to load the whole model. Close other programs, or export the adapter alone."
     return error_in_words(error, log="The project's export.log")
+
+
+def _write_weights(
+    wish: Wish, trained: "Trained", fresh: Path, base: str, precision: "Precision"
+) -> dict[str, Any] | None:
+    """The model in the wished form; the scale of its score, where it has one."""
+    from rlhf_lab.engine import export
+
+    if wish.form == "reward":
+        return export.write_reward(trained, fresh, precision, wish.head)
+    if wish.form == "adapter":
+        export.write_adapter(trained, fresh, base, joined=True, head=wish.head)
+        export.write_tokenizer(trained, fresh)
+    elif wish.form == "adapter-and-base":
+        (fresh / "adapter").mkdir()
+        (fresh / "base").mkdir()
+        export.write_adapter(trained, fresh / "adapter", "base", joined=False, head=wish.head)
+        export.write_base(trained, fresh / "base")
+    else:
+        export.write_merged(trained, fresh, precision)
+    if trained.own.head is None:
+        return None
+    scale = export.one_head(trained.own, wish.head)[1]
+    (fresh / "score.json").write_text(json.dumps(scale, indent=1) + "\n", encoding="utf-8")
+    return scale
 
 
 def _need(wish: Wish, trained: "Trained", precision: "Precision") -> int:

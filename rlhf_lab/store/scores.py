@@ -57,11 +57,6 @@ class Scores:
         score_set = self.find(dataset_id(self._connection, dataset), model)
         return int(self._connection.rows("SELECT count(*) FROM scores WHERE score_set = ?", (score_set,))[0][0])
 
-    def models(self, dataset: str) -> list[str]:
-        key = dataset_id(self._connection, dataset)
-        rows = self._connection.rows("SELECT model FROM score_sets WHERE dataset = ? ORDER BY id DESC", (key,))
-        return [model for (model,) in rows]
-
     def unscored(self, dataset: str, model: str, limit: int, after: int | None) -> list[Row]:
         key = dataset_id(self._connection, dataset)
         low, high = ids_of(key)

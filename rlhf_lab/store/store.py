@@ -267,10 +267,6 @@ class Store:
         """How many records a model has scored."""
         return self._scores.count(dataset, model_key)
 
-    def score_models(self, dataset: str) -> list[str]:
-        """The models whose scores of a data set are kept, newest first."""
-        return self._scores.models(dataset)
-
     def unscored(self, dataset: str, model_key: str, limit: int = PAGE, after: int | None = None) -> list[Row]:
         """Records with answers to compare that a model has not scored yet; ``after``: the last id of the page before."""
         return self._scores.unscored(dataset, model_key, limit, after)
