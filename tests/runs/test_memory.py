@@ -11,6 +11,7 @@ from rlhf_lab.core.memory import estimate
 from rlhf_lab.core.out_of_memory import LESS_MEMORY, advised_in
 from rlhf_lab.core.records import Completion, Demonstration, Message, Pair, Prompt, PromptOnly, dump_record
 from rlhf_lab.runs.folder import RunFolder
+from rlhf_lab.runs.hub import hub_folder
 from rlhf_lab.runs.memory import learned_answers, lengths_of, less_memory, memory_in_words, native_bf16, shape_of
 from rlhf_lab.runs.project import Project
 
@@ -33,6 +34,20 @@ def test_nothing_is_said_where_nothing_is_known(tmp_path: Path) -> None:
     for model in (str(tmp_path), str(tmp_path / "model.gguf"), "someone/some-model", "\0"):
         assert memory_in_words(SftConfig(model=model, device="cpu")) == ""
     assert memory_in_words(SftConfig(device="cuda")) == ""
+
+
+def test_a_download_is_reckoned_with_as_a_folder_is(tmp_path: Path) -> None:
+    sizes = {"hidden_size": 64, "num_attention_heads": 2, "num_hidden_layers": 12, "vocab_size": 100}
+    place = hub_folder("someone/some-model")
+    for folder in (tmp_path, place / "snapshots" / "abc123"):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.json").write_text(json.dumps(sizes))
+    assert shape_of("someone/some-model") is None, "it has no version yet"
+    (place / "refs").mkdir()
+    (place / "refs" / "main").write_text("abc123")
+    known = shape_of("someone/some-model")
+    assert known is not None
+    assert known == shape_of(str(tmp_path))
 
 
 def test_lengths_are_told_from_texts() -> None:
