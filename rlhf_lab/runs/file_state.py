@@ -1,6 +1,7 @@
 """What the files that a config names are like at a moment: another state where one was changed since. Quick: of weights
 only size and time are looked at."""
 
+import contextlib
 import hashlib
 import os
 from pathlib import Path
@@ -36,10 +37,17 @@ def _model(name: str) -> str:
     if not os.path.exists(place):  # noqa: PTH110 - which does not raise for names that no file can have
         version = snapshot(hub_folder(name))
         return version.name if version is not None else ""
-    files = sorted(place.iterdir()) if place.is_dir() else [place]
     digest = hashlib.sha256()
-    for file in files:
-        if file.suffix in _READ:
-            known = file.stat()
-            digest.update(f"{file.name}\0{known.st_size}\0{known.st_mtime_ns}\0".encode(errors="surrogateescape"))
+    with contextlib.suppress(OSError):  # the start says why
+        for file in sorted(place.iterdir()) if place.is_dir() else [place]:
+            if file.suffix in _READ:
+                digest.update(_known(file).encode(errors="surrogateescape"))
     return digest.hexdigest()[:16]
+
+
+def _known(file: Path) -> str:
+    try:
+        known = file.stat()
+    except OSError:  # a link that leads nowhere, or it went meanwhile
+        return f"{file.name}\0"
+    return f"{file.name}\0{known.st_size}\0{known.st_mtime_ns}\0"
