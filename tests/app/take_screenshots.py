@@ -18,14 +18,18 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 from PySide6.QtCore import QElapsedTimer, QEventLoop, Qt, QTimer
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QApplication, QDialog, QWidget
 
 from rlhf_lab.core.config import Stage
 from rlhf_lab.gui.app import BUSY_MS, Session
 from rlhf_lab.gui.settings import Settings, SettingsDialog
 from rlhf_lab.gui.single import SingleWindow
 from rlhf_lab.gui.theme import theme
+from rlhf_lab.gui.widgets.models_dialog import ModelsDialog
 from rlhf_lab.gui.widgets.palette import Palette
+from rlhf_lab.gui.widgets.recipe_dialog import RecipeDialog
+from rlhf_lab.gui.widgets.run_export import RunExportDialog
+from rlhf_lab.gui.widgets.sweep_dialog import SweepDialog
 from rlhf_lab.headless_recipes import guided_experiment
 from rlhf_lab.runs.experiment import guided_config
 from rlhf_lab.runs.project import Project
@@ -113,6 +117,7 @@ def _take_all(session: Session, runs: dict[Stage, str], to: Path) -> None:
         _shoot(session, to / f"runs-{choice}.png")
         _take_rank(session, choice, to)
         _take_help(session, choice, to)
+        _take_beside(session, runs, choice, to)
 
 
 def _take_policy(session: Session, run: str, to: Path, choice: str) -> None:
@@ -275,6 +280,38 @@ def _take_help(session: Session, choice: str, to: Path) -> None:
     settings = window.findChild(SettingsDialog)
     _shoot(session, to / f"settings-{choice}.png", settings)
     settings.close()
+
+
+def _take_beside(session: Session, runs: dict[Stage, str], choice: str, to: Path) -> None:
+    """The other windows of their own: models, a recipe, a sweep, an export."""
+    actions, window = session.lab.actions, session.window
+    actions.trigger("models.show")
+    models = window.findChild(ModelsDialog)
+    _until(lambda: models.table.rowCount() > 0)
+    _shoot(session, to / f"models-{choice}.png", models)
+    models.close()
+    window.show_pane("runs")
+    pane = window.pane("runs")
+    pane.select(runs["ppo"])
+    pane.recipe.click()
+    _shoot_newest(session, RecipeDialog, to / f"recipe-{choice}.png")
+    pane.export.click()
+    _shoot_newest(session, RunExportDialog, to / f"export-{choice}.png")
+    window.show_run(runs["sft"])
+    launcher = window.pane("sft").launcher
+    _until(launcher.sweep.isEnabled)
+    launcher.sweep.click()
+    dialog = window.findChildren(SweepDialog)[-1]
+    dialog.fields[0].setCurrentIndex(dialog.fields[0].findData("learning_rate"))
+    dialog.values[0].setText("1e-3, 3e-3, 1e-2")
+    dialog.seeds.setValue(3)
+    _shoot_newest(session, SweepDialog, to / f"sweep-{choice}.png")
+
+
+def _shoot_newest(session: Session, kind: type[QDialog], path: Path) -> None:
+    dialog = session.window.findChildren(kind)[-1]
+    _shoot(session, path, dialog)
+    dialog.close()
 
 
 def _shoot(session: Session, path: Path, what: QWidget | None = None) -> None:

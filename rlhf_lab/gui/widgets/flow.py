@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from PySide6.QtCore import QEvent, QSize
-from PySide6.QtGui import QResizeEvent
+from PySide6.QtGui import QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 ACROSS, DOWN = 6, 4
@@ -45,6 +45,12 @@ class Flow(QWidget):
         """Another width, other rows."""
         super().resizeEvent(event)
         self._arrange()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Nobody asks for anything while this is hidden: size hints may be others by now."""
+        super().showEvent(event)
+        self._arrange()
+        self.updateGeometry()
 
     def event(self, event: QEvent) -> bool:
         """A widget that has another size hint asks for this."""
