@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, QUrl, Signal, Slot
+from PySide6.QtCore import QObject, Qt, QUrl, Signal, Slot
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
@@ -48,6 +48,7 @@ class GuidedWalk(QObject):
         """From the first stage, once its data is there; does nothing while it is under way."""
         if not self.going:
             self._began = time.monotonic()
+            self.told.emit("The guided experiment", "Its data is looked after first; that takes a moment.")
             self._task = self._lab.in_background(put_bundled(self._lab.project.folder))
             self._task.done.connect(self._data_there)
             self._task.failed.connect(self._task_failed)
@@ -91,7 +92,7 @@ class GuidedWalk(QObject):
             return
         name, why = next(iter(chain.messages.items()))
         title = self._lab.state(chain.runs[name]).title if name in chain.runs else chain.recipe.stages[name].title
-        self.ended.emit(f"The guided experiment ended with {title}: {why}")
+        self.ended.emit(f"It ended with {title}: {why}")
 
     def _ask_what_is_known(self, runs: dict[Stage, str]) -> None:
         self.told.emit(
@@ -149,7 +150,11 @@ def _quiz_and_report(folder: Path, runs: dict[Stage, str], began: float) -> Work
 
 
 class GuideBanner(QFrame):
-    """A slim banner above the pane while the walk is under way, and the way on at its end."""
+    """A slim banner above the pane while the walk is under way, and the way on at its end, until it is closed.
+
+    It comes with the press that begins the walk, is as high all the time, and goes with another press: by itself it moves
+    nothing under the mouse.
+    """
 
     compare_asked = Signal()
 
@@ -160,6 +165,8 @@ class GuideBanner(QFrame):
         self.setAccessibleName("Guided experiment")
         self.title = PlainLabel(role="strong")
         self.sentence = PlainLabel(wrap=True)
+        self.sentence.setMinimumHeight(2 * self.sentence.fontMetrics().lineSpacing())
+        self.sentence.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setFixedWidth(144)
@@ -190,7 +197,7 @@ class GuideBanner(QFrame):
         walk.told.connect(self._tell)
         walk.progressed.connect(self._progress)
         walk.report_written.connect(self._offer_report)
-        walk.ended.connect(self.hide)
+        walk.ended.connect(self._tell_end)
         self.hide()
 
     @Slot(str, str)
@@ -216,13 +223,21 @@ class GuideBanner(QFrame):
             "models yourself."
         )
         self.bar.hide()
-        self._show_buttons(going=False)
+        self._show_buttons(going=False, report=True)
         self.show()
 
-    def _show_buttons(self, *, going: bool) -> None:
+    @Slot(str)
+    def _tell_end(self, why: str) -> None:
+        self.title.setText("The guided experiment ended early")
+        self.sentence.setText(why)
+        self.bar.hide()
+        self._show_buttons(going=False)
+
+    def _show_buttons(self, *, going: bool, report: bool = False) -> None:
         self.stop.setVisible(going)
-        for button in (self.report, self.compare, self.close_button):
-            button.setVisible(not going)
+        self.close_button.setVisible(not going)
+        for button in (self.report, self.compare):
+            button.setVisible(report)
 
     @Slot()
     def _open_report(self) -> None:

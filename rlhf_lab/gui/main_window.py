@@ -79,7 +79,6 @@ class MainWindow(QMainWindow):
         lab.models_asked.connect(self.show_models)
         self.walk.run_started.connect(self.show_run)
         self.walk.report_written.connect(self._show_compare)
-        self.walk.ended.connect(self.show_note)
         self.guide.compare_asked.connect(self._show_compare)
         self.actions = lab.actions
         self._shelf: ModelShelf | None = None

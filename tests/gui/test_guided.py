@@ -30,7 +30,9 @@ def test_it_walks_the_panes_and_stops_where_told(
     qtbot: QtBot, project: Project, window: MainWindow, lab: Lab, fakes: FakeRuns
 ) -> None:
     qtbot.mouseClick(window.pane("data").guide.button, Qt.MouseButton.LeftButton)
+    assert window.guide.isVisible(), "it comes with the press, not some time later"
     qtbot.waitUntil(lambda: window.guide.title.text().startswith("1 of 3"))
+    place = window.stack.geometry()
     assert window.stack.currentWidget() is window.pane("sft")
     qtbot.waitUntil(lambda: "sft-1" in fakes.runs)
     finish(project, fakes, "sft-1")
@@ -39,9 +41,13 @@ def test_it_walks_the_panes_and_stops_where_told(
     assert window.stack.currentWidget() is window.pane("reward")
     assert lab.project.run("reward-1").config.start_from == "sft-1"
     qtbot.mouseClick(window.guide.stop, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: not window.guide.isVisible())
-    assert not window.walk.going
-    assert "Reward 1" in window.messages.messages()[-1].text
+    qtbot.waitUntil(lambda: not window.walk.going)
+    assert window.guide.title.text() == "The guided experiment ended early"
+    assert "Reward 1" in window.guide.sentence.text()
+    assert window.stack.geometry() == place
+    assert not window.guide.report.isVisible()
+    qtbot.mouseClick(window.guide.close_button, Qt.MouseButton.LeftButton)
+    assert not window.guide.isVisible()
 
 
 def test_the_end_offers_the_report_and_shows_compare(qtbot: QtBot, window: MainWindow, tmp_path: Path) -> None:
