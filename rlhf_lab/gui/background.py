@@ -52,6 +52,11 @@ class Background(QThread):
         """Whether it was asked to end."""
         return self._cancelled
 
+    def tell(self, what: str, done: int, total: int) -> None:
+        """For work that says what it does, and how far it is: as a `part`, and as progress."""
+        self.part.emit(what)
+        self.progressed.emit(done, total)
+
     @Slot()
     def _start(self) -> None:
         if not self._left:

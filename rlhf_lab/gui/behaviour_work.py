@@ -36,16 +36,12 @@ def make_report(project: "Project", wish: ReportWish) -> Work:
         notices: list[str] = []
         items = at_most(questions_for(models, wish.files, notices), wish.most)
 
-        def progress(model: str, done: int, total: int) -> None:
-            task.part.emit(model)
-            task.progressed.emit(done, total)
-
         found = examine(
             models,
             items,
             project.models_folder,
             Asking(wish.max_new_tokens, wish.seed),
-            progress=progress,
+            progress=task.tell,
             cancelled=task.cancelled,
         )
         if found is None:

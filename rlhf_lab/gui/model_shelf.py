@@ -109,7 +109,7 @@ class ModelShelf(QObject):
     @Slot(object)
     def _import(self, file: Path) -> None:
         def doing(project: Project, task: Background) -> str:
-            name = model_work.import_gguf(file, project.models_folder, progress=_tell(task), cancelled=task.cancelled)
+            name = model_work.import_gguf(file, project.models_folder, progress=task.tell, cancelled=task.cancelled)
             return f"{file.name} is imported as {Path(name).name}."
 
         self._begin(f"Importing {file.name}", doing, "nothing of it is kept")
@@ -127,7 +127,7 @@ class ModelShelf(QObject):
         model = self._offered.model
 
         def doing(project: Project, task: Background) -> str:
-            model_work.download(model, project.models_folder, progress=_tell(task), cancelled=task.cancelled)
+            model_work.download(model, project.models_folder, progress=task.tell, cancelled=task.cancelled)
             return f"{model} is downloaded."
 
         self._begin(f"Downloading {model}", doing, "what was fetched is kept, and it can go on later")
@@ -221,14 +221,6 @@ class ModelShelf(QObject):
         dialog.removal_confirmed.connect(self._remove)
         dialog.use_chosen.connect(self._use)
         return dialog
-
-
-def _tell(task: Background) -> model_work.Progress:
-    def tell(what: str, done: int, total: int) -> None:
-        task.part.emit(what)
-        task.progressed.emit(done, total)
-
-    return tell
 
 
 def _to_trash(place: Path) -> None:

@@ -53,21 +53,17 @@ def export_work(wanted: Wanted) -> Work:
     """Work for `Lab.in_background`: an `Exported`; each `part` says what is being done."""
 
     def work(store: "Store", task: Background) -> Exported:
-        def progress(what: str, done: int, total: int) -> None:
-            task.part.emit(what)
-            task.progressed.emit(done, total)
-
         form: Form = "svg" if wanted.form == "png" else wanted.form
         wish = Wish(run=wanted.run, form=form, place=wanted.place, precision=wanted.precision, head=wanted.head)
         if wanted.form != "png":
-            return export_run(wish, progress=progress, cancelled=task.cancelled)
+            return export_run(wish, progress=task.tell, cancelled=task.cancelled)
         from rlhf_lab.gui.plots.picture import write_png
 
         assert form in FILES
         check(wish)
         with tempfile.TemporaryDirectory() as room:
             sheet = wish.model_copy(update={"place": Path(room) / "curves.svg"})
-            drawn = export_run(sheet, progress=progress, cancelled=task.cancelled)
+            drawn = export_run(sheet, progress=task.tell, cancelled=task.cancelled)
             write_png(drawn.place, wanted.place)
         return Exported(wanted.place, wanted.place.stat().st_size, ())
 
