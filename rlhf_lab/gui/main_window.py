@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QKeyEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -51,6 +51,7 @@ class MainWindow(QMainWindow):
         super().__init__()
         self._lab, self._settings = lab, settings
         self._closing = False
+        self._keyed: QWidget | None = None
         self.setWindowTitle(f"{lab.project.folder.name} – RLHF Lab")
         self.setWindowIcon(theme().icon("app", theme().colours.accent))
         self.resize(1280, 800)
@@ -191,11 +192,21 @@ class MainWindow(QMainWindow):
         else:
             self.show_note("The diagnostics are on the clipboard: paste them into your report.")
 
+    def event(self, event: QEvent) -> bool:
+        """Note who has the keyboard before a key is pressed: Qt asks about shortcuts first."""
+        if event.type() == QEvent.Type.ShortcutOverride:
+            self._keyed = self.focusWidget()
+        return super().event(event)
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Enter presses the button that has the keyboard, as Space does; on some systems Qt knows Space alone."""
+        """Enter presses the button that has the keyboard, as Space does; on some systems Qt knows Space alone.
+
+        Not one that has got it through this very key, as when Enter ends a line that then goes.
+        """
         button = self.focusWidget()
         enter = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and not event.isAutoRepeat()
-        if enter and isinstance(button, QPushButton | QToolButton) and button.isEnabled():
+        pressed = enter and button is self._keyed
+        if pressed and isinstance(button, QPushButton | QToolButton) and button.isEnabled():
             button.click()
         else:
             super().keyPressEvent(event)

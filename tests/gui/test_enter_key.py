@@ -1,4 +1,4 @@
-"""Enter in windows beside the main one: the button in focus, and nothing that stands elsewhere."""
+"""Enter presses the button in focus, and nothing that stands elsewhere or gets the keyboard only then."""
 
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
@@ -44,3 +44,15 @@ def test_enter_on_a_button_of_the_help_presses_it(qtbot: QtBot, window: MainWind
     qtbot.keyClick(view.keys, ENTER)
     assert view.title.text() == "Keys"
     view.close()
+
+
+def test_enter_that_ends_a_line_presses_no_button_that_follows(qtbot: QtBot, window: MainWindow) -> None:
+    pane = window.pane("data")
+    pane.select("talks")
+    qtbot.mouseClick(pane.view.rename, Qt.MouseButton.LeftButton)
+    pane.view.new_name.setText("speeches")
+    qtbot.keyClick(pane.view.new_name, ENTER)
+    assert pane.view.rename.hasFocus()
+    assert not pane.view.new_name.isVisible(), "the button beside it would begin anew"
+    qtbot.keyClick(pane.view.rename, ENTER)
+    assert pane.view.new_name.isVisible()
