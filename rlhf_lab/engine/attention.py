@@ -17,10 +17,10 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 def prepare() -> None:
     """Put it in the place of the library's own "sdpa", for every model of this process."""
-    AttentionInterface.register("sdpa", exact_on_cpu)
+    AttentionInterface.register("sdpa", attend)
 
 
-def exact_on_cpu(
+def attend(
     module: torch.nn.Module,
     query: Tensor,
     key: Tensor,
@@ -29,19 +29,32 @@ def exact_on_cpu(
     **told: Any,
 ) -> tuple[Tensor, None]:
     """As `sdpa_attention_forward`."""
-    if query.device.type != "cpu":
-        return sdpa_attention_forward(module, query, key, value, attention_mask, **told)
-    if query.shape[2] == 1 and _is_shared(query, key, attention_mask) and told.get("position_bias") is None:
-        grouped = query.reshape(*key.shape[:2], -1, query.shape[3])
-        found = scaled_dot_product_attention(grouped, key, value, attention_mask, scale=told.get("scaling"))
-        return found.reshape(len(query), 1, query.shape[1], -1), None
-    if query.dtype != torch.bfloat16 or query.shape[2] == 1:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, **told)
+    given = (query, key, value, attention_mask)
+    if query.device.type == "cpu":
+        if query.shape[2] > 1 and query.dtype == torch.bfloat16:
+            return _in_fp32(module, *given, **told)
+        if query.shape[2] == 1 and _heads_share_keys(query, key, attention_mask) and told.get("position_bias") is None:
+            return _one_token(*given, told.get("scaling"))
+    return sdpa_attention_forward(module, *given, **told)
+
+
+def _in_fp32(
+    module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **told: Any
+) -> tuple[Tensor, None]:
     if attention_mask is not None and attention_mask.is_floating_point():
         attention_mask = attention_mask.float()
     found, weights = sdpa_attention_forward(module, query.float(), key.float(), value.float(), attention_mask, **told)
     return found.to(query.dtype), weights
 
 
-def _is_shared(query: Tensor, key: Tensor, attention_mask: Tensor | None) -> bool:
+def _one_token(
+    query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, scaling: float | None
+) -> tuple[Tensor, None]:
+    """The heads that share a key as places of one head: [batch, heads, 1, width] to [batch, 1, heads, width]."""
+    grouped = query.reshape(*key.shape[:2], -1, query.shape[3])
+    found = scaled_dot_product_attention(grouped, key, value, attention_mask, scale=scaling)
+    return found.reshape(len(query), 1, query.shape[1], -1), None
+
+
+def _heads_share_keys(query: Tensor, key: Tensor, attention_mask: Tensor | None) -> bool:
     return query.shape[1] > key.shape[1] and (attention_mask is None or attention_mask.shape[1] == 1)

@@ -10,7 +10,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from rlhf_lab.core.grouping import micro_batches as micro_batches
 from rlhf_lab.engine.seeds import generator_for
 
 

@@ -16,10 +16,11 @@ from torch.nn import functional
 from rlhf_lab.core.config import DpoConfig, steps_in_words
 from rlhf_lab.core.control import StopRequested
 from rlhf_lab.core.events import Event, Metrics, Phase, Samples, Warned
+from rlhf_lab.core.grouping import micro_batches
 from rlhf_lab.core.records import Pair
 from rlhf_lab.engine import machine
 from rlhf_lab.engine.backbone import Backbone
-from rlhf_lab.engine.batches import micro_batches, pad
+from rlhf_lab.engine.batches import pad
 from rlhf_lab.engine.beginning import load_base
 from rlhf_lab.engine.evaluate import evaluate, heldout_prompts
 from rlhf_lab.engine.examples import Data, Encoder, select

@@ -17,9 +17,9 @@ import torch
 from rlhf_lab.core.config import RewardConfig, steps_in_words
 from rlhf_lab.core.control import StopRequested
 from rlhf_lab.core.events import Event, Phase, Samples, Warned
+from rlhf_lab.core.grouping import micro_batches
 from rlhf_lab.core.records import Pair
 from rlhf_lab.engine import machine
-from rlhf_lab.engine.batches import micro_batches
 from rlhf_lab.engine.beginning import load_base
 from rlhf_lab.engine.examples import Encoder, select
 from rlhf_lab.engine.finite import NotFinite, require_finite

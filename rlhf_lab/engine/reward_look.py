@@ -9,10 +9,11 @@ from torch import Tensor
 from rlhf_lab.core.config import RewardConfig
 from rlhf_lab.core.diagnosis import RewardDiagnosis
 from rlhf_lab.core.events import Diagnosis, Event, Histogram, Metrics, SampleRow
+from rlhf_lab.core.grouping import micro_batches
 from rlhf_lab.core.records import Pair
 from rlhf_lab.engine import chat
 from rlhf_lab.engine.backbone import Backbone
-from rlhf_lab.engine.batches import choose, micro_batches
+from rlhf_lab.engine.batches import choose
 from rlhf_lab.engine.diagnose import ScoredPairs, diagnose
 from rlhf_lab.engine.examples import Data, Encoder
 from rlhf_lab.engine.finite import require_finite

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from rlhf_lab.core.grouping import micro_batches
 from rlhf_lab.engine import maths
 from rlhf_lab.engine.backbone import Backbone
-from rlhf_lab.engine.batches import micro_batches, pad
+from rlhf_lab.engine.batches import pad
 from rlhf_lab.engine.prompts import Asked
 
 LOGITS_AT_ONCE = 2**22

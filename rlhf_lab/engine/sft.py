@@ -15,10 +15,11 @@ from torch.nn import functional
 from rlhf_lab.core.config import SftConfig, steps_in_words
 from rlhf_lab.core.control import StopRequested
 from rlhf_lab.core.events import Event, Metrics, Phase, Samples, Warned
+from rlhf_lab.core.grouping import micro_batches
 from rlhf_lab.core.records import AnyRecord
 from rlhf_lab.engine import machine
 from rlhf_lab.engine.backbone import Backbone
-from rlhf_lab.engine.batches import fill_rows, micro_batches, pad, side_by_side
+from rlhf_lab.engine.batches import fill_rows, pad, side_by_side
 from rlhf_lab.engine.beginning import load_base
 from rlhf_lab.engine.evaluate import evaluate
 from rlhf_lab.engine.examples import Data, Encoder, Example, select, shown_answer

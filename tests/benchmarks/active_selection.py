@@ -21,12 +21,12 @@ import torch
 from rlhf_lab.core.config import RewardConfig, SftConfig
 from rlhf_lab.core.control import NoControl
 from rlhf_lab.core.events import Finished, Metrics
+from rlhf_lab.core.grouping import micro_batches
 from rlhf_lab.core.recipe_toml import bundled_recipe
 from rlhf_lab.core.records import Pair, load_record
 from rlhf_lab.core.resources import resource
 from rlhf_lab.engine import reward, reward_scores
 from rlhf_lab.engine.backbone import Backbone
-from rlhf_lab.engine.batches import micro_batches
 from rlhf_lab.engine.examples import Encoder
 from rlhf_lab.engine.parts import Parts
 from rlhf_lab.engine.stages import TRAIN

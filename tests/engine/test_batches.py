@@ -6,9 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.core.grouping import PRICE_OF_A_GROUP
 from rlhf_lab.core.records import dump_record
-from rlhf_lab.engine.batches import batch_indices, choose, fill_rows, micro_batches, pad, side_by_side
+from rlhf_lab.engine.batches import batch_indices, choose, fill_rows, pad, side_by_side
 from rlhf_lab.engine.record_file import RecordFile
 from tests.engine.conftest import pairs
 
@@ -38,17 +37,6 @@ def test_padding_goes_by_length_even_when_a_token_is_the_pad_id() -> None:
     assert ids.tolist() == [[0, 0], [0, 5]]
     assert mask.tolist() == [[1, 1], [0, 1]]
     assert pad([[1], [2, 3]], 9)[0].tolist() == [[1, 9], [2, 3]]
-
-
-@given(st.lists(st.integers(1, 300), min_size=1, max_size=60), st.integers(1, 20), st.integers(1, 2000))
-def test_micro_batches_hold_each_row_once_with_little_padding(lengths: list[int], size: int, tokens: int) -> None:
-    groups = micro_batches(lengths, size, tokens)
-    assert sorted(i for group in groups for i in group) == list(range(len(lengths)))
-    for group in groups:
-        assert 1 <= len(group) <= size
-        assert len(group) == 1 or len(group) * lengths[group[0]] <= tokens
-        assert sum(lengths[group[0]] - lengths[i] for i in group) <= PRICE_OF_A_GROUP
-    assert lengths[groups[0][0]] == max(lengths)
 
 
 def test_a_record_file_is_read_in_any_order(tmp_path: Path) -> None:
