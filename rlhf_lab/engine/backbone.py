@@ -26,6 +26,7 @@ from rlhf_lab.engine import adapters, attention, chat, checkpoint_adapter
 from rlhf_lab.engine.adapter_set import AdapterSet
 from rlhf_lab.engine.adapters import Adapter
 from rlhf_lab.engine.blocks import Blocks, block_of, top_blocks
+from rlhf_lab.engine.cache import new_cache
 from rlhf_lab.engine.machine import pick_device, pick_dtype, return_freed_memory
 from rlhf_lab.engine.model_files import in_short
 
@@ -244,7 +245,7 @@ class Backbone:
 
     def new_cache(self) -> DynamicCache:
         """An empty key/value cache for `decode`."""
-        return DynamicCache(config=self.model.config)
+        return new_cache(self.model.config)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """fp32 logits [..., V] of any slice [..., D]: slice first, the vocabulary is wide."""
