@@ -55,22 +55,26 @@ class _Lora(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         rows, weight, a, b, low = ctx.saved_tensors
         gradient = gradient.reshape(-1, gradient.shape[-1])
-        back = torch.empty(len(gradient), a.shape[0], device=a.device)  # [n, r]
-        for_a = torch.zeros_like(a) if ctx.needs_input_grad[3] else None
-        for_b = torch.zeros_like(b.T) if ctx.needs_input_grad[4] else None
+        pieces: list[Tensor] = []  # each [r, n]: along the tokens
+        for_a = for_b = None
         for part in _parts(gradient):
             exact = gradient[part].float()  # itself on an fp32 base
-            torch.matmul(exact, b, out=back[part]).mul_(ctx.scale)
-            if for_a is not None:
-                for_a.addmm_(back[part].T, rows[part].float())
-            if for_b is not None:
-                for_b.addmm_(low[part].T, exact, alpha=ctx.scale)
+            pieces.append((b.T @ exact.T).mul_(ctx.scale))
+            if ctx.needs_input_grad[3]:
+                for_a = _plus(for_a, pieces[-1], rows[part].float())
+            if ctx.needs_input_grad[4]:
+                for_b = _plus(for_b, low[part].T, exact)
+        back = pieces[0] if len(pieces) == 1 else torch.cat(pieces, 1)
         into = None
         if ctx.needs_input_grad[0]:
             into = gradient @ weight
-            _add(into, back, a, 1.0)
+            _add(into, back.T, a, 1.0)
             into = into.view(ctx.shape)
-        return into, None, None, for_a, for_b if for_b is None else for_b.T, None
+        return into, None, None, for_a, None if for_b is None else for_b.mul_(ctx.scale).T, None
+
+
+def _plus(total: Tensor | None, left: Tensor, right: Tensor) -> Tensor:
+    return left @ right if total is None else total.addmm_(left, right)
 
 
 def _add(out: Tensor, low: Tensor, up: Tensor, scale: float) -> None:
@@ -88,4 +92,4 @@ def _parts(rows: Tensor) -> list[slice]:
     if rows.device.type != "cpu" or rows.dtype == torch.float32:
         return [slice(None)]
     at_once = max(16, _CACHED // (4 * width))
-    return [slice(i, i + at_once) for i in range(0, count, at_once)]
+    return [slice(i, i + at_once) for i in range(0, max(1, count), at_once)]
