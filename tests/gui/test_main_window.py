@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
     QApplication,
     QComboBox,
     QLineEdit,
+    QMenu,
     QPlainTextEdit,
     QPushButton,
     QWidget,
@@ -29,6 +30,7 @@ from rlhf_lab.gui.models.places import PLACES
 from rlhf_lab.gui.settings import Settings, SettingsDialog
 from rlhf_lab.gui.single import SingleWindow
 from rlhf_lab.gui.theme import DARK, theme
+from rlhf_lab.gui.widgets.rail import Rail
 from rlhf_lab.runs.project import Project
 from tests.gui.conftest import FakeRuns
 
@@ -281,3 +283,14 @@ def test_the_data_pane_leads_to_ranking_and_back(qtbot: QtBot, window: MainWindo
     assert pane.empty.title.text() == "Nothing to rank yet"
     press(pane.empty.buttons["data"], qtbot)
     assert window.stack.currentWidget() is window.pane("data")
+
+
+def test_a_long_name_of_a_project_makes_the_rail_no_wider(qtbot: QtBot, shown: Callable[..., Rail]) -> None:
+    rail = shown(Rail(PLACES), 200, 600)
+    before = rail.sizeHint().width()
+    menu = QMenu(rail)
+    rail.show_project(Path("/somewhere/experiments on politeness and length"), menu)
+    assert rail.project.text().endswith("…")
+    assert rail.sizeHint().width() == before
+    rail.show_project(Path("/somewhere/ab"), menu)
+    assert rail.project.text().strip() == "ab"

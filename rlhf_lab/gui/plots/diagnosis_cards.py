@@ -11,7 +11,7 @@ from rlhf_lab.gui.plots.card import Card, Entry, Legend
 from rlhf_lab.gui.plots.length_plot import SIDES, WORDS, LengthPlot
 from rlhf_lab.gui.theme import theme
 
-HEIGHT = 260
+HEIGHT = 228
 CALIBRATION, LENGTH = "control.calibration", "control.score_length"
 
 

@@ -59,12 +59,13 @@ class Rail(QFrame):
 
     def show_project(self, folder: Path, menu: QMenu) -> None:
         """Which project is open, and the way to others."""
-        room = self.project.minimumWidth() - 2 * self.project.iconSize().width()
-        name = self.fontMetrics().elidedText(one_line(folder.name, 60), Qt.TextElideMode.ElideRight, room)
+        self.project.setText("  ")
+        self.project.setMenu(menu)
+        room = self.project.minimumWidth() - self.project.sizeHint().width()  # whatever its name, the rail is as wide
+        name = self.project.fontMetrics().elidedText(one_line(folder.name, 60), Qt.TextElideMode.ElideRight, room)
         self.project.setText(f"  {name}".replace("&", "&&"))
         self.project.setAccessibleName(f"Project {one_line(folder.name, 60)}")
         self.project.setToolTip(plain_tip(f"{folder}: open another project, or make a new one"))
-        self.project.setMenu(menu)
         self.project.show()
 
     def choose(self, name: str) -> None:
