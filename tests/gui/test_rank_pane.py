@@ -325,3 +325,12 @@ def test_another_pane_can_send_a_data_set_here(qtbot, pane) -> None:
     pane.fill_in({"dataset": "four"})
     qtbot.waitUntil(pane.bench.several.isVisible)
     assert pane.head.dataset.currentText() == "four"
+
+
+def test_the_name_of_a_data_set_has_more_room_where_there_is_some_and_is_whole_in_its_tip(qtbot, pane) -> None:
+    head, name = pane.head, "fresh answers of Base model, PPO 1 and 1 more"
+    head.offer_datasets([name, "two"], name)
+    qtbot.wait(1)
+    assert head.dataset.toolTip() == f"<qt>{name}</qt>"
+    assert head.dataset.width() > head.dataset.fontMetrics().horizontalAdvance(name)
+    assert head.dataset.width() <= head.dataset.maximumWidth()

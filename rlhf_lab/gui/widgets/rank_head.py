@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QButtonGroup, QComboBox, QHBoxLayout, QPushButton, QToolButton, QWidget
 
 from rlhf_lab.gui.actions import bind
@@ -13,6 +13,9 @@ from rlhf_lab.gui.widgets.plain_text import one_line, plain_tip
 
 Named = tuple[str, str]
 """What the code calls it, and its words."""
+
+_LONGEST_NAME = 60
+"""Letters of a data set that are seen where there is room."""
 
 
 class RankHead(QWidget):
@@ -31,6 +34,8 @@ class RankHead(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.dataset = _combo("Data set", 20)
+        self.dataset.setMaximumWidth(self.fontMetrics().averageCharWidth() * _LONGEST_NAME)
+        self.dataset.currentIndexChanged.connect(self._tell_name)
         self.queue = _combo("Queue", 18)
         for queue in QUEUES:
             self.queue.addItem(queue.title, queue.name)
@@ -73,7 +78,7 @@ class RankHead(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(8)
         for combo in (self.dataset, self.queue, self.model):
-            row.addWidget(combo)
+            row.addWidget(combo, 3 if combo is self.dataset else 0)  # up to its greatest width
         row.addWidget(self.score)
         row.addStretch(1)
         pages = QHBoxLayout()
@@ -125,6 +130,11 @@ class RankHead(QWidget):
         """Show which data set and which queue are open."""
         self.dataset.setCurrentIndex(max(0, self.dataset.findData(dataset)))
         self.queue.setCurrentIndex(max(0, self.queue.findData(queue)))
+
+    @Slot()
+    def _tell_name(self) -> None:
+        """The box cuts what is longer than it."""
+        self.dataset.setToolTip(plain_tip(self.dataset_name))
 
     def show_unscored(self, records: int) -> None:
         """So many records have no scores of the model yet."""
