@@ -68,6 +68,39 @@ def test_a_newer_message_waits_while_the_mouse_is_on_one(qtbot: QtBot, window: M
     assert in_front(bar).text == "The copy is made."
 
 
+def test_the_one_that_the_mouse_is_on_stays_whichever_others_go(qtbot: QtBot, window: MainWindow) -> None:
+    bar = window.messages
+    for text in ("one", "two", "three"):
+        bar.show_message(text)
+    enter(bar)
+    for _ in range(2):
+        qtbot.mouseClick(in_front(bar).others, Qt.MouseButton.LeftButton)
+    assert in_front(bar).text == "one"
+    bar.take_back("two")
+    assert (in_front(bar).text, in_front(bar).others.text()) == ("one", "2 of 2")
+    for text in ("four", "five"):
+        bar.show_message(text)
+    assert [message.text for message in bar.messages()] == ["one", "four", "five"]
+    assert in_front(bar).text == "one"
+    QApplication.sendEvent(bar, QEvent(QEvent.Type.Leave))
+    assert in_front(bar).text == "five"
+
+
+def test_a_newer_message_waits_while_the_keyboard_is_on_one(qtbot: QtBot, window: MainWindow) -> None:
+    bar = window.messages
+    pressed: list[str] = []
+    bar.show_message("SFT 1 failed.", "problem", ("Resume", lambda: pressed.append("resumed")))
+    bar.messages()[0].findChild(QPushButton).setFocus()
+    bar.show_message("SFT 2 failed.", "problem", ("Resume", lambda: pressed.append("the other one")))
+    qtbot.keyClick(QApplication.focusWidget(), Qt.Key.Key_Return)
+    assert pressed == ["resumed"]
+    in_front(bar).findChild(QPushButton).setFocus()
+    bar.show_message("The copy is made.")
+    assert in_front(bar).text == "SFT 2 failed."
+    window.stack.currentWidget().setFocus()
+    assert in_front(bar).text == "The copy is made."
+
+
 def test_what_is_too_long_is_elided_and_can_be_read_whole(qtbot: QtBot, window: MainWindow) -> None:
     window.show_note("Short.")
     qtbot.wait(1)

@@ -5,6 +5,7 @@ from typing import Literal
 
 from PySide6.QtCore import QEvent, QPoint, Qt, Signal, Slot
 from PySide6.QtWidgets import (
+    QApplication,
     QFrame,
     QHBoxLayout,
     QPushButton,
@@ -65,7 +66,7 @@ class Message(QFrame):
         self.others.setToolTip("Show the one before")
         for button in (self.whole, self.others):
             button.setProperty("look", "small")
-            button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # who clicks does not keep newer messages away
             button.hide()
         row = _row(self)
         row.addWidget(self.label, 1)
@@ -94,8 +95,8 @@ class Message(QFrame):
 class MessageBar(QFrame):
     """The newest message in front, the others behind it; the same text is shown once.
 
-    As high without messages as with them: none moves the pane under the mouse. While the mouse is on the bar itself, a
-    newer message waits behind the one that is seen.
+    As high without messages as with them: none moves the pane under the mouse. While the mouse or the keyboard is on the
+    bar itself, the message that is seen stays, and newer ones wait behind it.
     """
 
     def __init__(self, idle: str = ""):
@@ -109,20 +110,23 @@ class MessageBar(QFrame):
         self._idle.setContentsMargins(16, 0, 16, 0)
         self._stack.addWidget(self._idle)
         self.setFixedHeight(LINES * self.fontMetrics().lineSpacing() + 12)
+        application = QApplication.instance()
+        assert isinstance(application, QApplication)
+        application.focusChanged.connect(self._show_what_waits)
 
     def show_message(self, text: str, surface: Surface = "note", *actions: Action) -> None:
         """Add a message; the oldest one goes when there are too many."""
         self.take_back(text)
-        for old in self.messages()[: 1 - _MOST]:
-            old.leave()
+        seen = self._stack.currentWidget() if self._is_in_use() else None
+        if len(self._messages) == _MOST:
+            next(message for message in self._messages if message is not seen).leave()
         message = Message(text, surface, actions)
         message.left.connect(self._remove)
         message.next_asked.connect(self._show_next)
-        self._waits = bool(self._messages) and self.underMouse()
-        before = self._stack.currentWidget()
         self._messages.append(message)
         self._stack.addWidget(message)
-        self._show(before if self._waits else message)
+        self._waits = seen in self._messages
+        self._show(seen if seen is not None and self._waits else message)
 
     def take_back(self, text: str) -> None:
         """Take a message away that holds no longer."""
@@ -137,16 +141,28 @@ class MessageBar(QFrame):
     def leaveEvent(self, event: QEvent) -> None:
         """See `QWidget.leaveEvent`."""
         super().leaveEvent(event)
-        if self._waits:
+        self._show_what_waits()
+
+    @Slot()
+    def _show_what_waits(self) -> None:
+        if self._waits and not self._is_in_use():
             self._show_newest()
+
+    def _is_in_use(self) -> bool:
+        focus = QApplication.focusWidget()
+        return self.underMouse() or (focus is not None and self.isAncestorOf(focus))
 
     @Slot(object)
     def _remove(self, message: Message) -> None:
+        seen = self._stack.currentWidget()
         self._messages.remove(message)
         self._stack.removeWidget(message)
         message.hide()
         message.deleteLater()  # it stays a child until then: its own button's click may still be at work
-        self._show_newest()
+        if message is seen:
+            self._show_newest()
+        else:
+            self._show(seen)
 
     @Slot()
     def _show_next(self) -> None:
