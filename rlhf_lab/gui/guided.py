@@ -65,8 +65,11 @@ class GuidedWalk(QObject):
     def _data_there(self) -> None:
         from rlhf_lab.runs.experiment import guided
 
-        self._task = None
+        task, self._task = self._task, None
         self._lab.datasets_changed.emit()
+        if task is not None and task.cancelled():
+            self.ended.emit("It was stopped before its first run.")
+            return
         try:
             self._walk = self._lab.recipes.begin(guided(self._seed))
         except LabError as error:

@@ -50,6 +50,28 @@ def test_it_walks_the_panes_and_stops_where_told(
     assert not window.guide.isVisible()
 
 
+def test_it_can_be_stopped_while_its_data_is_looked_after(
+    qtbot: QtBot, window: MainWindow, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look_after(project: Project) -> None:
+        at_work.set()
+        stopped.wait(10)
+        really(project)
+
+    really = Project.ensure_bundled
+    at_work, stopped = threading.Event(), threading.Event()
+    monkeypatch.setattr(Project, "ensure_bundled", look_after)
+    window.start_guide()
+    qtbot.waitUntil(at_work.is_set)
+    with qtbot.waitSignal(window.walk.ended):
+        qtbot.mouseClick(window.guide.stop, Qt.MouseButton.LeftButton)
+        stopped.set()
+    assert not window.walk.going
+    assert window.guide.title.text() == "The guided experiment ended early"
+    assert window.guide.close_button.isVisible()
+    assert lab.recipes.walks() == []
+
+
 def test_the_end_offers_the_report_and_shows_compare(qtbot: QtBot, window: MainWindow, tmp_path: Path) -> None:
     window.walk.told.emit("Last", "A quiz.")
     assert window.guide.stop.isVisible()
