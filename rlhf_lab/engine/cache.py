@@ -43,8 +43,13 @@ class RoomyLayer(DynamicLayer):
         self.keys, self.values = (room[..., :length, :] for room in self._rooms)
         return self.keys, self.values
 
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep these rows; the places of all of them go at once, not layer by layer with the next token."""
+        super().batch_select_indices(indices)
+        self._rooms = None
+
     def _has_room(self, length: int) -> bool:
-        """Not where rows were taken out since: what the layer holds lies elsewhere then."""
+        """Not where rows were put in another order since: what the layer holds lies elsewhere then."""
         if self._rooms is None or self._rooms[0].shape[-2] < length:
             return False
         return self.keys.data_ptr() == self._rooms[0].data_ptr()

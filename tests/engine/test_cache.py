@@ -1,5 +1,7 @@
 """The cache with reserve holds what the library's holds, whatever is done to it."""
 
+import weakref
+
 import pytest
 import torch
 from torch import Tensor
@@ -43,6 +45,15 @@ def test_a_token_is_written_where_there_is_room_and_nothing_is_copied() -> None:
         held, _ = layer.update(places(2, 1), places(2, 1))
         copied.append(held.data_ptr() != first.data_ptr())
     assert copied == [False] * cache._RESERVE + [True]
+
+
+def test_rows_taken_out_leave_nothing_of_the_reserve_behind() -> None:
+    layer = RoomyLayer()
+    layer.update(places(4, 5), places(4, 5))
+    rooms = [weakref.ref(held._base) for held in (layer.keys, layer.values)]
+    assert all(room() is not None for room in rooms)
+    layer.batch_select_indices(torch.tensor([0, 2]))
+    assert [room() for room in rooms] == [None, None], "else all layers would have theirs twice until the next token"
 
 
 def test_layers_that_do_not_keep_everything_stay_the_librarys() -> None:
