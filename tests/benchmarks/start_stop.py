@@ -1,9 +1,10 @@
 """From Start to the first metric, and from Stop to the run that is stopped and saved, in a real window on the bundled model.
 
-    python tests/benchmarks/start_stop.py [--wait 20] [--json]
+    python tests/benchmarks/start_stop.py [--wait 20] [--held-out 128] [--json]
 
-The settings are those of the guided experiment. A trainer stands by, as it does in a window that has been idle for
-`--wait` seconds before each start. Stop comes half a second after the second step or update, so in the midst of one.
+The settings are those of the guided experiment, whose looks take 96, 512 and 160 held-out examples; a form begins with
+128. A trainer stands by, as it does in a window that has been idle for `--wait` seconds before each start. Stop comes half
+a second after the second step or update, so in the midst of one.
 """
 
 import argparse
@@ -42,9 +43,10 @@ PLAN: tuple[tuple[Stage, bool], ...] = (
 class Person(QObject):
     """Presses Start and Stop, and watches the clock."""
 
-    def __init__(self, session: Session, wait: float):
+    def __init__(self, session: Session, wait: float, held_out: int | None):
         super().__init__()
         self._session = session
+        self._held_out = held_out
         self._wait_ms = round(1000 * wait)
         self._plan = list(PLAN)
         self._runs: dict[Stage, str] = {}
@@ -68,6 +70,8 @@ class Person(QObject):
         config = guided_config(self._stage, 0, self._runs)
         if not self._stops:
             config = config.model_copy(update={"max_steps": 3})
+        if self._held_out is not None:
+            config = config.model_copy(update={"eval_size": self._held_out})
         self._stopping, self._seen = False, False
         self._pressed = time.perf_counter()
         self._run = self._session.lab.start(config)
@@ -110,6 +114,7 @@ class Person(QObject):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--wait", type=float, default=20, help="seconds of rest before each start")
+    parser.add_argument("--held-out", type=int, help="examples of each look")
     parser.add_argument("--json", action="store_true")
     wanted = parser.parse_args()
     app = QApplication(sys.argv[:1])
@@ -118,7 +123,7 @@ def main() -> None:
         single = SingleWindow(project.folder)
         single.claim()
         session = Session(project, Settings(Path(folder) / "settings.ini"), single)
-        person = Person(session, wanted.wait)
+        person = Person(session, wanted.wait, wanted.held_out)
         session.window.show()
         app.exec()
         session.close()
