@@ -8,6 +8,7 @@ import typer
 
 from rlhf_lab.cli_options import JsonOption, ProjectOption
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.typed_path import typed_path
 
 if TYPE_CHECKING:
     from rlhf_lab.runs.exporting import Exported, Wish
@@ -71,7 +72,7 @@ def _picture(wanted: dict[str, Any], terminal: "Terminal") -> "Exported":
         raise LabError(
             f"No picture can be drawn: Qt lacks {names}. rlhf-lab doctor says how to install it; svg needs none."
         )
-    place = Path(wanted["place"]).expanduser().absolute()
+    place = typed_path(wanted["place"]).absolute()
     check(Wish(form="svg", **wanted | {"place": place}))
     with tempfile.TemporaryDirectory() as room:
         sheet = _export(Wish(form="svg", **wanted | {"place": Path(room) / "curves.svg"}), terminal)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.typed_path import typed_path
 
 MOST_BYTES = 1 << 20
 """A person is to read the file: a longer one is none that anybody reads."""
@@ -30,14 +31,15 @@ class FunctionFile:
 
 def read_function(path: Path | str) -> FunctionFile:
     """Read the file, which is not run; raises `LabError` in words where that cannot be done."""
-    found = Path(path).expanduser().absolute()
+    found = typed_path(path).absolute()
     try:
         if not stat.S_ISREG(found.stat().st_mode):  # opening a pipe would wait for ever
             raise LabError(f"The reward function {found} is no file. Choose a Python file.")
         with found.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise LabError(f"The reward function {found} cannot be read: {error.strerror or error}.") from None
+    except (OSError, ValueError) as error:  # the latter for what no file can be called
+        why = getattr(error, "strerror", None) or error
+        raise LabError(f"The reward function {found} cannot be read: {why}.") from None
     if len(content) > MOST_BYTES:
         raise LabError(
             f"The reward function {found} is longer than {MOST_BYTES >> 20} MB. Put the function into a file of its own."

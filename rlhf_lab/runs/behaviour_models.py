@@ -10,6 +10,7 @@ from rlhf_lab.core.config import STAGE_NAMES, Stage
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.resources import resource
 from rlhf_lab.core.small_files import read_json
+from rlhf_lab.core.typed_path import typed_path
 from rlhf_lab.runs.ask import ModelSpec
 from rlhf_lab.runs.checkpoints import saved_steps, split_name
 from rlhf_lab.runs.model_card import BUNDLED
@@ -70,7 +71,7 @@ def _spec(project: Project, name: str) -> ModelSpec:
             saved = "".join(f", or name a save of it: {run}@{found}" for found in saved_steps(folder)[:1])
             raise LabError(f"{run} has left no adapter yet. Wait for its end, or stop it, which saves one{saved}.")
         return project.model_spec(run, step=step)
-    folder_of_adapter = Path(name).expanduser()
+    folder_of_adapter = typed_path(name)
     if (folder_of_adapter / "adapter_config.json").is_file():
         return _adapter(folder_of_adapter.resolve())
     return ModelSpec(model=_known(name))

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rlhf_lab.core.config import STAGE_NAMES, run_title
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.typed_path import typed_path
 from rlhf_lab.runs import host
 from rlhf_lab.runs.errand import Errand
 from rlhf_lab.runs.folder import RunFolder
@@ -173,7 +174,7 @@ def _no_model(folder: RunFolder) -> str:
 
 
 def _absolute(place: Path) -> Path:
-    return Path(os.path.abspath(place.expanduser()))  # noqa: PTH100 - `resolve` would follow a link at the end
+    return Path(os.path.abspath(typed_path(place)))  # noqa: PTH100 - `resolve` would follow a link at the end
 
 
 def _check_free(place: Path, form: Form) -> None:

@@ -3,12 +3,14 @@
 import os
 from pathlib import Path
 
+from rlhf_lab.core.typed_path import typed_path
+
 
 def hub_cache() -> Path:
     """Where hub downloads lie on this machine, for every program: as huggingface_hub has it, which is slow to import."""
     home = os.environ.get("HF_HOME") or os.path.join(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "huggingface")  # noqa: PTH118
     cache = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE") or os.path.join(home, "hub")  # noqa: PTH118
-    return Path(os.path.expandvars(cache)).expanduser()
+    return typed_path(os.path.expandvars(cache))
 
 
 def hub_folder(model: str) -> Path:
@@ -17,12 +19,12 @@ def hub_folder(model: str) -> Path:
 
 
 def hub_names() -> list[str]:
-    """Of all models that lie there, whole or not."""
-    cache = hub_cache()
-    inside = sorted(cache.iterdir()) if cache.is_dir() else []
-    names = [
-        one.name.removeprefix("models--").replace("--", "/", 1) for one in inside if one.name.startswith("models--")
-    ]
+    """Of all models that lie there, whole or not; none where nobody may look."""
+    try:
+        inside = sorted(place.name for place in hub_cache().iterdir())
+    except OSError:
+        return []
+    names = [one.removeprefix("models--").replace("--", "/", 1) for one in inside if one.startswith("models--")]
     return [name for name in names if "/" in name]
 
 

@@ -16,6 +16,7 @@ from rlhf_lab.core.records import AnyRecord, Pair, Ranking, Rated, dump_record, 
 from rlhf_lab.core.resources import resource
 from rlhf_lab.core.room import cannot_write
 from rlhf_lab.core.settings import PairSettings, ScoreSettings
+from rlhf_lab.core.typed_path import typed_path
 from rlhf_lab.data.pairing import pairs_of
 from rlhf_lab.runs.ask import ModelSpec
 from rlhf_lab.runs.checkpoints import at_step
@@ -299,7 +300,7 @@ def _absolute_paths(config: RunConfig) -> dict[str, str]:
     """A run outlives the folder that it was started in."""
     paths = {"model": absolute_model(config.model)}
     if isinstance(config, ScoreSettings) and config.reward_function:
-        paths["reward_function"] = str(Path(config.reward_function).expanduser().absolute())
+        paths["reward_function"] = str(typed_path(config.reward_function).absolute())
     return paths
 
 

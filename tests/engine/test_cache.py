@@ -35,6 +35,9 @@ def test_it_holds_what_the_librarys_holds_through_rows_taken_out_and_reserves_us
             wanted.batch_select_indices(kept)
             assert torch.equal(found.keys, wanted.keys)
             assert torch.equal(found.values, wanted.values)
+        if step == 1:
+            found.reorder_cache(torch.tensor([5, 0, 1, 2, 3, 4]))
+            wanted.reorder_cache(torch.tensor([5, 0, 1, 2, 3, 4]))
 
 
 def test_a_token_is_written_where_there_is_room_and_nothing_is_copied() -> None:

@@ -96,6 +96,13 @@ def test_nothing_is_written_over(qtbot, dialog: RunExportDialog, home: Path) -> 
     assert letter.read_text() == "Dear Ada"
 
 
+def test_a_home_that_nobody_has_is_told_in_words(qtbot, dialog: RunExportDialog) -> None:
+    dialog.path.setText("~nobody-of-this-name/curves.csv")
+    qtbot.mouseClick(dialog.go, LEFT)
+    qtbot.waitUntil(lambda: not dialog.busy())
+    assert "~nobody-of-this-name" in dialog.told.text()
+
+
 def test_closing_cancels_and_leaves_nothing(qtbot, window, lab, dialog: RunExportDialog, home: Path) -> None:
     choose(dialog, "tensorboard")
     qtbot.mouseClick(dialog.go, LEFT)

@@ -34,6 +34,14 @@ def test_nothing_is_approved_before_a_person_says_so(function: Path) -> None:
     assert approved(function)
 
 
+@pytest.mark.parametrize("name", ["~nobody-of-this-name/reward.py", "reward\0.py"])
+def test_what_no_file_can_be_called_is_told_in_words(project: Project, name: str) -> None:
+    with pytest.raises(LabError, match="cannot be read"):
+        read_function(name)
+    with pytest.raises(LabError, match="cannot be read"):
+        project.reserve_run(PpoConfig(reward_function=name))
+
+
 def test_approval_follows_the_content_wherever_it_lies(function: Path, tmp_path: Path) -> None:
     approve(read_function(function))
     copy = shutil.copy(function, tmp_path / "copy.py")

@@ -116,6 +116,7 @@ def test_all_kinds_are_listed_with_who_uses_them(
         {"HF_HOME": "/far/$USER", "XDG_CACHE_HOME": "/near"},
         {"HUGGINGFACE_HUB_CACHE": "/old", "HF_HOME": "/far"},
         {"HF_HUB_CACHE": "~/new", "HUGGINGFACE_HUB_CACHE": "/old"},
+        {"HF_HOME": "~nobody-of-this-name/there"},
     ],
 )
 def test_downloads_are_looked_for_where_the_hubs_own_library_puts_them(
@@ -126,6 +127,12 @@ def test_downloads_are_looked_for_where_the_hubs_own_library_puts_them(
     for name, value in (said | {"USER": "someone"}).items():
         monkeypatch.setenv(name, value)
     assert str(hub_cache()) == runpy.run_path(constants.__file__)["HF_HUB_CACHE"]
+
+
+def test_a_cache_that_cannot_be_looked_into_is_an_empty_one(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", "/" + 300 * "x")
+    assert set(by_title(project)) == {"bundled"}
+    assert usable_names(project) == ["bundled"]
 
 
 def test_a_folder_that_is_no_model_is_not_added(project: Project, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from rlhf_lab.core.typed_path import typed_path
 from rlhf_lab.data.export import KINDS
 from rlhf_lab.gui.actions import bind
 from rlhf_lab.gui.file_export import FORMS, FormWords, Wanted
@@ -124,7 +125,7 @@ class ExportPanel(QWidget):
         form = self._form()
         return Wanted(
             self._row.name,
-            Path(self.path.text()).expanduser(),
+            typed_path(self.path.text()),
             form.form,
             self.split.currentData(),
             self.escape.isChecked() if form.formulas else False,

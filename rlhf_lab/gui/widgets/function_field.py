@@ -8,6 +8,7 @@ from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.typed_path import typed_path
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.approval_dialog import ApprovalDialog
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip
@@ -97,7 +98,7 @@ class FunctionEditor(QWidget):
 
     @Slot()
     def _choose(self) -> None:
-        known = Path(self.answer()).expanduser().parent if self.answer() else Path.home()
+        known = typed_path(self.answer()).parent if self.answer() else Path.home()
         file, _ = QFileDialog.getOpenFileName(self, "Reward function", str(known), "Python files (*.py)")
         if file:
             self.set_answer(file)

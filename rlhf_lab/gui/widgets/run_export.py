@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 
 from rlhf_lab.core.config import run_title
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.typed_path import typed_path
 from rlhf_lab.gui.background import Background
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.runs_table import size_in_words
@@ -153,7 +154,7 @@ class RunExportDialog(QDialog):
         return Wanted(
             self._folder.path,
             form,
-            Path(self.path.text()).expanduser(),
+            typed_path(self.path.text()),
             self.precision.currentData() if form in _WHOLE else None,
             self.head.currentData() if self._has_heads() else None,
         )
@@ -195,7 +196,7 @@ class RunExportDialog(QDialog):
 
     @Slot()
     def _choose(self) -> None:
-        place = Path(self.path.text()).expanduser()
+        place = typed_path(self.path.text())
         if self._choice(self.forms.currentRow()).form in ENDINGS:
             dialog = QFileDialog(self, "Export to", str(place))
             dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
