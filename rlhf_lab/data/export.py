@@ -54,12 +54,14 @@ class ExportResult:
     left_out: dict[str, int] = field(default_factory=dict)
     fitting: tuple[Form, ...] = ()
     """Other tools' forms that hold what was left out; judged by the first record of each reason."""
+    form: Form = "native"
+    """That of the file."""
 
     @property
     def note(self) -> str:
         """What was left out, and which forms hold it, in words; "" where nothing was."""
         said = "; ".join(f"{count:,} {reason}" for reason, count in self.left_out.items())
-        forms = ", ".join(self.fitting or _WHOLE)
+        forms = ", ".join(self.fitting or (form for form in _WHOLE if form != self.form))
         return f"Left out, since this form cannot hold them: {said}. Forms that hold them: {forms}." if said else ""
 
 
@@ -101,7 +103,7 @@ def export(
                         progress(chosen.seen, total)
                 file.flush()
                 os.fsync(file.fileno())
-            result = ExportResult(chosen.written, dict(chosen.left_out), chosen.fitting)
+            result = ExportResult(chosen.written, dict(chosen.left_out), chosen.fitting, form)
             if not result.records:
                 raise LabError(f"No record of {name!r} can be written in this form. {result.note}".rstrip())
             part.replace(path)

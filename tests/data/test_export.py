@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.records import (
     AnyRecord,
+    Candidates,
     Completion,
     Demonstration,
     Message,
@@ -146,6 +147,9 @@ def test_forms_that_would_hold_what_this_one_cannot_are_named(store: Store, tmp_
     put(store, "talks", [Demonstration(prompt=several, completion=Completion(text="A"))])
     with pytest.raises(LabError, match=r"1 prompts of several messages\. Forms that hold them: trl-conversational\.$"):
         export(store, "talks", tmp_path / "out", "trl")
+    long = Completion(text="a" * 2**20)
+    put(store, "long", [pair("Q"), Candidates(prompt=several, completions=(long, *THREE))])
+    assert export(store, "long", tmp_path / "cells", "csv").note.endswith("Forms that hold them: native, parquet.")
     put(store, "mixed", [*(pair(f"Q{n}") for n in range(2)), PromptOnly(prompt=asked("alone")), pair("tie", tie=True)])
     assert export(store, "mixed", tmp_path / "trl", "trl").fitting == ()
     put(store, "ties", [pair("Q"), pair("tie", tie=True)])

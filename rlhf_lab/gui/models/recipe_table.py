@@ -76,5 +76,4 @@ class RecipeTable(QAbstractTableModel):
 
 
 def _grounds(settings: Mapping[str, object]) -> list[str]:
-    named = (str(settings[field]) for field in REFERENCES if settings.get(field))
-    return list(dict.fromkeys(run_title(name) if "-" in name else name for name in named))  # no stage has a hyphen
+    return list(dict.fromkeys(run_title(str(settings[field])) for field in REFERENCES if settings.get(field)))

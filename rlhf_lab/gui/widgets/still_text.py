@@ -106,11 +106,12 @@ class StillLines(QWidget):
         """The whole text, broken at this width."""
         layout = QTextLayout(self._text, self.font())
         layout.setTextOption(_BROKEN)
-        lines = []
+        units, lines = self._text.encode("utf-16-le", "surrogatepass"), []  # Qt counts in these, of two bytes each
         layout.beginLayout()
         while (line := layout.createLine()).isValid():
             line.setLineWidth(self.width())
-            lines.append(self._text[line.textStart() : line.textStart() + line.textLength()])
+            held = units[2 * line.textStart() : 2 * (line.textStart() + line.textLength())]
+            lines.append(held.decode("utf-16-le", "surrogatepass"))
         layout.endLayout()
         return lines
 
