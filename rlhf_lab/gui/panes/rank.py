@@ -285,9 +285,8 @@ class RankPane(QWidget):
     @Slot(str)
     def _writing_failed(self, reason: str) -> None:
         if self.desk.queue == FRESH.name and self.desk.current is None:
-            self._show_empty(
-                Empty("No more answers", reason, (("fresh", "Write others…"), ("agreement", "See the agreement")))
-            )
+            others = (("fresh", "Write others…"), ("agreement", "See the agreement"))
+            self._show_empty(Empty("No more answers", reason, others))
         else:
             self._lab.message.emit(reason)
 
