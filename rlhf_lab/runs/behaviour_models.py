@@ -66,10 +66,12 @@ def _spec(project: Project, name: str) -> ModelSpec:
         run, step = split_name(name)
         folder = project.run(run)
         if reason := _WRITES_NOTHING.get(folder.manifest.stage):
-            raise LabError(f"{run} is no model to ask. {reason}")
+            raise LabError(f"{folder.title} is no model to ask. {reason}")
         if step is None and not folder.has_result():
             saved = "".join(f", or name a save of it: {run}@{found}" for found in saved_steps(folder)[:1])
-            raise LabError(f"{run} has left no adapter yet. Wait for its end, or stop it, which saves one{saved}.")
+            raise LabError(
+                f"{folder.title} has left no adapter yet. Wait for its end, or stop it, which saves one{saved}."
+            )
         return project.model_spec(run, step=step)
     folder_of_adapter = typed_path(name)
     if (folder_of_adapter / "adapter_config.json").is_file():

@@ -75,7 +75,7 @@ def test_restoring_is_confirmed_before_it_is_asked_for(
     assert not dialog.question.isVisible()
     qtbot.mouseClick(dialog.restore, LEFT)
     with qtbot.waitSignal(keeper.restore_chosen) as chosen:
-        qtbot.keyClick(dialog.yes, Qt.Key.Key_Space)
+        qtbot.keyClick(dialog.yes, Qt.Key.Key_Return)
     assert chosen.args == backups(project.store.path)
     assert not dialog.isVisible()
 

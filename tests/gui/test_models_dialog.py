@@ -17,8 +17,6 @@ from rlhf_lab.gui.model_shelf import ModelShelf
 from rlhf_lab.gui.widgets.models_dialog import CHECKING, ModelsDialog
 from rlhf_lab.runs import model_work
 from rlhf_lab.runs.folder import RunFolder
-from rlhf_lab.runs.model_facts import ModelFacts
-from rlhf_lab.runs.model_shelf import Shelved
 from rlhf_lab.runs.model_work import ModelWorkCancelled, Offered
 from rlhf_lab.runs.project import Project
 from tests.fakes import leave_adapter
@@ -78,12 +76,6 @@ def test_every_model_is_told_with_its_check(shelf: ModelShelf) -> None:
     assert column(dialog, 1) == ["bundled", "GGUF import", "GGUF import"]
     assert column(dialog, 7) == ["can be used", "It is strange.", "can be used"]
     assert not dialog.use.isVisible()
-
-
-def test_runs_are_called_by_their_titles(shelf: ModelShelf, tmp_path: Path) -> None:
-    result = Shelved("sft-1", "run", tmp_path, tmp_path, ModelFacts(), 0, used_by=("ppo-2", "ppo-3"))
-    shelf.dialog.show_models([result], {})
-    assert (column(shelf.dialog, 0), column(shelf.dialog, 6)) == (["SFT 1"], ["PPO 2 and 1 more"])
 
 
 def test_a_folder_is_added_and_one_that_is_none_is_refused(

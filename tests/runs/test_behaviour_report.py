@@ -80,7 +80,7 @@ def test_a_model_that_cannot_be_loaded_is_told_in_words(project: Project, tmp_pa
 
 def test_which_models_are_meant(project: Project, model: str, tmp_path: Path) -> None:
     run = project.create_run(SftConfig(dataset="talks", model=model))
-    with pytest.raises(LabError, match="sft-1 has left no adapter yet"):
+    with pytest.raises(LabError, match="SFT 1 has left no adapter yet"):
         models_of(project, ["sft-1"])
     leave_adapter(run)
     base, sft = models_of(project, ["base", "sft-1"])

@@ -53,5 +53,5 @@ def test_a_report_can_be_of_a_save(project: Project, new_run: Callable[..., RunF
     assert base.spec == ModelSpec(model=model)
     reward = project.create_run(RewardConfig(dataset="pairs", model=model))
     save(reward, 4)
-    with pytest.raises(LabError, match="reward-1 is no model to ask"):
+    with pytest.raises(LabError, match="Reward 1 is no model to ask"):
         models_of(project, ["reward-1@4"])

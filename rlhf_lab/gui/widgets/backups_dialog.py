@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.help import tip
 from rlhf_lab.gui.theme import theme
+from rlhf_lab.gui.widgets.enter_key import EnterKey
 from rlhf_lab.gui.widgets.plain_text import PlainLabel
 from rlhf_lab.gui.widgets.row_table import word_table
 from rlhf_lab.runs.keeping import why_in_words
@@ -156,7 +157,7 @@ class BackupsDialog(QDialog):
         column.addLayout(row)
         for button in (self.copy, self.restore, self.leave, self.yes, self.no):
             button.setAccessibleName(button.text().strip())
-            button.setAutoDefault(False)
+        EnterKey(self)
 
 
 def when(backup: Backup) -> str:
