@@ -9,7 +9,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QMainWindow,
     QPushButton,
-    QStackedWidget,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -31,6 +30,7 @@ from rlhf_lab.gui.run_news import RunNews
 from rlhf_lab.gui.settings import Settings, SettingsDialog
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.message_bar import MessageBar
+from rlhf_lab.gui.widgets.pane_stack import PaneStack
 from rlhf_lab.gui.widgets.rail import Rail
 from rlhf_lab.gui.widgets.run_strip import RunStrip
 from rlhf_lab.gui.window_actions import WindowActions
@@ -59,7 +59,7 @@ class MainWindow(QMainWindow):
         self.setMinimumSize(960, 620)
         self.rail = Rail(PLACES)
         self.messages = MessageBar(_idle_words())
-        self.stack = QStackedWidget()
+        self.stack = PaneStack()
         self.strip = RunStrip(lab)
         self.diagnostics = Diagnostics(lab.project.folder, self)
         self.walk = GuidedWalk(lab, self)
