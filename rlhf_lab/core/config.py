@@ -183,8 +183,12 @@ def step_word(stage: Stage) -> str:
 
 def steps_in_words(stage: Stage, count: int) -> str:
     """So many of them: "1 update", "3 batches"."""
-    word = step_word(stage)
-    return f"{count:,} {word if count == 1 else 'batches' if word == 'batch' else f'{word}s'}"
+    return so_many(count, step_word(stage))
+
+
+def so_many(count: int, word: str) -> str:
+    """ "1 run", "2,000 runs", "3 batches"."""
+    return f"{count:,} {word if count == 1 else f'{word}es' if word.endswith('ch') else f'{word}s'}"
 
 
 def total_steps(config: RunConfig) -> int:

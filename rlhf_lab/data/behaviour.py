@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
+from rlhf_lab.core.config import so_many
 from rlhf_lab.data.paired import Change, Estimate, change, estimate, holm
 
 Verdict = Literal["rose", "fell", "same", "unclear"]
@@ -117,7 +118,7 @@ def sentence(row: Row, cell: Cell, reference: str) -> str:
     found, measure = cell.change, row.measure
     numbers = f"{_shown(found.before, measure)} → {_shown(found.after, measure)}"
     sure = f"{_signed(found.low, measure)} to {_signed(found.high, measure)}{_unit_of_change(measure)}"
-    prompts = f"{found.n:,} prompt{'' if found.n == 1 else 's'}"
+    prompts = so_many(found.n, "prompt")
     words = {
         "rose": f"{measure.label} rose",
         "fell": f"{measure.label} fell",
@@ -160,13 +161,19 @@ def summary(rows: Sequence[Row], model: str, reference: str) -> str:
 
 def value_text(e: Estimate, measure: Measure) -> str:
     """ "97.1%"."""
-    return f"{e.value:.1%}" if measure.unit == "share" else f"{e.value:.3g}".replace("-", "−")
+    return f"{e.value:.1%}" if measure.unit == "share" else _digits(e, e.value)
 
 
 def interval_text(e: Estimate, measure: Measure) -> str:
     """ "94% to 99%"."""
-    ends = (f"{x:.0%}" if measure.unit == "share" else f"{x:.3g}" for x in (e.low, e.high))
-    return " to ".join(end.replace("-", "−") for end in ends)
+    return " to ".join(f"{x:.0%}" if measure.unit == "share" else _digits(e, x) for x in (e.low, e.high))
+
+
+def _digits(e: Estimate, x: float) -> str:
+    """Mean and ends of one interval with as many decimals: three digits of the largest."""
+    largest = max(abs(e.value), abs(e.low), abs(e.high))
+    decimals = max(0, 2 - math.floor(math.log10(largest))) if 0 < largest < math.inf else 0
+    return f"{x:.{decimals}f}".replace("-", "−")
 
 
 def p_text(p: float) -> str:

@@ -17,6 +17,7 @@ from rlhf_lab.core.config import (
     SftConfig,
     is_basic,
     run_title,
+    so_many,
     steps_in_words,
     total_steps,
 )
@@ -132,6 +133,7 @@ def test_counts_of_steps_are_said_as_people_say_them() -> None:
         "1 batch",
     ]
     assert [steps_in_words("ppo", 2000), steps_in_words("best_of_n", 3)] == ["2,000 updates", "3 batches"]
+    assert [so_many(count, "run") for count in (0, 1, 1200)] == ["0 runs", "1 run", "1,200 runs"]
 
 
 @pytest.mark.parametrize(

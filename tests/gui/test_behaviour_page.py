@@ -5,10 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtWidgets import QApplication, QWidget
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.records import Message, Prompt
+from rlhf_lab.data.paired import Estimate
 from rlhf_lab.data.questions import Question
 from rlhf_lab.gui.behaviour_page import BehaviourPage
 from rlhf_lab.gui.behaviour_work import Made
@@ -128,6 +130,33 @@ def test_a_picture_a_row_with_what_moved_marked_and_said(report) -> None:
     assert cell_text(row, "Base model") == "0.0%   0% to 9%"
     assert cell_text(row, "PPO 1") == "100.0%   91% to 100%\n▲ rose, p < 0.001"
     assert "kL" not in " ".join(report.summaries)
+
+
+def test_a_mean_has_as_many_decimals_as_the_ends_of_its_interval(report) -> None:
+    row = next(row for row in report.rows if row.measure.name == "words")
+    for of, text in (
+        (Estimate(11.0, 9.8, 13.0, 60), "11.0   9.8 to 13.0"),
+        (Estimate(0.5, 0.25, 1.0, 60), "0.50   0.25 to 1.00"),
+        (Estimate(0.0, 0.0, 0.0, 60), "0   0 to 0"),
+    ):
+        assert cell_text(replace(row, estimates={"Base model": of}), "Base model") == text
+
+
+def test_no_part_of_the_report_is_a_window_of_its_own_for_a_moment(qtbot, page, report) -> None:
+    seen: list[QWidget] = []
+
+    class Watch(QObject):
+        def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+            if event.type() == QEvent.Type.Show and isinstance(watched, QWidget) and watched.isWindow():
+                seen.append(watched)
+            return False
+
+    watch = Watch()
+    QApplication.instance().installEventFilter(watch)
+    page.view.show_report(report)
+    QApplication.instance().removeEventFilter(watch)
+    assert page.view.cards[0].said.isVisibleTo(page.view)
+    assert not seen, "it takes the keyboard from the lab's window"
 
 
 def test_a_report_is_read_compared_the_other_way_and_exported(

@@ -126,10 +126,10 @@ class PictureCard(IntervalCard):
         super().__init__(picture.title, words, picture.ends, None, picture.ticks)
         self.show_lines(picture.lines)
         self.said = PlainLabel("\n".join(picture.sentences), role="caption", wrap=True)
-        self.said.setVisible(bool(picture.sentences))
         column = self.layout()
         assert isinstance(column, QVBoxLayout)
         column.insertWidget(column.count() - 1, self.said)
+        self.said.setVisible(bool(picture.sentences))
 
 
 def _cell(row: "Row", model: str) -> Cell:
