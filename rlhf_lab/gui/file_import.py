@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QMimeData
 
+from rlhf_lab.core.config import so_many
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.gui.background import Background, Work
 from rlhf_lab.gui.data_process import DataProcess
@@ -210,15 +211,17 @@ def told(results: "Sequence[ImportResult]") -> str:
     already = sum(result.already is not None for result in results)
     refused = [result for result in results if not result.format]
     problems = sum(result.problems_total for result in new)
-    said = [f"Imported {sum(result.records for result in new):,} records of {_files(len(new))}."] if new else []
+    said = (
+        [f"Imported {sum(result.records for result in new):,} records of {so_many(len(new), 'file')}."] if new else []
+    )
     if problems:
         said.append(f"{problems:,} lines could not be used; they are listed under Problems.")
     if already:
-        said.append(f"{_files(already)} had been imported before.")
+        said.append(f"{so_many(already, 'file')} had been imported before.")
     if refused:
         first = refused[0]
         said.append(
-            f"{_files(len(refused))} could not be imported; {one_line(first.name, 60)}: {first.problems[0].reason}"
+            f"{so_many(len(refused), 'file')} could not be imported; {one_line(first.name, 60)}: {first.problems[0].reason}"
         )
     return " ".join(said)
 
@@ -230,7 +233,3 @@ def _told_one(result: "ImportResult") -> str:
     if result.problems_total:
         said += f" {result.problems_total:,} lines could not be used; they are listed under Problems."
     return f"{said} {result.note}".strip()
-
-
-def _files(count: int) -> str:
-    return "1 file" if count == 1 else f"{count:,} files"

@@ -1,6 +1,6 @@
 """Runs that would see few examples very often: a word beforehand. Nothing is refused, since some do it on purpose."""
 
-from rlhf_lab.core.config import DpoConfig, RewardConfig, RunConfig, SftConfig
+from rlhf_lab.core.config import DpoConfig, RewardConfig, RunConfig, SftConfig, so_many
 from rlhf_lab.store import Store
 
 TIMES = 20
@@ -26,7 +26,7 @@ def by_heart(config: RunConfig, examples: int) -> str:
     if times <= TIMES:
         return ""
     what = "demonstration" if isinstance(config, SftConfig) else "pair"
-    said = f"{examples:,} {what}{'s' if examples != 1 else ''}, seen about {times:,.0f} times"
+    said = f"{so_many(examples, what)}, seen about {times:,.0f} times"
     said += " each: the model will learn them by heart." if examples != 1 else ": the model will learn it by heart."
     steps = -(-_PASSES * examples // config.batch_size)
     more = f"{WANTED} or more are wanted" if examples < WANTED else "Take more"

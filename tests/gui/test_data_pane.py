@@ -11,8 +11,10 @@ from PySide6.QtWidgets import QApplication, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.main_window import MainWindow
 from rlhf_lab.gui.panes.data import DataPane
 from rlhf_lab.gui.widgets.message_bar import Question
+from rlhf_lab.gui.widgets.two_line_item import SECOND_LINE
 from rlhf_lab.runs.project import Project
 
 
@@ -244,3 +246,18 @@ def test_a_data_set_that_appears_beside_an_import_leaves_the_choice_alone(
     assert pane.list.currentItem().text() == "pairs"
     qtbot.mouseClick(pane.panel.cancel, Qt.MouseButton.LeftButton)
     assert pane.view.name.text() == "pairs"
+
+
+def test_records_that_came_while_another_pane_was_shown_are_counted(
+    qtbot: QtBot, window: MainWindow, project: Project
+) -> None:
+    pane = window.pane("data")
+    pane.select("pairs")
+    window.show_pane("sft")
+    records = [row.record for row in project.store.page_at("talks", 0, 2)]
+    project.store.append("talks", records)
+    window.show_pane("data")
+    assert pane.list.item(0).data(SECOND_LINE) == "42 demonstrations"
+    assert pane.list.currentItem().text() == "pairs"
+    pane.select("talks")
+    assert pane.view.facts.text().startswith("42 demonstrations")

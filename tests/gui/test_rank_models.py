@@ -376,7 +376,7 @@ def test_models_take_turns_and_equal_answers_become_one() -> None:
     made = candidates(asked, [("Hello.", "SFT 1"), ("  ", "SFT 1"), ("Hello.", "PPO 1"), ("Go away.", "Base model")])
 
     assert plan.shares == [2, 2, 1]
-    assert plan.title == "fresh answers of Base model and SFT 1 and 1 more"
+    assert plan.title == "fresh answers of Base model, SFT 1 and 1 more"
     assert [(one.text, one.source) for one in made.completions] == [
         ("Hello.", "SFT 1, PPO 1"),
         ("Go away.", "Base model"),

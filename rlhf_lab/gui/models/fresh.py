@@ -31,9 +31,8 @@ class FreshPlan:
     @property
     def title(self) -> str:
         """What the data set of these answers is called."""
-        names = " and ".join(model.title for model in self.models[:2])
-        more = f" and {len(self.models) - 2} more" if len(self.models) > 2 else ""
-        return f"fresh answers of {names}{more}"
+        names = [model.title for model in self.models]
+        return f"fresh answers of {' and '.join(names) if len(names) < 3 else f'{names[0]}, {names[1]} and {len(names) - 2} more'}"
 
 
 def questions(store: Store, dataset: str, chance: random.Random) -> Iterator[PromptOnly]:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDragMoveEvent, QDropEvent
+from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDragMoveEvent, QDropEvent, QShowEvent
 from PySide6.QtWidgets import (
     QFileDialog,
     QFrame,
@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from rlhf_lab.core.config import so_many
 from rlhf_lab.gui.actions import bind
 from rlhf_lab.gui.background import Background, Work
 from rlhf_lab.gui.data_process import DataProcess
@@ -64,6 +65,7 @@ class DataPane(QWidget):
         self._storing = False
         self._dropped: list[Path] = []
         self._imported = ""
+        self._rows: list[DatasetRow] = []
         self._process = DataProcess(lab.project.store.path)
         lab.closing.connect(self._rest)
         self.setAcceptDrops(True)
@@ -134,19 +136,25 @@ class DataPane(QWidget):
 
     # What is there
 
+    def showEvent(self, event: QShowEvent) -> None:
+        """Votes, and models that write, add records while another pane is in view."""
+        super().showEvent(event)
+        if self._lab.project.store.datasets() != self._rows:
+            self.refresh()
+
     @Slot()
     def refresh(self) -> None:
         """Read the list of data sets anew; the chosen one stays chosen, or what stands in its place."""
         chosen, place = self.list.currentItem(), self.list.currentRow()
         name = self._imported or (chosen.data(_NAME) if chosen is not None else "")
         self._imported = ""
-        rows = self._lab.project.store.datasets()
+        self._rows = rows = self._lab.project.store.datasets()
         self.list.blockSignals(True)
         self.list.clear()
         for row in rows:
             item = QListWidgetItem(one_line(row.name, 80))
             item.setData(SECOND_LINE, counted(row.records, row.kind))
-            item.setData(WARNING, f"{row.problems:,} problem{'' if row.problems == 1 else 's'}" if row.problems else "")
+            item.setData(WARNING, so_many(row.problems, "problem") if row.problems else "")
             item.setData(_NAME, row.name)
             item.setToolTip(plain_tip(f"{row.name}: {row.format}"))
             self.list.addItem(item)

@@ -6,7 +6,7 @@ from PySide6.QtCore import QPointF, QRect, Qt, Signal
 from PySide6.QtGui import QPainter, QPainterPath, QPaintEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
-from rlhf_lab.core.config import run_title
+from rlhf_lab.core.config import run_title, so_many
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.plots.base import pen
 from rlhf_lab.gui.theme import theme
@@ -113,7 +113,7 @@ class _Graph(QWidget):
 
     def _button(self, node: Node, selected: bool, verdicts: int) -> QPushButton:
         name = node.key[5:] if node.key.startswith("data:") else run_title(node.key)
-        whole = f"{name} · {verdicts:,} verdict{'s' if verdicts > 1 else ''}" if verdicts else name
+        whole = f"{name} · {so_many(verdicts, 'verdict')}" if verdicts else name
         short = whole if len(whole) <= LONGEST else f"{whole[: LONGEST - 1]}…"
         button = QPushButton(visible(short).replace("&", "&&"))
         button.setAccessibleName(visible(f"{HEADS[node.kind]}: {whole}{', selected' if selected else ''}"))

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from rlhf_lab.core.config import so_many
 from rlhf_lab.core.config_toml import read_toml
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.recipe import Recipe, expand
@@ -140,8 +141,7 @@ class RecipeDialog(QDialog):
         self.run.setEnabled(self.recipe is not None)
         self.stop.setVisible(going)
         if chain is None:
-            count = f"{len(steps)} run{'s' if len(steps) != 1 else ''}"
-            self.told.setText(f"{count}, in this order." if steps else "")
+            self.told.setText(f"{so_many(len(steps), 'run')}, in this order." if steps else "")
             return
         done = sum(chain.state(step) == "done" for step in steps)
         end = "" if going else " Done." if chain.done else " It ended before all were done."

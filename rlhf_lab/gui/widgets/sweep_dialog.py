@@ -14,7 +14,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from rlhf_lab.core.config import STAGE_NAMES, RunConfig, run_title
+from rlhf_lab.core.config import STAGE_NAMES, RunConfig, run_title, so_many
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.recipe import Recipe, expand
 from rlhf_lab.gui.lab import Lab
@@ -108,7 +108,7 @@ class SweepDialog(QDialog):
         return sweep_recipe(self._config, fields, self.seeds.value(), paired=self.paired.isChecked())
 
     def _in_words(self, recipe: Recipe) -> str:
-        count = f"{(number := len(expand(recipe)))} run{'s' if number > 1 else ''}"
+        count = so_many(len(expand(recipe)), "run")
         known = estimate(self._lab.project.store, recipe)
         if known is None:
             return f"{count}. How long one takes is not known yet: none of this stage is done."

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from rlhf_lab.core.config import run_title
+from rlhf_lab.core.config import run_title, so_many
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.recipe import value_in_words
 from rlhf_lab.gui.lab import Lab
@@ -110,10 +110,8 @@ class SweepView(QWidget):
         called = title_of(over, self._stages()) if over else ""
         self.card.set_aside(f"over {called}" if over else "")
         missing = len(runs) - len(values)
-        told = f"{name}: {len(runs)} run{'s' if len(runs) > 1 else ''}" + (
-            f", {missing} of them without this metric yet" if missing else ""
-        )
-        self.note.setText(told)
+        without = f", {missing} of them without this metric yet" if missing else ""
+        self.note.setText(f"{name}: {so_many(len(runs), 'run')}{without}")
         self.plot.show_series(series, "Nothing was measured in these runs yet" if over else "All runs have one value")
         self.model.show_series(called, metric, series)
         self.table.resizeColumnsToContents()
