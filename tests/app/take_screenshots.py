@@ -25,7 +25,7 @@ from rlhf_lab.gui.app import BUSY_MS, Session
 from rlhf_lab.gui.settings import Settings, SettingsDialog
 from rlhf_lab.gui.single import SingleWindow
 from rlhf_lab.gui.theme import theme
-from rlhf_lab.gui.widgets.models_dialog import ModelsDialog
+from rlhf_lab.gui.widgets.models_dialog import CHECKING, ModelsDialog
 from rlhf_lab.gui.widgets.palette import Palette
 from rlhf_lab.gui.widgets.recipe_dialog import RecipeDialog
 from rlhf_lab.gui.widgets.run_export import RunExportDialog
@@ -171,6 +171,7 @@ def _take_reward(session: Session, choice: str, to: Path) -> None:
 def _take_rank(session: Session, choice: str, to: Path) -> None:
     """Who ranks; two answers; several, freshly written by the models of the runs; agreement; a queue that needs more."""
     session.window.show_pane("rank")
+    session.window.activateWindow()  # offscreen nobody gives the keyboard back when a dialog closes
     pane = session.window.pane("rank")
     pane.head.person.click()
     _shoot(session, to / f"rank-start-{choice}.png")
@@ -237,9 +238,10 @@ def _take_compare(session: Session, to: Path, choice: str) -> None:
         if name == "blind":
             pane.blind.ask_next()
             _until(lambda: not pane.blind.busy)
+        if name == "standings":
+            _until(pane.standings.strengths.isVisible)
         if name == "compare":
             _ask_both(session)
-        _wait(SETTLE_MS)
         _shoot(session, to / f"{name}-{choice}.png")
     _take_four(session, to, choice)
     pane.pages["What changed"].click()
@@ -247,6 +249,7 @@ def _take_compare(session: Session, to: Path, choice: str) -> None:
         pane.behaviour.setup.go.click()
         _until(pane.behaviour.view.isVisible)
     bar = pane.behaviour.scroll.verticalScrollBar()
+    _until(lambda: bar.maximum() > 0)
     for place, name in ((0, "changed"), (bar.maximum() // 2, "changed-rows")):
         bar.setValue(place)
         _shoot(session, to / f"{name}-{choice}.png")
@@ -287,7 +290,7 @@ def _take_beside(session: Session, runs: dict[Stage, str], choice: str, to: Path
     actions, window = session.lab.actions, session.window
     actions.trigger("models.show")
     models = window.findChild(ModelsDialog)
-    _until(lambda: models.table.rowCount() > 0)
+    _until(lambda: models.table.rowCount() > 0 and models.table.item(0, 7).text() != CHECKING)
     _shoot(session, to / f"models-{choice}.png", models)
     models.close()
     window.show_pane("runs")
