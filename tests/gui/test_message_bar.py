@@ -82,8 +82,11 @@ def test_the_one_that_the_mouse_is_on_stays_whichever_others_go(qtbot: QtBot, wi
         bar.show_message(text)
     assert [message.text for message in bar.messages()] == ["one", "four", "five"]
     assert in_front(bar).text == "one"
+    bar.show_message("one")
+    assert in_front(bar).text == "one", "said again, it is still the one under the mouse"
+    bar.show_message("six")
     QApplication.sendEvent(bar, QEvent(QEvent.Type.Leave))
-    assert in_front(bar).text == "five"
+    assert in_front(bar).text == "six"
 
 
 def test_a_newer_message_waits_while_the_keyboard_is_on_one(qtbot: QtBot, window: MainWindow) -> None:

@@ -116,8 +116,8 @@ class MessageBar(QFrame):
 
     def show_message(self, text: str, surface: Surface = "note", *actions: Action) -> None:
         """Add a message; the oldest one goes when there are too many."""
-        self.take_back(text)
         seen = self._stack.currentWidget() if self._is_in_use() else None
+        self.take_back(text)
         if len(self._messages) == _MOST:
             next(message for message in self._messages if message is not seen).leave()
         message = Message(text, surface, actions)
