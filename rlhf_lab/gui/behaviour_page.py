@@ -9,6 +9,7 @@ from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFileDialog, QScrollArea, QVBoxLayout, QWidget
 
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.typed_path import typed_path
 from rlhf_lab.gui.background import Background
 from rlhf_lab.gui.behaviour_work import Made, compare_with, make_report, save_report
 from rlhf_lab.gui.lab import Lab
@@ -137,7 +138,7 @@ class BehaviourPage(QWidget):
 
     @Slot()
     def _choose_place(self) -> None:
-        dialog = QFileDialog(self, "Export the report", str(Path.home() / "report.html"), "Page (*.html)")
+        dialog = QFileDialog(self, "Export the report", str(typed_path("~") / "report.html"), "Page (*.html)")
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         dialog.setDefaultSuffix("html")
         dialog.fileSelected.connect(self.save_to)

@@ -52,6 +52,17 @@ def export(qtbot: QtBot, pane: DataPane) -> str:
     return told.args[0]
 
 
+def test_on_a_machine_without_a_home_it_can_be_said_where_to(
+    qtbot: QtBot, pane: DataPane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "~")  # as Python has it where there is none
+    monkeypatch.setenv("USERPROFILE", "~")
+    panel = open_panel(qtbot, pane, "pairs")
+    assert panel.path.text().startswith("~")
+    write_to(qtbot, panel, tmp_path / "out.jsonl")
+    assert "records" in export(qtbot, pane)
+
+
 def test_a_split_in_the_labs_own_format(qtbot: QtBot, pane: DataPane, project: Project, tmp_path: Path) -> None:
     panel = open_panel(qtbot, pane, "pairs")
     assert Path(panel.path.text()).name == "pairs.jsonl"

@@ -20,7 +20,7 @@ A_CHILD_MS = 60_000
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "home-of-ada"
     folder.mkdir()
-    monkeypatch.setattr(Path, "home", lambda: folder)
+    monkeypatch.setenv("HOME", str(folder))
     return folder
 
 

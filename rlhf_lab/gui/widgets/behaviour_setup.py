@@ -6,6 +6,7 @@ from pathlib import Path
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QFileDialog, QFrame, QGridLayout, QHBoxLayout, QPushButton, QSpinBox, QVBoxLayout
 
+from rlhf_lab.core.typed_path import typed_path
 from rlhf_lab.gui.models.behaviour import ReportWish, first_choice
 from rlhf_lab.gui.models.contenders import Contender
 from rlhf_lab.gui.theme import theme
@@ -127,7 +128,7 @@ class BehaviourSetup(QFrame):
 
     @Slot()
     def _browse(self) -> None:
-        dialog = QFileDialog(self, "Questions", str(Path.home()), "Questions (*.jsonl *.json *.txt)")
+        dialog = QFileDialog(self, "Questions", str(typed_path("~")), "Questions (*.jsonl *.json *.txt)")
         dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
         dialog.filesSelected.connect(self._chosen)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)

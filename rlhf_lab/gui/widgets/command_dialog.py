@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 
 from rlhf_lab.core.config import RunConfig
 from rlhf_lab.core.config_toml import render_toml
+from rlhf_lab.core.typed_path import typed_path
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, PlainView
 
@@ -75,7 +76,9 @@ class CommandDialog(QDialog):
         return view
 
     def _save(self) -> None:
-        name, _ = QFileDialog.getSaveFileName(self, "Save the config", str(Path.home() / "run.toml"), "TOML (*.toml)")
+        name, _ = QFileDialog.getSaveFileName(
+            self, "Save the config", str(typed_path("~") / "run.toml"), "TOML (*.toml)"
+        )
         if not name:
             return
         try:

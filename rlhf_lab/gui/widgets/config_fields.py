@@ -1,13 +1,13 @@
 """One editor for each kind of question. Each has ``answer``, ``set_answer`` and ``changed``."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QKeyEvent, QWheelEvent
 from PySide6.QtWidgets import QCheckBox, QComboBox, QFileDialog, QHBoxLayout, QLineEdit, QMenu, QToolButton, QWidget
 
+from rlhf_lab.core.typed_path import typed_path
 from rlhf_lab.gui.models.form import Question, shown, stepped
 from rlhf_lab.gui.models.offers import Option
 from rlhf_lab.gui.theme import theme
@@ -199,13 +199,13 @@ class ModelEditor(QWidget):
 
     @Slot()
     def _choose_folder(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Model folder", str(Path.home()))
+        folder = QFileDialog.getExistingDirectory(self, "Model folder", str(typed_path("~")))
         if folder:
             self.set_answer(folder)
 
     @Slot()
     def _choose_file(self) -> None:
-        file, _ = QFileDialog.getOpenFileName(self, "Model file", str(Path.home()), "GGUF models (*.gguf)")
+        file, _ = QFileDialog.getOpenFileName(self, "Model file", str(typed_path("~")), "GGUF models (*.gguf)")
         if file:
             self.set_answer(file)
 

@@ -145,7 +145,7 @@ class ExportPanel(QWidget):
         if not self._named:
             split = self.split.currentData()
             stem = _file_name(self._row.name) + (f"-{split}" if split else "")
-            self.path.setText(str(_free(Path.home() / f"{stem}{form.ending}")))
+            self.path.setText(str(_free(typed_path("~") / f"{stem}{form.ending}")))
         self._ask_no_more()
 
     def _lost(self, form: FormWords) -> str:

@@ -1,6 +1,5 @@
 """The field for a reward function: which file, whether it is approved, and the way to read and approve it."""
 
-from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
@@ -98,7 +97,7 @@ class FunctionEditor(QWidget):
 
     @Slot()
     def _choose(self) -> None:
-        known = typed_path(self.answer()).parent if self.answer() else Path.home()
+        known = typed_path(self.answer()).parent if self.answer() else typed_path("~")
         file, _ = QFileDialog.getOpenFileName(self, "Reward function", str(known), "Python files (*.py)")
         if file:
             self.set_answer(file)

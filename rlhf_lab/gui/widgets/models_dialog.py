@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from rlhf_lab.core.config import run_title
+from rlhf_lab.core.typed_path import typed_path
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.enter_key import EnterKey
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line, plain_tip
@@ -194,13 +195,13 @@ class ModelsDialog(QDialog):
 
     @Slot()
     def _choose_folder(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Model folder", str(Path.home()))
+        folder = QFileDialog.getExistingDirectory(self, "Model folder", str(typed_path("~")))
         if folder:
             self.folder_chosen.emit(Path(folder))
 
     @Slot()
     def _choose_file(self) -> None:
-        file, _ = QFileDialog.getOpenFileName(self, "Model file", str(Path.home()), "GGUF models (*.gguf)")
+        file, _ = QFileDialog.getOpenFileName(self, "Model file", str(typed_path("~")), "GGUF models (*.gguf)")
         if file:
             self.file_chosen.emit(Path(file))
 

@@ -22,6 +22,7 @@ from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.recipe import Recipe, expand
 from rlhf_lab.core.recipe_toml import parse_recipe
 from rlhf_lab.core.small_files import read_text
+from rlhf_lab.core.typed_path import typed_path
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.recipe_table import RecipeTable
 from rlhf_lab.gui.recipes import RecipeWalk
@@ -180,7 +181,7 @@ class RecipeDialog(QDialog):
 
     @Slot()
     def _open(self) -> None:
-        name, _ = QFileDialog.getOpenFileName(self, "Open a recipe", str(Path.home()), _FILES)
+        name, _ = QFileDialog.getOpenFileName(self, "Open a recipe", str(typed_path("~")), _FILES)
         if not name:
             return
         try:
@@ -194,7 +195,7 @@ class RecipeDialog(QDialog):
 
     @Slot()
     def _save(self) -> None:
-        name, _ = QFileDialog.getSaveFileName(self, "Save the recipe", str(Path.home() / "recipe.toml"), _FILES)
+        name, _ = QFileDialog.getSaveFileName(self, "Save the recipe", str(typed_path("~") / "recipe.toml"), _FILES)
         if not name:
             return
         try:

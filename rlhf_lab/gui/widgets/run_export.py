@@ -186,7 +186,7 @@ class RunExportDialog(QDialog):
         self.browse.setAccessibleName(f"Choose where to make the {kind}")
         if not self._named:
             name = f"{self._folder.run}-{choice.form}" if kind == "folder" else self._folder.run
-            self.path.setText(str(_free(Path.home() / f"{name}{ENDINGS.get(choice.form, '')}")))
+            self.path.setText(str(_free(typed_path("~") / f"{name}{ENDINGS.get(choice.form, '')}")))
 
     @Slot()
     def _path_edited(self) -> None:
