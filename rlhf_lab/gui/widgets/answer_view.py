@@ -10,6 +10,7 @@ from rlhf_lab.core.events import SampleRow
 from rlhf_lab.gui.models.contenders import Contender, Mode, draws_problem, mismatch
 from rlhf_lab.gui.models.plot_spec import number
 from rlhf_lab.gui.widgets.help_mark import explain
+from rlhf_lab.gui.widgets.name_box import NameBox
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line, plain_tip
 from rlhf_lab.gui.widgets.save_note import SaveNote
 from rlhf_lab.gui.widgets.token_view import TokenView
@@ -45,7 +46,7 @@ class AnswerView(QFrame):
         self.row: SampleRow | None = None
         """The answer with its tokens, once it is whole."""
         self._known: list[Contender] = []
-        self.model = QComboBox()
+        self.model = NameBox()
         self.model.setAccessibleName(f"Model {name}")
         self.model.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.model.setMinimumContentsLength(12)

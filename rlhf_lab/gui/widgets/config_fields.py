@@ -12,6 +12,7 @@ from rlhf_lab.gui.models.form import Question, shown, stepped
 from rlhf_lab.gui.models.offers import Option
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.function_field import FunctionEditor
+from rlhf_lab.gui.widgets.name_box import NameBox
 from rlhf_lab.gui.widgets.plain_text import one_line, plain_tip
 
 BUNDLED = "bundled"
@@ -93,7 +94,7 @@ class SwitchEditor(QCheckBox):
         self.setChecked(bool(answer))
 
 
-class OptionEditor(QComboBox):
+class OptionEditor(NameBox):
     """One of some options. An answer that is none of them stays, and is marked as missing."""
 
     changed = Signal()

@@ -26,6 +26,7 @@ from rlhf_lab.gui.models.contenders import Example, Mode, examples
 from rlhf_lab.gui.models.offers import finished_runs
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.help_mark import explain
+from rlhf_lab.gui.widgets.name_box import NameBox
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line, plain_tip
 from rlhf_lab.runs.project import Project
 
@@ -288,7 +289,7 @@ class QuestionCard(QFrame):
 
 
 def _combo(name: str, letters: int) -> QComboBox:
-    combo = QComboBox()
+    combo = NameBox()
     combo.setAccessibleName(name)
     if letters:
         combo.setMinimumContentsLength(letters)

@@ -9,6 +9,7 @@ from rlhf_lab.gui.actions import bind
 from rlhf_lab.gui.models.rank_words import FRESH, PICKED, QUEUES, Picked
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.help_mark import explain
+from rlhf_lab.gui.widgets.name_box import NameBox
 from rlhf_lab.gui.widgets.plain_text import one_line, plain_tip
 
 Named = tuple[str, str]
@@ -152,7 +153,7 @@ class RankHead(QWidget):
 
 
 def _combo(name: str, letters: int) -> QComboBox:
-    made = QComboBox()
+    made = NameBox()
     made.setAccessibleName(name)
     made.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     made.setMinimumContentsLength(letters)
