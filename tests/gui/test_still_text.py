@@ -14,4 +14,4 @@ def test_a_text_is_broken_where_the_width_ends(qtbot: QtBot, shown, word: str) -
     assert "".join(lines.shown()) == text
     widths = [lines.fontMetrics().horizontalAdvance(line.rstrip()) for line in lines.shown()]
     assert max(widths) <= 200
-    assert min(widths[:-1]) > 100, "no line ends before it is full"
+    assert min(widths[:-1]) > 200 / 3, "no line ends before it is full"
