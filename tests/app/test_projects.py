@@ -9,6 +9,7 @@ from pytestqt.qtbot import QtBot
 from rlhf_lab.gui.app import BUSY_MS, Sitting, _last
 from rlhf_lab.gui.settings import Settings
 from rlhf_lab.gui.single import SingleWindow
+from rlhf_lab.gui.widgets.message_bar import MessageBar
 from rlhf_lab.runs.project import Project
 
 
@@ -85,10 +86,8 @@ def test_what_cannot_be_opened_leaves_this_one_open(qtbot: QtBot, sitting: Sitti
     assert sitting.session.window.isVisible()
 
 
-def _text(messages) -> str:
-    from rlhf_lab.gui.widgets.plain_text import PlainLabel
-
-    return " ".join(label.text() for label in messages.findChildren(PlainLabel))
+def _text(bar: MessageBar) -> str:
+    return " ".join(message.text for message in bar.messages())
 
 
 def test_a_person_who_stays_keeps_the_project(
