@@ -204,6 +204,7 @@ class Session(QObject):
         single.raise_asked.connect(self.window.come_to_front)
         self._idle = QTimer(self, singleShot=True, interval=_IDLE_MS)
         self._idle.timeout.connect(self._when_idle)
+        self.lab.run_changed.connect(self._run_changed)
         QTimer.singleShot(0, self, self._after_first_paint)
 
     def close(self) -> None:
@@ -218,6 +219,7 @@ class Session(QObject):
 
     def leave(self) -> None:
         """The same, but the project stays this process's own."""
+        self.lab.run_changed.disconnect(self._run_changed)
         self._idle.stop()
         self._ground.close()
         self._failures.close()
@@ -239,6 +241,12 @@ class Session(QObject):
             task.failed.connect(self.window.show_problem)
         self._idle.start()
         self.keeper.start()
+
+    @Slot(str)
+    def _run_changed(self, run: str) -> None:
+        """After the last run of a row the next one is to start at once, too."""
+        if not self.lab.live() and not self.lab.queued():
+            self._idle.start()
 
     @Slot()
     def _when_idle(self) -> None:

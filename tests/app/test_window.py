@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QPushButton, QWidget
@@ -49,10 +50,12 @@ def test_the_program_opens_a_window_without_torch(tmp_path: Path) -> None:
 
 
 def test_drop_train_a_reward_model_and_ppo_through_the_window(
-    qtbot: QtBot, open_lab: Callable[[], Opened], tmp_path: Path
+    qtbot: QtBot, open_lab: Callable[[], Opened], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = open_lab()
     window, lab = opened.window, opened.lab
+    trainers_made_ready: list[list[str]] = []
+    monkeypatch.setattr(opened.session.trainers, "stand_by", lambda: trainers_made_ready.append(lab.live()))
     # A file of pairs is dropped and imported.
     file = tmp_path / "tea.jsonl"
     rows = [{"prompt": f"Tea number {n}?", "chosen": "Yes, please.", "rejected": "Go away."} for n in range(40)]
@@ -69,9 +72,12 @@ def test_drop_train_a_reward_model_and_ppo_through_the_window(
     pane.fill_in(SMALL | {"max_steps": 3, "eval_every": 0})
     press(pane.launcher.start, qtbot)
     qtbot.waitUntil(lambda: bool(lab.live()))
+    trainers_made_ready.clear()
     assert wait_for_end(qtbot, opened, "reward-1") == "done"
     curve = lab.project.store.curves("reward-1", ["reward/loss"])["reward/loss"]
     assert len(curve[0]) >= 3
+    # The next run, too, is to find a trainer that stands by.
+    qtbot.waitUntil(lambda: trainers_made_ready == [[]])
     # PPO against it.
     window.show_pane("policy")
     pane = window.pane("policy")
