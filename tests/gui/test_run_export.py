@@ -96,7 +96,10 @@ def test_nothing_is_written_over(qtbot, dialog: RunExportDialog, home: Path) -> 
     assert letter.read_text() == "Dear Ada"
 
 
-def test_a_home_that_nobody_has_is_told_in_words(qtbot, dialog: RunExportDialog) -> None:
+def test_a_home_that_nobody_has_is_told_in_words(
+    qtbot, dialog: RunExportDialog, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(home)
     dialog.path.setText("~nobody-of-this-name/curves.csv")
     qtbot.mouseClick(dialog.go, LEFT)
     qtbot.waitUntil(lambda: not dialog.busy())
