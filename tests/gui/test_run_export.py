@@ -96,7 +96,7 @@ def test_nothing_is_written_over(qtbot, dialog: RunExportDialog, home: Path) -> 
     assert letter.read_text() == "Dear Ada"
 
 
-def test_a_home_that_nobody_has_is_told_in_words(
+def test_a_home_that_nobody_has_is_a_name_like_any_other(
     qtbot, dialog: RunExportDialog, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(home)
@@ -104,6 +104,7 @@ def test_a_home_that_nobody_has_is_told_in_words(
     qtbot.mouseClick(dialog.go, LEFT)
     qtbot.waitUntil(lambda: not dialog.busy())
     assert "~nobody-of-this-name" in dialog.told.text()
+    assert (home / "~nobody-of-this-name" / "curves.csv").is_file()
 
 
 def test_closing_cancels_and_leaves_nothing(qtbot, window, lab, dialog: RunExportDialog, home: Path) -> None:
