@@ -9,6 +9,7 @@ import typer
 
 from rlhf_lab.cli_options import JsonOption, ProjectOption
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.typed_path import typed_path
 
 if TYPE_CHECKING:
     from rlhf_lab.terminal import Terminal
@@ -41,7 +42,7 @@ def restore(
     from rlhf_lab.terminal import Terminal
 
     terminal = Terminal(machine=as_json)
-    folder = project.expanduser().resolve() if project is not None else default_folder()
+    folder = typed_path(project).resolve() if project is not None else default_folder()
     if not backup:
         _list(folder, terminal)
         return
@@ -64,7 +65,7 @@ def diagnostics(project: ProjectOption = None, as_json: JsonOption = False) -> N
     from rlhf_lab.terminal import Terminal
 
     terminal = Terminal(machine=as_json)
-    folder = project.expanduser().resolve() if project is not None else default_folder()
+    folder = typed_path(project).resolve() if project is not None else default_folder()
     text = diagnostics(folder, checkup(folder))
     terminal.tell(text)
     terminal.result({"diagnostics": text})

@@ -7,6 +7,7 @@ import typer
 
 from rlhf_lab.cli_options import JsonOption, ProjectOption
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.typed_path import typed_path
 
 if TYPE_CHECKING:
     from rlhf_lab.runs.model_shelf import Shelved
@@ -50,7 +51,7 @@ def add(
     from rlhf_lab.terminal import Terminal
 
     terminal = Terminal(machine=as_json)
-    place = path.expanduser()
+    place = typed_path(path)
     with Project.open(project) as opened:
         if place.is_dir():
             problems: list[str] = []

@@ -8,6 +8,7 @@ import typer
 
 from rlhf_lab.cli_options import JsonOption, ProjectOption
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.typed_path import typed_path
 
 if TYPE_CHECKING:
     from rlhf_lab.runs.behaviour_models import Examined
@@ -55,7 +56,7 @@ def report(
         items = at_most(questions_for(examined, questions or [], notices), most)
         for notice in notices:
             terminal.say(notice)
-        place = (out or work.new_place(opened.folder)).expanduser().absolute()
+        place = typed_path(out or work.new_place(opened.folder)).absolute()
         found = _ask(examined, items, opened.models_folder, work.Asking(tokens, seed), terminal)
     found = replace(found, notices=tuple(notices))
     numbers = work.write(found, behaviour_page.render(found), place)

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import QApplication, QDialog, QDialogButtonBox, QVBoxLayo
 
 from rlhf_lab import __version__
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.typed_path import typed_path
 from rlhf_lab.gui.failures import Failures, Telling
 from rlhf_lab.gui.ground import Ground
 from rlhf_lab.gui.guided import put_bundled
@@ -56,7 +57,7 @@ def main(project: Path | str | None = None, guided: bool = False) -> int:
     app.setQuitOnLastWindowClosed(False)
     settings = Settings(default_folder().parent / "settings.ini")
     theme().choose(settings.theme)
-    folder = Path(project).expanduser().resolve() if project is not None else _last(settings)
+    folder = typed_path(project).resolve() if project is not None else _last(settings)
     single, said = SingleWindow(folder), ""
     try:
         opened = Project.open(folder, busy_ms=BUSY_MS)

@@ -28,6 +28,7 @@ from rlhf_lab.core.records import AnyRecord, Demonstration, Pair, Several, Unpai
 from rlhf_lab.core.resources import resource
 from rlhf_lab.core.settings import OnPolicyRun
 from rlhf_lab.core.small_files import read_json
+from rlhf_lab.core.typed_path import typed_path
 from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.hub import hub_folder, snapshot
 
@@ -141,12 +142,12 @@ def sample_of(store: "Store", dataset: str) -> list[AnyRecord]:
 def shape_of(model: str) -> Shape | None:
     """Of a model that lies in a folder, was downloaded, or is the bundled one."""
     try:
-        folder = resource("model") if model == "bundled" else Path(model).expanduser()
+        folder = resource("model") if model == "bundled" else typed_path(model)
         if not folder.is_dir():
             folder = snapshot(hub_folder(model)) or folder
         found = read_json(folder / "config.json")
         return Shape.of(found) if isinstance(found, dict) else None
-    except (OSError, ValueError, RuntimeError):
+    except (OSError, ValueError):
         return None
 
 

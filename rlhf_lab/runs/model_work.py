@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.typed_path import typed_path
 from rlhf_lab.runs import host
 from rlhf_lab.runs.errand import Errand
 
@@ -113,7 +114,7 @@ def import_gguf(
     entry: Sequence[str] = ENTRY,
 ) -> str:
     """Dequantise a .gguf file into the project; the name of the model there. Raises `LabError` in words."""
-    file = Path(os.path.abspath(file.expanduser()))  # noqa: PTH100 - the file may be a link
+    file = Path(os.path.abspath(typed_path(file)))  # noqa: PTH100 - the file may be a link
     asked = Import(file=file, models_folder=models_folder)
     stopped = f"The import of {file.name} was cancelled; nothing was left behind."
     before = _halves(file, models_folder)

@@ -76,7 +76,7 @@ class Project:
 
         ``busy_ms``: how long to wait for another process's lock on the database (the window: 50).
         """
-        path = Path(folder).expanduser().resolve() if folder is not None else default_folder()
+        path = typed_path(folder).resolve() if folder is not None else default_folder()
         try:
             for part in (path, path / "runs", path / "models"):
                 part.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -61,3 +61,14 @@ def test_an_error_of_the_labs_own_is_in_the_log_and_in_the_diagnostics(lab: Lab,
     assert "rlhf_lab/store/run_index.py:" in text
     assert "database: The database <project>/lab.sqlite is damaged (no such table: runs)" in text
     assert str(tmp_path) not in text
+
+
+def test_a_home_that_nobody_has_is_a_name_like_any_other(lab: Lab, tmp_path: Path) -> None:
+    made = last_object(lab("backup", "--project", "~nobody-of-this-name/project", "--json"))
+    assert Path(made["path"]).is_relative_to(tmp_path / "~nobody-of-this-name" / "project")
+    listed = last_object(lab("restore", "--project", "~nobody-of-this-name/project", "--json"))["backups"]
+    assert [row["name"] for row in listed] == [made["backup"]]
+    told = lab("diagnostics", "--project", "~nobody-of-this-name/project", "--json")
+    assert told.returncode == 0, told.stderr
+    refused = lab("models", "add", "~nobody-of-this-name/one.gguf", "--project", "project", "--json")
+    assert "~nobody-of-this-name" in last_object(refused)["error"]

@@ -13,7 +13,8 @@ QUESTIONS = (
 
 def test_a_report_of_the_bundled_model(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "mine.jsonl").write_text(QUESTIONS)
-    wishes = ("--max-new-tokens", 16, "--project", "p", "--out", "out/it.html", "--json")
+    out = tmp_path / "~nobody-of-this-name"  # there is no such home: it is a name like any other
+    wishes = ("--max-new-tokens", 16, "--project", "p", "--out", "~nobody-of-this-name/it.html", "--json")
     ended = lab("report", "bundled", "--questions", "mine.jsonl", *wishes)
     assert ended.returncode == 0, ended.stderr
     found = last_object(ended)
@@ -22,10 +23,10 @@ def test_a_report_of_the_bundled_model(lab: Lab, tmp_path: Path) -> None:
     rows = {row["name"]: row["models"]["bundled"] for row in found["rows"]}
     assert (rows["correct"]["value"], rows["correct"]["n"]) == (1.0, 1)
     assert found["notices"] == ["mine.jsonl, line 3: it is no JSON (Expecting value at character 1)."]
-    assert "Paris" in (tmp_path / "out" / "it.html").read_text(encoding="utf-8")
-    numbers = json.loads((tmp_path / "out" / "it.json").read_text(encoding="utf-8"))
+    assert "Paris" in (out / "it.html").read_text(encoding="utf-8")
+    numbers = json.loads((out / "it.json").read_text(encoding="utf-8"))
     assert [answer["kind"] for answer in numbers["answers"]] == ["knowledge", "bad"]
-    assert found["json"] == str(tmp_path / "out" / "it.json")
+    assert found["json"] == str(out / "it.json")
 
 
 def test_bundled_questions_are_for_the_bundled_model(lab: Lab, tmp_path: Path) -> None:

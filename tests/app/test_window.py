@@ -17,6 +17,7 @@ from pytestqt.qtbot import QtBot
 
 from rlhf_lab.core.config import SftConfig
 from rlhf_lab.gui.closing import CloseDialog
+from tests.app.conftest import CHECKOUT
 from tests.app.opened import LONG_MS, SMALL, Opened, press
 
 
@@ -44,9 +45,17 @@ def test_the_program_opens_a_window_without_torch(tmp_path: Path) -> None:
         "print(code, sorted({'torch', 'transformers', 'peft', 'pandas', 'pyqtgraph'} & set(sys.modules)))"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path / "project")], capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", script, "~nobody-of-this-name/project"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert ended.stdout.strip() == "0 []", ended.stderr
+    assert (tmp_path / "~nobody-of-this-name" / "project" / "lab.sqlite").is_file(), (
+        "a name where there is no such home"
+    )
 
 
 def test_drop_train_a_reward_model_and_ppo_through_the_window(

@@ -43,6 +43,7 @@ def test_a_download_is_reckoned_with_as_a_folder_is(tmp_path: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.json").write_text(json.dumps(sizes))
     assert shape_of("someone/some-model") is None, "it has no version yet"
+    assert shape_of("~nobody-of-this-name/model") is None
     (place / "refs").mkdir()
     (place / "refs" / "main").write_text("abc123")
     known = shape_of("someone/some-model")
