@@ -13,8 +13,11 @@ from rlhf_lab.runs.file_state import file_states
 from rlhf_lab.runs.project import Project
 from rlhf_lab.store import RunRow
 
-_CHANGED = {"model": "the files of its model have changed", "reward_function": "its reward function has changed"}
-"""By the settings that `file_states` knows."""
+_FILES = {
+    "model": ("the files of its model have changed", "the files of its model were not noted then"),
+    "reward_function": ("its reward function has changed", "its reward function was not noted then"),
+}
+"""By the settings that `file_states` knows: where its files are others now, and where nobody knows whether they are."""
 
 StepState = Literal["waiting", "begun", "done", "stopped", "failed", "skipped"]
 
@@ -138,13 +141,19 @@ class Chain:
 
     def _change(self, step: Step, row: RunRow, place: Place, data: str, files: Mapping[str, str]) -> str:
         """Why a run of the same settings is not what the step would be now, in words; "" where it is."""
+        if place.stands_on is None:
+            return "that of before is of an older version, which did not note what it stood on"
         if not self._grounds_are_done(step) or place.stands_on != self._grounds(step):
             return "that of before stood on other runs"
         if not place.data:  # where it waits, its copy is still to be made
             return "" if row.outcome == "queued" else "that of before never got its data"
         if place.data != data:
             return "its data set has changed"
-        return " and ".join(words for name, words in _CHANGED.items() if files.get(name) != place.files.get(name))
+        return " and ".join(
+            changed if name in place.files else unknown
+            for name, (changed, unknown) in _FILES.items()
+            if files.get(name) != place.files.get(name)
+        )
 
     def _grounds(self, step: Step) -> dict[str, str]:
         return {name: self.runs[key] for name, key in step.needs.items()}

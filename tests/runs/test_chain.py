@@ -202,7 +202,20 @@ def test_a_place_of_an_older_version_is_read_and_its_run_is_done_anew(project: P
     file.write_text(json.dumps(old))
     project.reindex()
     assert project.run_row("sft-1").place.step == "sft"
-    assert Chain.of(recipe(), project).runs == {}
+    again = Chain.of(recipe(), project)
+    assert again.runs == {}
+    why = "that of before is of an older version, which did not note what it stood on"
+    assert again.anew == {"sft": f"sft is done anew, since {why}."}
+
+
+def test_where_the_files_of_a_run_were_never_noted_nobody_says_that_they_changed(project: Project, recipe) -> None:
+    walk(project, Chain.of(recipe()), most=1)
+    file = project.run("sft-1").path / "place.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"files": {}}))
+    project.reindex()
+    again = Chain.of(recipe(), project)
+    assert again.runs == {}
+    assert again.anew == {"sft": "sft is done anew, since the files of its model were not noted then."}
 
 
 def test_a_run_whose_data_was_not_copied_yet_is_taken_up(project: Project, recipe) -> None:
