@@ -71,6 +71,21 @@ def test_curves_go_into_a_file_and_its_folder_is_shown(
     assert [Path(path) for path in shown] == [home]
 
 
+def test_enter_exports_from_the_place_and_the_button_but_not_from_the_list_of_forms(
+    qtbot, dialog: RunExportDialog, home: Path
+) -> None:
+    for elsewhere in (dialog.forms, dialog.precision):
+        qtbot.keyClick(elsewhere, Qt.Key.Key_Return)
+        assert not dialog.busy()
+    with qtbot.waitSignal(dialog.exported, timeout=A_CHILD_MS):
+        qtbot.keyClick(dialog.path, Qt.Key.Key_Return)
+        assert dialog.busy()
+    with qtbot.waitSignal(dialog.exported, timeout=A_CHILD_MS):
+        dialog.path.setText(str(home / "again.csv"))
+        qtbot.keyClick(dialog.go, Qt.Key.Key_Return)
+    assert sorted(path.name for path in home.iterdir()) == ["again.csv", "sft-1.csv"]
+
+
 def test_a_picture_has_the_curve_in_it(qtbot, dialog: RunExportDialog, home: Path) -> None:
     choose(dialog, "png")
     with qtbot.waitSignal(dialog.exported, timeout=A_CHILD_MS):

@@ -25,6 +25,7 @@ from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.runs_table import size_in_words
 from rlhf_lab.gui.run_export import ENDINGS, Choice, Wanted, choices, export_work
 from rlhf_lab.gui.theme import theme
+from rlhf_lab.gui.widgets.enter_key import EnterKey
 from rlhf_lab.gui.widgets.help_mark import explain
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip
 from rlhf_lab.gui.widgets.task_bar import TaskBar
@@ -133,9 +134,9 @@ class RunExportDialog(QDialog):
         self.close_button.clicked.connect(self.reject)
         self.go = QPushButton(" Export")
         self.go.setProperty("look", "primary")
-        self.go.setDefault(True)
         theme().keep_icon(self.go, "export")
         self.go.clicked.connect(self._export)
+        self.path.returnPressed.connect(self.go.click)
         self._lay_out()
         for widget in (self.progress, self.doing, self.told, self.open):
             widget.hide()
@@ -293,6 +294,7 @@ class RunExportDialog(QDialog):
         for widget in (self._precision_row, self._head_row, where, self.progress, self.doing, self.told):
             column.addWidget(widget)
         column.addLayout(buttons)
+        EnterKey(self)
 
 
 def _row(title: str, widget: QWidget) -> QWidget:
