@@ -71,7 +71,7 @@ class GuidedWalk(QObject):
             self.ended.emit("It was stopped before its first run.")
             return
         try:
-            self._walk = self._lab.recipes.begin(guided(self._seed))
+            self._walk = self._lab.recipes.begin(guided(self._seed), follows="Its quiz and its report")
         except LabError as error:
             self.ended.emit(str(error))
             return

@@ -22,9 +22,9 @@ class RecipeWalk(QObject):
     """A step began, ended or was skipped."""
     over = Signal()
 
-    def __init__(self, lab: "Lab", chain: "Chain", parent: QObject | None = None):
+    def __init__(self, lab: "Lab", chain: "Chain", follows: str = "", parent: QObject | None = None):
         super().__init__(parent)
-        self._lab, self.chain = lab, chain
+        self._lab, self.chain, self._follows = lab, chain, follows
         self._steps = {run: step for step in chain.steps if (run := chain.runs.get(step.key)) is not None}
         self.is_over = False
         lab.run_changed.connect(self._run_changed)
@@ -38,8 +38,17 @@ class RecipeWalk(QObject):
     def loss(self) -> str:
         """What would never begin without the window, in words; "" where everything has."""
         left, steps = len(self.chain.left), len(self.chain.steps)
-        have = f"{left} of its {steps} runs {'has' if left == 1 else 'have'} not begun, and would not"
-        return f"“{self.name}”: {have}. Saved as a file, it can be taken up later." if left else ""
+        said = []
+        if left:
+            said.append(f"{left} of its {steps} runs {'has' if left == 1 else 'have'} not begun, and would not.")
+        if self._follows and self.chain.can_be_done:
+            said.append(f"{self._follows} would not be made.")
+        if left:
+            said.append(
+                f"The {'runs' if self._follows else 'recipe'} can be taken up later from a file: to save one, “Cancel”, then "
+                "“show…” in the menu of what waits."
+            )
+        return f"“{self.name}”: {' '.join(said)}" if said else ""
 
     def go_on(self) -> None:
         """Begin what can begin now. Data is copied for one run at a time: a sweep may have hundreds of them."""
@@ -117,17 +126,17 @@ class Recipes(QObject):
         self._lab = lab
         self._walks: list[RecipeWalk] = []
 
-    def begin(self, recipe: "Recipe", *, resume: bool = False) -> RecipeWalk:
+    def begin(self, recipe: "Recipe", *, resume: bool = False, follows: str = "") -> RecipeWalk:
         """Run it; raises `LabError` where it is known beforehand that it cannot. Call `RecipeWalk.go_on` once connected.
 
         ``resume``: what was done before with the same settings, data, files and runs below is taken as it is; what
-        was begun goes on.
+        was begun goes on. ``follows``: what the window makes of it once it is done, as a sentence begins ("Its report").
         """
         from rlhf_lab.runs.chain import Chain, early_reasons  # the first window needs none of it
 
         if reasons := early_reasons(self._lab.project, recipe):
             raise LabError(" ".join(reasons))
-        walk = RecipeWalk(self._lab, Chain.of(recipe, self._lab.project if resume else None), self)
+        walk = RecipeWalk(self._lab, Chain.of(recipe, self._lab.project if resume else None), follows, self)
         walk.changed.connect(self.changed)
         walk.over.connect(self._over)
         self._walks.append(walk)

@@ -113,6 +113,12 @@ class Chain:
         return all(self.state(step) == "done" for step in self.steps)
 
     @property
+    def can_be_done(self) -> bool:
+        """Whether every step is done, or may still be."""
+        lost = {"stopped", "failed", "skipped"}
+        return self.done or not (self._halted or lost.intersection(self._states.values()))
+
+    @property
     def left(self) -> list[Step]:
         """The steps that wait, as long as they may still begin."""
         return [] if self._halted else [step for step in self.steps if self.state(step) == "waiting"]

@@ -40,6 +40,9 @@ def test_it_walks_the_panes_and_stops_where_told(
     assert window.guide.title.text().startswith("2 of 3")
     assert window.stack.currentWidget() is window.pane("reward")
     assert lab.project.run("reward-1").config.start_from == "sft-1"
+    (lost,) = lab.under_way()
+    assert lost.startswith("“guided experiment”: 1 of its 3 runs has not begun, and would not. Its quiz and its report")
+    assert "The runs can be taken up later from a file" in lost
     qtbot.mouseClick(window.guide.stop, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: not window.walk.going)
     assert window.guide.title.text() == "The guided experiment ended early"
@@ -79,6 +82,20 @@ def test_the_end_offers_the_report_and_shows_compare(qtbot: QtBot, window: MainW
     assert window.guide.report.isVisible()
     assert not window.guide.stop.isVisible()
     assert window.stack.currentWidget() is window.pane("compare")
+
+
+def test_once_its_last_run_trains_its_quiz_and_report_would_still_be_lost(
+    qtbot: QtBot, project: Project, window: MainWindow, lab: Lab, fakes: FakeRuns
+) -> None:
+    window.start_guide()
+    for run in ("sft-1", "reward-1"):
+        qtbot.waitUntil(lambda run=run: run in fakes.runs, timeout=30_000)
+        finish(project, fakes, run)
+    qtbot.waitUntil(lambda: "ppo-1" in fakes.runs, timeout=30_000)
+    assert lab.under_way() == ["“guided experiment”: Its quiz and its report would not be made."]
+    qtbot.mouseClick(window.guide.stop, Qt.MouseButton.LeftButton)
+    assert lab.under_way() == [], "nobody asked for them any more"
+    qtbot.waitUntil(lambda: not window.walk.going)
 
 
 def test_its_quiz_is_named_before_the_window_closes(

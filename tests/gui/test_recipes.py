@@ -116,10 +116,19 @@ def test_closing_the_window_names_the_runs_that_would_never_begin(
     asked = window.findChild(CloseDialog)
     told = "\n".join(label.text() for label in asked.findChildren(PlainLabel))
     assert "SFT 1 still trains" in told
-    assert (
-        "“two ways”: 1 of its 3 runs has not begun, and would not. Saved as a file, it can be taken up later." in told
-    )
-    qtbot.keyClick(asked, Qt.Key.Key_Escape)
+    how = "to save one, “Cancel”, then “show…” in the menu of what waits."
+    can = f"The recipe can be taken up later from a file: {how}"
+    assert f"“two ways”: 1 of its 3 runs has not begun, and would not. {can}" in told
+    qtbot.mouseClick(asked.stay, LEFT)
+    menu = window.strip.queue.menu()
+    menu.aboutToShow.emit()
+    (show,) = (action for action in menu.actions() if action.text().endswith("show…"))
+    show.trigger()
+    shown = window.findChildren(RecipeDialog)[-1]
+    assert shown is not dialog
+    assert shown.save_file.isEnabled(), "as the question said"
+    assert parse_recipe(read_toml(shown.text.toPlainText())) == dialog.recipe
+    shown.close()
     end(qtbot, lab, fakes, "sft-1")
     qtbot.waitUntil(lambda: states(dialog) == ["done", "in progress", "in progress"], timeout=WAIT)
     assert lab.under_way() == []
