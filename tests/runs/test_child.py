@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 
@@ -288,6 +289,24 @@ def test_standby_child_ends_with_its_input() -> None:
     child = subprocess.Popen([*FAKE_CHILD, "--standby"], stdin=subprocess.PIPE)
     child.communicate(timeout=30)
     assert child.returncode == 0
+
+
+def test_the_interpreter_is_not_taken_apart_at_the_end() -> None:
+    """With torch in it that takes a second or two, for which a person who pressed Stop would wait."""
+    code = """
+import atexit, runpy, sys, types
+for name in ("rlhf_lab.engine", "rlhf_lab.engine.stages", "rlhf_lab.world.judge"):
+    sys.modules[name] = types.ModuleType(name)  # else they take seconds
+class Kept:
+    def __del__(self):
+        print("taken apart")
+kept = Kept()
+atexit.register(print, "what is ours ends")
+sys.argv = ["child", "--standby"]
+runpy.run_module("rlhf_lab.runs.child", run_name="__main__")
+"""
+    ended = subprocess.run([sys.executable, "-c", code], input=b"", capture_output=True, timeout=30, check=False)
+    assert (ended.returncode, ended.stdout.split(b"\n"), ended.stderr) == (0, [b"what is ours ends", b""], b"")
 
 
 def test_standby_can_be_off() -> None:
