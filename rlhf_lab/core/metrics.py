@@ -280,6 +280,14 @@ _ENTRIES = (
         less=True,
     ),
     Metric("episodes", "Episodes", "Answers sampled so far."),
+    # Before the first of its looks at held-out prompts is done
+    Metric(
+        "first/answers",
+        "First answers",
+        "How many answers the first numbers stand on: told before the first look, which takes long, is done.",
+    ),
+    Metric("first/score", "First score", "Mean score of these few answers; the held-out score takes its place."),
+    Metric("first/gold", "First gold score", "Gold score of these few answers."),
     # Held-out evaluation of a policy
     Metric("eval/score", "Held-out score", "Mean reward-model score on held-out prompts."),
     Metric("eval/score_sd", "Held-out score spread", "Standard deviation of those scores."),

@@ -15,6 +15,7 @@ from rlhf_lab.core.events import (
     Metrics,
     Phase,
     Progress,
+    SampleRow,
     Samples,
     Warned,
     relative_path,
@@ -32,6 +33,9 @@ from rlhf_lab.engine.prompts import Asked, PromptPool, encode
 from rlhf_lab.engine.rewards import RewardSource
 from rlhf_lab.engine.rollout import Rollout, sample_episodes, score_episodes
 from rlhf_lab.engine.seeds import generator_for
+
+FIRST_ANSWERS = 16
+"""Of so many a run speaks before its first look, where that is at least four times as large."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,8 @@ class Run:
     kl_coef: float = 0.0
     learning_rate: float = 0.0
     evaluated: int = -1
+    spoken: bool = False
+    """Whether the first answers were told."""
     shortened: bool = False
     scores_seen: maths.Moments = maths.NOTHING_SEEN
     whole: dict[str, Tensor] = field(default_factory=dict)
@@ -84,6 +90,7 @@ class Run:
             "kl_coef": self.kl_coef,
             "learning_rate": self.learning_rate,
             "evaluated": self.evaluated,
+            "spoken": self.spoken,
             "shortened": self.shortened,
             "scores_seen": asdict(self.scores_seen),
         }
@@ -94,6 +101,7 @@ class Run:
         self.step = step
         self.kl_coef, self.learning_rate = float(state["kl_coef"]), float(state["learning_rate"])
         self.evaluated, self.shortened = int(state["evaluated"]), bool(state["shortened"])
+        self.spoken = bool(state.get("spoken", False))  # older saves do not say
         self.scores_seen = maths.Moments(**state["scores_seen"])
 
     def undo_part_of_update(self) -> None:
@@ -120,12 +128,23 @@ class Run:
             return
         self.doing = f"the evaluation after update {self.step}"
         yield Phase(step=self.step, name="evaluating")
-        metrics, rows = evaluate(
-            self.backbone, self.heldout, self.rewards, self.config, self.parts.judge, self.parts.control.tick
-        )
+        if not self.step and not self.spoken and len(self.heldout) >= 4 * FIRST_ANSWERS:
+            yield Metrics(step=self.step, values=self._first_answers())
+            self.spoken = True
+        metrics, rows = self._evaluate(self.heldout)
         self.evaluated = self.step
         yield Metrics(step=self.step, values=metrics)
         yield Samples(step=self.step, name="heldout", rows=rows)
+
+    def _first_answers(self) -> dict[str, float]:
+        """``first/…`` of a few held-out prompts, answered for this alone: the look itself, which takes long, is as it was."""
+        few = self.heldout.spread(FIRST_ANSWERS)
+        found, _ = self._evaluate(few)
+        told = {f"first/{name}": found[f"eval/{name}"] for name in ("score", "gold") if f"eval/{name}" in found}
+        return {"first/answers": float(len(few)), **told}
+
+    def _evaluate(self, asked: Asked) -> tuple[dict[str, float], tuple[SampleRow, ...]]:
+        return evaluate(self.backbone, asked, self.rewards, self.config, self.parts.judge, self.parts.control.tick)
 
     def changes(self) -> Iterator[AnyEvent]:
         """Take over settings that a person changed."""

@@ -38,6 +38,12 @@ class Asked:
         """``size`` of them from ``start`` on."""
         return Asked(self.prompts[start : start + size], self.ids[start : start + size])
 
+    def spread(self, count: int) -> "Asked":
+        """At most ``count`` of them from all over: neighbours in a file are often of one kind."""
+        count = min(count, len(self))
+        chosen = [i * len(self) // count for i in range(count)]
+        return Asked([self.prompts[i] for i in chosen], [self.ids[i] for i in chosen])
+
     def repeated(self, times: int) -> "Asked":
         """Each of them so many times, neighbours."""
         again = [i for i in range(len(self)) for _ in range(times)]

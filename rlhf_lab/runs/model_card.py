@@ -30,7 +30,7 @@ _LICENCE = re.compile(r"^license:\s*[\"']?([\w.+-]{1,60})[\"']?\s*$", re.MULTILI
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>|#!&~])")
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 _PRIVATE = frozenset({"note"})
-_NOT_SHOWN = ("time/", "perf/", "optim/")
+_NOT_SHOWN = ("time/", "perf/", "optim/", "first/")
 _TASKS: Mapping[Stage, str] = {
     "sft": "It imitates demonstrations",
     "reward": "It scores answers, as people ranked them",

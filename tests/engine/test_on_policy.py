@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from rlhf_lab.core.config import BestOfNConfig, PpoConfig
-from rlhf_lab.core.events import Histogram, Samples, Warned
-from rlhf_lab.engine import best_of_n, evaluate, ppo
+from rlhf_lab.core.events import Event, Histogram, Metrics, Resumed, Samples, Warned
+from rlhf_lab.core.records import Prompt
+from rlhf_lab.engine import best_of_n, checkpoint, evaluate, on_policy_run, ppo
 from rlhf_lab.engine.histograms import histogram
 from rlhf_lab.engine.parts import Parts
 from rlhf_lab.engine.scoring import Episodes
 from tests.engine.conftest import ON_POLICY, SPECIAL, make_tokenizer, save_model, tiny_llama
-from tests.engine.stage_runs import curves, last, metric, of, run
+from tests.engine.stage_runs import Counter, StopAfterTicks, curves, last, metric, of, run
 
 
 def config(**changes: object) -> PpoConfig:
@@ -69,6 +70,73 @@ def test_an_update_ends_early_once_the_policy_is_far_enough(given: Callable[...,
     one, other = (given(name).folder / "adapter" / "adapter_model.safetensors" for name in ("held", "once"))
     assert one.read_bytes() == other.read_bytes()
     assert last(held).outcome == last(once).outcome == "done"
+
+
+def test_the_first_answers_are_told_before_the_look_and_change_nothing(
+    given: Callable[..., Parts], monkeypatch: pytest.MonkeyPatch
+):
+    def length(episodes: Episodes, tick: Callable[[], None]) -> torch.Tensor:
+        return torch.tensor([float(len(ids)) for ids in episodes.asked.ids])
+
+    def judge(asked: Prompt, text: str) -> dict[str, float]:
+        return {"gold": float(asked.tags["number"])}
+
+    settings = config(updates=2, value_warm_start=False)
+    plain = list(ppo.train(settings, given("plain", judge=judge), [length]))
+    assert not of_first(plain), "a look at so few is told as soon"
+    monkeypatch.setattr(on_policy_run, "FIRST_ANSWERS", 1)
+    events = list(ppo.train(settings, given("first", judge=judge), [length]))
+    told = of_first(events)
+    [first] = [e for e in of(events, Metrics) if "first/answers" in e.values]
+    [look] = [e for e in of(events, Metrics) if e.step == 0 and "eval/score" in e.values]
+    assert events.index(first) < events.index(look)
+    row = next(of(events, Samples)).rows[0].values
+    assert told == {(0, "first/answers"): 1, (0, "first/score"): row["score"], (0, "first/gold"): row["gold"]}
+    assert {key: value for key, value in curves(events).items() if key not in told} == curves(plain)
+    assert [e.rows for e in of(events, Samples)] == [e.rows for e in of(plain, Samples)]
+    one, other = (given(name).folder / "adapter" / "adapter_model.safetensors" for name in ("plain", "first"))
+    assert one.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_stop_in_the_first_look_tells_the_first_answers_once(
+    before: bool, given: Callable[..., Parts], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(on_policy_run, "FIRST_ANSWERS", 1)
+    settings = config(updates=2)
+    counter = Counter()
+    whole: list[Event] = []
+    ticks = 0
+    for event in ppo.train(settings, given("whole", control=counter)):
+        whole.append(event)
+        ticks = ticks or counter.ticks * (isinstance(event, Metrics) and "first/answers" in event.values)
+    stopped = run(settings, given("stopped", control=StopAfterTicks(ticks - 1 if before else ticks + 1)))
+    assert (last(stopped).outcome, last(stopped).step) == ("stopped", 0)
+    assert bool(of_first(stopped)) is not before
+    again = run(settings, given("stopped", resume=True))
+    assert bool(of_first(again)) is before
+    assert curves(stopped, again) == curves(whole)
+
+
+def test_a_save_of_before_there_were_first_answers_goes_on(given: Callable[..., Parts]):
+    settings = config(updates=2, checkpoint_every=1)
+    whole = run(settings, given("whole"))
+    run(settings.model_copy(update={"updates": 1}), given("older"))
+    folder = given("older").folder / "checkpoints"
+    step, tensors, state = checkpoint.newest(folder) or (0, {}, {})
+    del state["spoken"]
+    checkpoint.save(folder, step, tensors, state)
+    again = run(settings, given("older", resume=True))
+    assert next(of(again, Resumed)).step == 1
+    assert last(again).outcome == "done"
+    assert {key: value for key, value in curves(again).items() if key[0] == 2} == {
+        key: value for key, value in curves(whole).items() if key[0] == 2
+    }
+
+
+def of_first(events: list[Event]) -> dict[tuple[int, str], float]:
+    """What was told of the first answers."""
+    return {key: value for key, value in curves(events).items() if key[1].startswith("first/")}
 
 
 @pytest.mark.parametrize("how", ["batch", "running"])

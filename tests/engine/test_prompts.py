@@ -1,5 +1,5 @@
 from rlhf_lab.core.records import Completion, Message, Pair, Prompt, PromptOnly
-from rlhf_lab.engine.prompts import unique_prompts
+from rlhf_lab.engine.prompts import Asked, unique_prompts
 from tests.engine.conftest import prompt
 
 
@@ -30,3 +30,12 @@ def test_who_says_it_and_where_a_turn_ends_make_another_question() -> None:
     train, heldout = unique_prompts([PromptOnly(prompt=p) for p in (one, two, three)])
     assert len(train) == 3
     assert not heldout
+
+
+def test_a_few_are_taken_from_all_over() -> None:
+    asked = Asked([prompt(str(i)) for i in range(10)], [[i] for i in range(10)])
+    few = asked.spread(4)
+    assert [p.text for p in few.prompts] == ["0", "2", "5", "7"]
+    assert list(few.ids) == [[0], [2], [5], [7]]
+    assert len(asked.spread(99)) == 10
+    assert len(asked.part(0, 0).spread(4)) == 0

@@ -207,6 +207,20 @@ def test_a_stored_run_is_shown_in_full(qtbot, open_pane, stored) -> None:
     assert pane.history.sample_steps("heldout") == [0, 6, 12, 18]
 
 
+def test_the_first_answers_stand_in_until_the_first_look_is_done(qtbot, open_pane, stored) -> None:
+    first = Metrics(step=0, values={"first/answers": 16.0, "first/score": 0.25, "first/gold": 0.5})
+    look = Metrics(step=0, values={"eval/score": 0.125, "eval/score_sd": 1.0, "eval/gold": 0.75})
+    begun = [Started(device="cpu", total_steps=18), first]
+    stored(PpoConfig(dataset="talks", reward_model=stored_reward(stored), updates=18), begun)
+    pane = open_pane(PolicyPane)
+
+    qtbot.waitUntil(lambda: pane.history is not None)
+    assert [tiles(pane)[0], tiles(pane)[2]] == ["First score 0.25 of 16 answers", "First gold score 0.50 of 16 answers"]
+    pane.history.feed([look])
+    pane.tiles.show_history(pane.history)
+    assert [tiles(pane)[0], tiles(pane)[2]] == ["Held-out score 0.12", "Gold score 0.75"]
+
+
 def stored_reward(stored) -> str:
     return stored(RewardConfig(dataset="pairs"), reward_story())
 

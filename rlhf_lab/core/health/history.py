@@ -12,7 +12,7 @@ from rlhf_lab.core.events import Event, Metrics, Samples
 _FIRST = 5
 _RECENT = 64
 _LOOKS = 8
-_TERMS = ("train/", "reward/", "dpo/", "loss/", "objective/", "policy/", "optim/", "eval/")
+_TERMS = ("train/", "reward/", "dpo/", "loss/", "objective/", "policy/", "optim/", "eval/", "first/")
 """Metrics that must be numbers. A correlation may have no value, a loss must have one."""
 
 

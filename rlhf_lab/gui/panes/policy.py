@@ -1,6 +1,6 @@
 """The Policy pane: PPO, RLOO, DPO and best of n, how healthy a run is, and what it does to the answers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.history import RunHistory
@@ -29,9 +29,21 @@ def score_change(history: RunHistory, name: str) -> str:
     return f"{'+' if change >= 0 else ''}{number(change)} SD"
 
 
-SCORE_TILE = TileSpec(("eval/score", "objective/scores"), detail=score_change)
+def or_how_few(detail: Callable[[RunHistory, str], str]) -> Callable[[RunHistory, str], str]:
+    """``detail``; or of how many answers a number is that stands in until the first look is done."""
+
+    def words(history: RunHistory, name: str) -> str:
+        answers = history.newest("first/answers")
+        return (
+            f"of {answers:.0f} answers" if name.startswith("first/") and answers is not None else detail(history, name)
+        )
+
+    return words
+
+
+SCORE_TILE = TileSpec(("eval/score", "objective/scores", "first/score"), detail=or_how_few(score_change))
 KL_TILE = TileSpec(("objective/kl", "eval/kl"), "KL to the start")
-GOLD_TILE = TileSpec(("eval/gold",), detail=since_start)
+GOLD_TILE = TileSpec(("eval/gold", "first/gold"), detail=or_how_few(since_start))
 
 
 def curves(specs: Sequence[PlotSpec]) -> MakeCards:
