@@ -26,7 +26,7 @@ class Judgement(BaseModel):
     person agrees with themselves; it stands beside the earlier verdict instead of replacing it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     who: str = Field(min_length=1, max_length=LONGEST_NAME)
     when: float = Field(allow_inf_nan=False)

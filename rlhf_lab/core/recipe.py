@@ -34,7 +34,7 @@ class Sweep(BaseModel):
     grid: every combination; list: the first values of all fields together, then the second ones, and so on.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     fields: dict[str, tuple[Scalar, ...]] = {}
     combine: Literal["grid", "list"] = "grid"
@@ -65,7 +65,7 @@ class Sweep(BaseModel):
 class RecipeStage(BaseModel):
     """One stage as it was written: its settings, of which ``start_from`` and ``reward_model`` may name earlier stages."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     title: str = Field(default="", max_length=200)
     about: str = Field(default="", max_length=2000)
@@ -92,7 +92,7 @@ class RecipeStage(BaseModel):
 class Recipe(BaseModel):
     """Everything that a file says; raises `ValidationError` with stage and field in words."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     name: str = Field(default="", max_length=100)
     on_failure: Literal["stop", "continue"] = "stop"
@@ -169,7 +169,7 @@ class Step:
 class Place(BaseModel):
     """Which step of which recipe a run is: kept in its folder, so that what belongs together is found again."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, defer_build=True)
 
     group: str = Field(min_length=1, max_length=100)
     """All runs of one start of a recipe have it in common."""

@@ -132,7 +132,7 @@ def theme() -> Theme:
     """The look of the running application; made on first use."""
     app = QApplication.instance()
     assert isinstance(app, QApplication), "make the QApplication first"
-    return app.findChild(Theme) or Theme(app)
+    return app.findChild(Theme, options=Qt.FindChildOption.FindDirectChildrenOnly) or Theme(app)
 
 
 class _IconKeeper(QObject):

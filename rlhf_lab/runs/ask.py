@@ -12,7 +12,7 @@ MOST_DRAWS = 64
 
 
 class _Line(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings", defer_build=True)
 
 
 class ModelSpec(_Line):
@@ -118,6 +118,10 @@ class Failed(_Line):
 
 
 Request = Generate | Score | Cancel | Unload
-REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="op")])
+REQUEST: TypeAdapter[Request] = TypeAdapter(
+    Annotated[Request, Field(discriminator="op")], config=ConfigDict(defer_build=True)
+)
 Reply = Token | Answer | Done | Failed
-REPLY: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="kind")])
+REPLY: TypeAdapter[Reply] = TypeAdapter(
+    Annotated[Reply, Field(discriminator="kind")], config=ConfigDict(defer_build=True)
+)

@@ -33,7 +33,7 @@ class Manifest(BaseModel):
     the bundled world can judge the answers.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     run: str
     stage: Stage

@@ -19,7 +19,7 @@ MOST_TAGS, LONGEST_TAG, LONGEST_NOTE = 20, 40, 10_000
 class Labels(BaseModel):
     """``note`` None: the one that the run's config brought; ``trashed``: when it was put into the trash."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     tags: tuple[str, ...] = ()
     note: str | None = None

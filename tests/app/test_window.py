@@ -42,7 +42,7 @@ def test_the_program_opens_a_window_without_torch(tmp_path: Path) -> None:
         "from rlhf_lab.gui import app; a = QApplication([]);"
         "t = QTimer(interval=20); t.timeout.connect(lambda: [w.close() for w in a.topLevelWidgets() if w.isVisible()]);"
         "t.start(); code = app.main(sys.argv[1]);"
-        "print(code, sorted({'torch', 'transformers', 'peft', 'pandas', 'pyqtgraph'} & set(sys.modules)))"
+        "print(code, sorted({'torch', 'transformers', 'peft', 'pandas', 'pyqtgraph', 'rlhf_lab.core.health'} & set(sys.modules)))"
     )
     ended = subprocess.run(
         [sys.executable, "-c", script, "~nobody-of-this-name/project"],

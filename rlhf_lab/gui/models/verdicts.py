@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rlhf_lab.core.events import Health
-from rlhf_lab.core.health import RULES
 
 ICONS = {"check": "warning", "stop": "halt"}
 """The icon of each level."""
@@ -13,7 +12,6 @@ ROLES = {"check": "warn", "stop": "bad"}
 GLYPHS = {"check": "▲", "stop": "■"}
 """The same where only text can be: the level is never told by colour alone."""
 LEVEL_WORDS = {"check": "Check", "stop": "Stops the run"}
-_REASONS = {rule.code: rule.reason for rule in RULES}
 CAUTION = "A rule of thumb on the curves, never a proof: look at the samples too."
 
 
@@ -64,11 +62,14 @@ def passed(said: Sequence[Health]) -> list[Spell]:
 
 def told(said: Health) -> list[tuple[str, str]]:
     """What was seen, why, what to do, and why the rule draws its line where it does; without what is not known."""
+    from rlhf_lab.core.health import RULES  # the first window has no verdicts
+
+    reasons = {rule.code: rule.reason for rule in RULES}
     parts = (
         ("Seen", said.seen),
         ("Likely cause", said.cause),
         ("What to do", said.advice),
-        ("The rule", _REASONS.get(said.code, "")),
+        ("The rule", reasons.get(said.code, "")),
     )
     return [part for part in parts if part[1]]
 

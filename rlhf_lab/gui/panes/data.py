@@ -363,7 +363,7 @@ class DataPane(QWidget):
         left.setSpacing(8)
         left.addWidget(self.list, 1)
         left.addWidget(PlainLabel("Drop files anywhere on this pane", role="caption"))
-        split = QSplitter(Qt.Orientation.Horizontal)
+        split = QSplitter(Qt.Orientation.Horizontal, self.target)
         split.setChildrenCollapsible(False)
         split.setHandleWidth(16)
         split.addWidget(side)

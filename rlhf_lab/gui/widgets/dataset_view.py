@@ -202,7 +202,7 @@ class DatasetView(QWidget):
         for button in reversed(self.uses):
             head.addSpacing(4)
             head.addWidget(button)
-        self.tabs = QTabWidget()
+        self.tabs = QTabWidget(self)
         self.tabs.setDocumentMode(True)
         self.tabs.tabBar().setDrawBase(False)
         self.tabs.addTab(self.records, "Records")

@@ -48,7 +48,7 @@ class ReadingView(QWidget):
         strip.setWidget(self._answers)
         strip.viewport().setAutoFillBackground(False)
         self._answers.setAutoFillBackground(False)
-        halves = QSplitter(Qt.Orientation.Vertical)
+        halves = QSplitter(Qt.Orientation.Vertical, self)
         halves.setChildrenCollapsible(False)
         halves.setHandleWidth(8)
         halves.addWidget(self.prompt)

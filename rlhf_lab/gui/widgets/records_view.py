@@ -338,7 +338,7 @@ class RecordsView(QWidget):
     def _lay_out(self) -> None:
         for button in (self.edit, self.remove, self.undo, self.redo):
             self.bar.tools.addWidget(button)
-        self._split = split = QSplitter(Qt.Orientation.Vertical)
+        self._split = split = QSplitter(Qt.Orientation.Vertical, self)
         split.setChildrenCollapsible(False)
         split.setHandleWidth(8)
         split.addWidget(self.table)
