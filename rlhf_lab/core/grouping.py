@@ -5,6 +5,11 @@ from collections.abc import Sequence
 PRICE_OF_A_GROUP = 64
 """Tokens that cost as much time as starting a forward and backward pass: measured on one core, 2M parameters."""
 
+UNBOUNDED = 2**31
+"""Tokens, where only the number of rows decides."""
+KEPT = 1.5
+"""Micro-batches' worth of tokens whose graphs may be kept from scoring, where memory alone bounds them."""
+
 
 def micro_batches(lengths: Sequence[int], size: int, tokens: int) -> list[list[int]]:
     """Split ``range(len(lengths))`` into groups of at most ``size`` rows and ``tokens`` tokens, longest first.
@@ -23,3 +28,19 @@ def micro_batches(lengths: Sequence[int], size: int, tokens: int) -> list[list[i
             longest, waste = lengths[i], 0
         groups[-1].append(i)
     return groups
+
+
+def first_groups(lengths: Sequence[int], size: int, tokens: int, adapters: int) -> tuple[list[list[int]], int]:
+    """How a rollout is cut up to be scored, and how many tokens' graphs of the ``adapters`` may be kept for the first step.
+
+    As many as ``size`` rows of the longest have, or where all rows may be one micro-batch `KEPT` times ``tokens``. Where
+    these hold the first adapter's and half of the second's, groups are small enough to use that.
+    """
+    groups = micro_batches(lengths, size, tokens)
+    bounded = tokens < UNBOUNDED and size >= len(lengths)
+    room = int(KEPT * tokens) if bounded else min(tokens, size * max(lengths))
+    whole = sum(len(group) * lengths[group[0]] for group in groups)
+    spare = room - whole
+    if adapters > 1 and spare < whole <= 2 * spare:
+        groups = micro_batches(lengths, size, min(tokens, spare))
+    return groups, room

@@ -11,18 +11,22 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from rlhf_lab.core.config import BestOfNConfig, DpoConfig, PpoConfig, RewardConfig, RunConfig, SftConfig
-from rlhf_lab.core.grouping import micro_batches
+from rlhf_lab.core.grouping import UNBOUNDED, first_groups, micro_batches
 from rlhf_lab.core.lengths import FULL, Lengths
 from rlhf_lab.core.settings import OnPolicyRun
 
 ACTIVATIONS_AT_ONCE = 2**30
-"""Bytes of activations that a micro-batch on the CPU keeps for its backward pass at most, as an fp32 base would."""
-ACTIVATIONS_PER_LINEAR = 2
-"""Numbers kept, by what goes in and out of the linear layers; measured on Llama blocks with LoRA."""
+"""Bytes of activations that a micro-batch on the CPU keeps for its backward pass at most."""
+ACTIVATIONS_PER_LINEAR = 2.0
+"""Numbers kept, by what goes in and out of the linear layers; measured on Llama blocks with LoRA, as the library has them."""
+ACTIVATIONS_WRITTEN_OUT = 1.1
+"""The same where the lab computes the block itself."""
+WRITTEN_OUT = frozenset({"llama", "mistral", "qwen2", "qwen3"})
+"""Model types of which it does."""
+BF16_ACTIVATIONS = 0.76
+"""Norms and the low-rank parts are computed in fp32 on a bf16 base too: measured on 135M parameters."""
 _LIBRARIES = 470 * 2**20
 """Of a run's process once its model is loaded: torch, transformers and what they keep; on Linux."""
-_BF16_ACTIVATIONS = 0.64
-"""Norms and the low-rank parts are computed in fp32 on a bf16 base too: measured on 135M parameters."""
 _BEYOND = 0.45
 """Of activations above that bound: what is below it stands for the holes that training leaves in the heap too. Measured
 on 135M parameters, fp32, between passes of 384 and of 1,024 tokens."""
@@ -58,6 +62,8 @@ class Shape:
     mlp: int
     gated: bool
     tied: bool
+    written_out: bool = False
+    """whether the lab computes its blocks itself"""
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> "Shape":
@@ -81,6 +87,7 @@ class Shape:
             mlp=number("intermediate_size", "n_inner", "ffn_dim", default=4 * width),
             gated=config.get("model_type") not in _UNGATED,
             tied=bool(config.get("tie_word_embeddings", True)),
+            written_out=config.get("model_type") in WRITTEN_OUT and config.get("hidden_act", "silu") == "silu",
         )
 
     @property
@@ -100,6 +107,11 @@ class Shape:
         """Numbers in all."""
         tables = (1 if self.tied else 2) * self.vocabulary * self.width
         return tables + self.layers * self.block_parameters + self.width
+
+    @property
+    def kept(self) -> int:
+        """Bytes that one block keeps of each token for the backward pass, on an fp32 base."""
+        return int(4 * (ACTIVATIONS_WRITTEN_OUT if self.written_out else ACTIVATIONS_PER_LINEAR) * self.in_and_out)
 
     @property
     def in_and_out(self) -> int:
@@ -138,17 +150,17 @@ def estimate(
     size = 2 if half else 4
     trains = not isinstance(config, BestOfNConfig)
     adapted = max(1, round(config.lora_layers * shape.layers)) if trains else 0
-    block = 4 * ACTIVATIONS_PER_LINEAR * shape.in_and_out
+    block = int(shape.kept * (BF16_ACTIVATIONS if half else 1))
     tokens = (
-        _learning_tokens(config, lengths, ACTIVATIONS_AT_ONCE // (adapted * block) if cpu else 2**31) if trains else 0
+        _learning_tokens(config, lengths, ACTIVATIONS_AT_ONCE // (adapted * block) if cpu else UNBOUNDED)
+        if trains
+        else 0
     )
     activations: float = tokens * adapted * block
     if cpu and activations > ACTIVATIONS_AT_ONCE:
         activations = ACTIVATIONS_AT_ONCE + _BEYOND * (activations - ACTIVATIONS_AT_ONCE)
-    activations *= _BF16_ACTIVATIONS if half else 1
     if config.gradient_checkpointing == "on":
-        one = tokens * block * (_BF16_ACTIVATIONS if half else 1)
-        activations = min(activations, tokens * adapted * shape.width * size + _RECOMPUTED * one)
+        activations = min(activations, tokens * adapted * shape.width * size + _RECOMPUTED * tokens * block)
     rows = lengths.rows(config)
     kept = 0
     if adapted < shape.layers and isinstance(config, OnPolicyRun):
@@ -187,17 +199,13 @@ def _learning_tokens(config: RunConfig, lengths: Lengths, bound: int) -> int:
     if isinstance(config, SftConfig) and config.packing:
         rows = [config.max_prompt_tokens + config.max_new_tokens]
     first = adapters_trained(config) if isinstance(config, OnPolicyRun) and config.minibatches == 1 else 0
-    if len(set(rows)) == 1:
-        group = max(1, min(count, size, bound // rows[0]))
-        each = group * rows[0]
-        return each * max(1, min(first * (count // group), min(bound, size * rows[0]) // each))
     largest = 0
     for start in range(0, _BATCHES * min(count, _LOOKED_AT), min(count, _LOOKED_AT)):
         if start and start % len(rows) == 0:  # the same rows come again
             break
         batch = [rows[place % len(rows)] for place in range(start, start + min(count, _LOOKED_AT))]
-        sizes = [len(group) * batch[group[0]] for group in micro_batches(batch, size, bound)]
-        largest = max(largest, _most(sizes, min(bound, size * max(batch)), first))
+        groups, room = first_groups(batch, size, bound, first) if first else (micro_batches(batch, size, bound), 0)
+        largest = max(largest, _most([len(group) * batch[group[0]] for group in groups], room, first))
     return largest
 
 

@@ -20,13 +20,20 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Dynami
 from transformers.utils.logging import disable_progress_bar
 
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.core.memory import ACTIVATIONS_AT_ONCE, ACTIVATIONS_PER_LINEAR
+from rlhf_lab.core.grouping import UNBOUNDED
+from rlhf_lab.core.memory import (
+    ACTIVATIONS_AT_ONCE,
+    ACTIVATIONS_PER_LINEAR,
+    ACTIVATIONS_WRITTEN_OUT,
+    BF16_ACTIVATIONS,
+)
 from rlhf_lab.core.out_of_memory import is_out_of_memory
 from rlhf_lab.engine import adapters, attention, chat, checkpoint_adapter
 from rlhf_lab.engine.adapter_set import AdapterSet
 from rlhf_lab.engine.adapters import Adapter
 from rlhf_lab.engine.blocks import Blocks, block_of, top_blocks
 from rlhf_lab.engine.cache import new_cache
+from rlhf_lab.engine.frozen import freeze
 from rlhf_lab.engine.machine import pick_device, pick_dtype, return_freed_memory
 from rlhf_lab.engine.model_files import in_short
 
@@ -55,6 +62,7 @@ class Backbone:
         self._recomputes = recompute
         self._decoder = model.base_model
         self._softcap: float | None = getattr(model.config, "final_logit_softcapping", None)
+        freeze(model)
         self._adapters = AdapterSet(model, device)
         self._blocks = Blocks(model, self._adapters.linears)
         self._heads: dict[str, nn.Linear] = {}
@@ -117,13 +125,15 @@ class Backbone:
         A compute-bound processor is no faster with more. On a GPU the micro-batch size alone decides.
         """
         if self.device.type != "cpu":
-            return 2**31
-        numbers = ACTIVATIONS_PER_LINEAR * sum(
+            return UNBOUNDED
+        in_and_out = sum(
             sum(layer.weight.shape)
             for name, layer in self._adapters.linears.items()
             if block_of(name) >= self.trunk_depth
         )
-        return max(1, ACTIVATIONS_AT_ONCE // (4 * numbers))
+        per_linear = ACTIVATIONS_WRITTEN_OUT if self._blocks.are_known else ACTIVATIONS_PER_LINEAR
+        each = 4 * (BF16_ACTIVATIONS if self.dtype == torch.bfloat16 else 1) * per_linear * in_and_out
+        return max(1, int(ACTIVATIONS_AT_ONCE / each))
 
     @property
     def parameter_counts(self) -> dict[str, int]:
@@ -203,8 +213,7 @@ class Backbone:
         adapter that reaches into the trunk is computed without. ``since``: places before it are not read, and the last
         block saves itself the work. Values at padding mean nothing.
         """
-        with self._blocks.read_since(since):
-            found = self._states(adapter, trunk, **self._padded(ids, mask))
+        found = self._states(adapter, trunk, since, **self._padded(ids, mask))
         return found[:, found.shape[1] - ids.shape[1] + since :]
 
     def trunk(self, ids: Tensor, mask: Tensor) -> Tensor | None:
@@ -225,7 +234,7 @@ class Backbone:
         ``sees`` [B, T, T] is true where the token of the second axis may look at that of the third;
         ``positions`` [B, T] count along each branch. ``trunk``: what `trunk_of_branches` gave for the same rows.
         """
-        return self._states(adapter, trunk, **self._branched(ids, sees, positions))
+        return self._states(adapter, trunk, 0, **self._branched(ids, sees, positions))
 
     def trunk_of_branches(self, ids: Tensor, sees: Tensor, positions: Tensor) -> Tensor | None:
         """As `trunk`, for `hidden_of_branches`."""
@@ -238,9 +247,10 @@ class Backbone:
         """
         self._adapters.select(adapter)
         positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-        found = self._decoder(
-            input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
-        )
+        with self._blocks.written_out():
+            found = self._decoder(
+                input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
+            )
         return found.last_hidden_state[:, -1]
 
     def new_cache(self) -> DynamicCache:
@@ -293,11 +303,12 @@ class Backbone:
             "position_ids": positions.to(self.device),
         }
 
-    def _states(self, adapter: str | None, trunk: Tensor | None, **told: Tensor) -> Tensor:
+    def _states(self, adapter: str | None, trunk: Tensor | None, since: int, **told: Tensor) -> Tensor:
         self._prepare(adapter)
         depth = self.trunk_depth
         from_trunk = trunk is not None and (adapter is None or self._adapters.lowest_block(adapter) >= depth)
         with ExitStack() as stack:
+            stack.enter_context(self._blocks.written_out(since))
             if trunk is not None and from_trunk:
                 stack.enter_context(self._blocks.only_above(depth, trunk))
             if self._recomputes and adapter is not None and torch.is_grad_enabled():
@@ -309,7 +320,7 @@ class Backbone:
     @torch.no_grad()
     def _trunk(self, **told: Tensor) -> Tensor:
         self._prepare(None)
-        with self._blocks.only_below(self.trunk_depth) as found:
+        with self._blocks.written_out(), self._blocks.only_below(self.trunk_depth) as found:
             self._decoder(**told, use_cache=False)
         return found[0]
 

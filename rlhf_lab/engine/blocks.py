@@ -5,7 +5,7 @@ own. That works for every architecture whose decoder passes one hidden state fro
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers.pytorch_utils import Conv1D
 
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.engine.tail import has_tail, tail
+from rlhf_lab.engine.decoder_block import is_known, written_out
 
 
 def block_of(layer: str) -> int:
@@ -50,6 +50,11 @@ class Blocks:
     def __len__(self) -> int:
         return len(self._blocks)
 
+    @property
+    def are_known(self) -> bool:
+        """Whether all of them are of kinds that the lab computes itself."""
+        return all(map(is_known, self._blocks))
+
     @contextmanager
     def only_below(self, depth: int) -> Iterator[list[Tensor]]:
         """Passes go through the lowest ``depth`` blocks alone; the list gets what comes out of them [B, T, D]."""
@@ -76,10 +81,13 @@ class Blocks:
             yield
 
     @contextmanager
-    def read_since(self, place: int) -> Iterator[None]:
-        """The last block answers for the places from ``place`` on alone, where it is of a kind that can: [B, T − place, D]."""
+    def written_out(self, since: int = 0) -> Iterator[None]:
+        """Blocks of known kinds compute as they are written out here, the last for the places from ``since`` on alone."""
         last = self._blocks[-1]
-        with _instead([last], partial(tail, last, place)) if place and has_tail(last) else nullcontext():
+        with ExitStack() as stack:
+            for block in filter(is_known, self._blocks):
+                forward = partial(written_out, block, since if block is last else 0)
+                stack.enter_context(_instead([block], forward))
             yield
 
     @contextmanager

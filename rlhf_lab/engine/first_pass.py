@@ -1,8 +1,7 @@
 """The passes that score a rollout, kept with their graphs: the first step goes back through them.
 
 Its weights are still those that scored, so a second forward pass could only say the same. Kept are as many
-micro-batches, the policy's before the critic's, as hold no more tokens together than one micro-batch may: the peak of
-memory stays where it was.
+micro-batches, the policy's before the critic's, as hold no more tokens together than one micro-batch may.
 """
 
 from collections.abc import Callable
@@ -10,6 +9,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from rlhf_lab.core.grouping import first_groups
+from rlhf_lab.core.memory import adapters_trained
 from rlhf_lab.core.settings import OnPolicyRun
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.scoring import Episodes, logprobs_and_entropy, pack, put, states_before
@@ -32,9 +33,11 @@ class FirstPass:
         """None where the first step does not see all episodes."""
         if config.minibatches > 1:
             return None
-        groups = episodes.micro_batches(config.micro_batch_size, backbone.tokens_at_once)
-        longest = max(len(episodes.ids(row)) for row in range(len(episodes)))
-        return cls(backbone, episodes, groups, min(backbone.tokens_at_once, config.micro_batch_size * longest))
+        lengths = [len(episodes.ids(row)) for row in range(len(episodes))]
+        adapters = adapters_trained(config)
+        return cls(
+            backbone, episodes, *first_groups(lengths, config.micro_batch_size, backbone.tokens_at_once, adapters)
+        )
 
     def score_tokens(self, adapter: str, temperature: float, tick: Callable[[], None]) -> tuple[Tensor, Tensor]:
         """As `scoring.score_tokens`."""

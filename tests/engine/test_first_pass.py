@@ -114,7 +114,7 @@ def test_the_first_ratio_still_says_when_two_passes_differ(backbone: Backbone) -
     given = config(**WHOLE | {"epochs": 1})
     with_roles(backbone)
     for module in list(backbone.model.modules()):
-        if type(module).__name__ == "LlamaMLP":
+        if type(module).__name__ == "LlamaDecoderLayer":
             module.register_forward_hook(lambda _, __, out: nn.functional.dropout(out, 0.1))
     rollout = rolled(backbone, given, kept=True)
     found = learn(

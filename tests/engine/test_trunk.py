@@ -93,7 +93,9 @@ def on_top(folder: Path, *, value: float = 0.33) -> Backbone:
 def without_trunk(monkeypatch: pytest.MonkeyPatch) -> None:
     """From now on every pass goes through all layers, as if there were nothing to share."""
     real = Backbone._states
-    monkeypatch.setattr(Backbone, "_states", lambda self, adapter, trunk, **told: real(self, adapter, None, **told))
+    monkeypatch.setattr(
+        Backbone, "_states", lambda self, adapter, _, *rest, **told: real(self, adapter, None, *rest, **told)
+    )
 
 
 def test_the_top_share_is_rounded_and_never_empty() -> None:
