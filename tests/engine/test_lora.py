@@ -3,7 +3,7 @@ import torch
 from peft import LoraConfig
 from peft.tuners.lora.layer import Linear
 
-from rlhf_lab.engine.lora import LoraLinear
+from rlhf_lab.engine.lora import LoraLinear, gated, together
 
 
 def layer(kind: type[Linear], *, bias: bool = True, dtype: torch.dtype = torch.float32) -> Linear:
@@ -80,3 +80,64 @@ def test_a_bf16_base_keeps_its_input_in_bf16_for_the_backward_pass() -> None:
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
         made(torch.ones(7, 12, dtype=torch.bfloat16).requires_grad_())
     assert {t.dtype for t in kept if t.shape == (7, 12)} == {torch.bfloat16}
+
+
+def group(kinds: list[type[Linear]], dtype: torch.dtype = torch.float32) -> list[Linear]:
+    """Layers on one input, each with other weights."""
+    made = [layer(kind, dtype=dtype) for kind in kinds]
+    for number, one in enumerate(made):
+        for name in ("a", "b"):
+            one.lora_A[name].float()
+            one.lora_B[name].float()
+        for parameter in one.parameters():
+            parameter.data = parameter.data.roll(number + 1)
+        one.set_adapter(["a"])
+    return made
+
+
+def slopes(layers: list[Linear]) -> list[torch.Tensor]:
+    return [p.grad for one in layers for p in (one.lora_A["a"].weight, one.lora_B["a"].weight) if p.grad is not None]
+
+
+@pytest.mark.parametrize("kinds", [[LoraLinear] * 3, [LoraLinear, Linear], [LoraLinear]])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_layers_on_one_input_say_what_each_says_alone(kinds: list[type[Linear]], dtype: torch.dtype) -> None:
+    x = torch.randn(4, 7, 12, generator=torch.Generator().manual_seed(3)).to(dtype)
+    found = []
+    for at_once in (False, True):
+        layers, into = group(kinds, dtype), x.clone().requires_grad_()
+        outs = together(layers, into) if at_once else [one(into) for one in layers]
+        sum(((number + 1) * out.float().square()).mean() for number, out in enumerate(outs)).backward()
+        assert len(slopes(layers)) == 2 * len(layers)
+        found.append(([out.detach() for out in outs], slopes(layers), into.grad))
+    near = {"atol": 1e-5, "rtol": 1e-5} if dtype == torch.float32 else {"atol": 2e-2, "rtol": 2e-2}
+    torch.testing.assert_close(found[1][0], found[0][0], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found[1][1], found[0][1], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(found[1][2], found[0][2], **near)
+
+
+@pytest.mark.parametrize("kind", [LoraLinear, Linear])
+def test_the_gated_product_is_computed_again_on_the_way_back(kind: type[Linear]) -> None:
+    generator = torch.Generator().manual_seed(4)
+    gate, up = (torch.randn(4, 7, 12, generator=generator) for _ in range(2))
+    found = []
+    for plain in (True, False):
+        (one,) = group([kind])
+        ins = [gate.clone().requires_grad_(), up.clone().requires_grad_()]
+        out = one(torch.nn.functional.silu(ins[0]) * ins[1]) if plain else gated(one, *ins)
+        out.square().mean().backward()
+        found.append((out.detach(), slopes([one]), ins[0].grad, ins[1].grad))
+        with torch.no_grad():
+            torch.testing.assert_close(gated(one, gate.clone(), up), out)
+    torch.testing.assert_close(found[1], found[0], atol=1e-5, rtol=1e-5)
+    assert torch.equal(gate, torch.randn(4, 7, 12, generator=torch.Generator().manual_seed(4)))
+
+
+def test_where_nothing_is_trained_above_only_the_input_gets_a_gradient() -> None:
+    layers = group([LoraLinear] * 2)
+    for one in layers:
+        one.requires_grad_(False)
+    x = torch.ones(2, 12, requires_grad=True)
+    sum(out.sum() for out in together(layers, x)).backward()
+    assert x.grad is not None
+    assert slopes(layers) == []
