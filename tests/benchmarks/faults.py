@@ -102,9 +102,9 @@ def dropout() -> AbstractContextManager[object]:
     """A tenth of the activations is dropped, as in training mode."""
 
     def change(backbone: Backbone) -> None:
-        for name, layer in backbone.model.named_modules():
-            if name.endswith("mlp"):
-                layer.register_forward_hook(lambda _, __, out: nn.functional.dropout(out, 0.1))
+        for block in backbone.model.modules():
+            if type(block).__name__.endswith("DecoderLayer"):
+                block.register_forward_hook(lambda _, __, out: nn.functional.dropout(out, 0.1))
 
     return _of_backbone(change)
 
