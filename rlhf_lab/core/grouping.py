@@ -7,8 +7,6 @@ PRICE_OF_A_GROUP = 64
 
 UNBOUNDED = 2**31
 """Tokens, where only the number of rows decides."""
-KEPT = 1.5
-"""Micro-batches' worth of tokens whose graphs may be kept from scoring, where memory alone bounds them."""
 
 
 def micro_batches(lengths: Sequence[int], size: int, tokens: int) -> list[list[int]]:
@@ -30,15 +28,16 @@ def micro_batches(lengths: Sequence[int], size: int, tokens: int) -> list[list[i
     return groups
 
 
-def first_groups(lengths: Sequence[int], size: int, tokens: int, adapters: int) -> tuple[list[list[int]], int]:
-    """How a rollout is cut up to be scored, and how many tokens' graphs of the ``adapters`` may be kept for the first step.
+def first_groups(
+    lengths: Sequence[int], size: int, tokens: int, kept: int, adapters: int
+) -> tuple[list[list[int]], int]:
+    """How a rollout is cut up to be scored, and how many tokens' graphs of the ``adapters`` are kept for the first step.
 
-    As many as ``size`` rows of the longest have, or where all rows may be one micro-batch `KEPT` times ``tokens``. Where
-    these hold the first adapter's and half of the second's, groups are small enough to use that.
+    As many as ``size`` rows of the longest have; ``kept``, where all rows may be one micro-batch and memory alone
+    bounds what is kept. Where that holds the first adapter's and half of the second's, groups are small enough to use it.
     """
     groups = micro_batches(lengths, size, tokens)
-    bounded = tokens < UNBOUNDED and size >= len(lengths)
-    room = int(KEPT * tokens) if bounded else min(tokens, size * max(lengths))
+    room = kept if size >= len(lengths) and tokens < UNBOUNDED else min(tokens, size * max(lengths))
     whole = sum(len(group) * lengths[group[0]] for group in groups)
     spare = room - whole
     if adapters > 1 and spare < whole <= 2 * spare:

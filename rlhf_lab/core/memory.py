@@ -16,7 +16,9 @@ from rlhf_lab.core.lengths import FULL, Lengths
 from rlhf_lab.core.settings import OnPolicyRun
 
 ACTIVATIONS_AT_ONCE = 2**30
-"""Bytes of activations that a micro-batch on the CPU keeps for its backward pass at most."""
+"""Bytes of activations that a micro-batch on the CPU keeps for its backward pass at most, as an fp32 base would."""
+KEPT_AT_ONCE = 3 * 2**29
+"""Bytes of those that may be kept from scoring a rollout for its first step, where a micro-batch may hold all of it."""
 ACTIVATIONS_PER_LINEAR = 2.0
 """Numbers kept, by what goes in and out of the linear layers; measured on Llama blocks with LoRA, as the library has them."""
 ACTIVATIONS_WRITTEN_OUT = 1.1
@@ -151,11 +153,10 @@ def estimate(
     trains = not isinstance(config, BestOfNConfig)
     adapted = max(1, round(config.lora_layers * shape.layers)) if trains else 0
     block = int(shape.kept * (BF16_ACTIVATIONS if half else 1))
-    tokens = (
-        _learning_tokens(config, lengths, ACTIVATIONS_AT_ONCE // (adapted * block) if cpu else UNBOUNDED)
-        if trains
-        else 0
-    )
+    tokens = 0
+    if trains:
+        bound = ACTIVATIONS_AT_ONCE // (adapted * shape.kept) if cpu else UNBOUNDED
+        tokens = _learning_tokens(config, lengths, bound, KEPT_AT_ONCE // (adapted * block))
     activations: float = tokens * adapted * block
     if cpu and activations > ACTIVATIONS_AT_ONCE:
         activations = ACTIVATIONS_AT_ONCE + _BEYOND * (activations - ACTIVATIONS_AT_ONCE)
@@ -186,10 +187,10 @@ def asking(shape: Shape, half: bool) -> int:
     return _LIBRARIES + shape.parameters * (2 if half else 4) + 3 * 4 * shape.vocabulary
 
 
-def _learning_tokens(config: RunConfig, lengths: Lengths, bound: int) -> int:
+def _learning_tokens(config: RunConfig, lengths: Lengths, bound: int, kept: int) -> int:
     """Whose activations are kept at once, padding included, among a few batches that are cut up as the engine does.
 
-    ``bound``: tokens at most, unless one row has more.
+    ``bound``: tokens of a micro-batch at most, unless one row has more; ``kept``: of those kept for a first step.
     """
     rows = lengths.rows(config)
     count = -(-config.batch_size // config.minibatches) if isinstance(config, OnPolicyRun) else config.batch_size
@@ -204,7 +205,9 @@ def _learning_tokens(config: RunConfig, lengths: Lengths, bound: int) -> int:
         if start and start % len(rows) == 0:  # the same rows come again
             break
         batch = [rows[place % len(rows)] for place in range(start, start + min(count, _LOOKED_AT))]
-        groups, room = first_groups(batch, size, bound, first) if first else (micro_batches(batch, size, bound), 0)
+        groups, room = (
+            first_groups(batch, size, bound, kept, first) if first else (micro_batches(batch, size, bound), 0)
+        )
         largest = max(largest, _most([len(group) * batch[group[0]] for group in groups], room, first))
     return largest
 

@@ -26,6 +26,7 @@ from rlhf_lab.core.memory import (
     ACTIVATIONS_PER_LINEAR,
     ACTIVATIONS_WRITTEN_OUT,
     BF16_ACTIVATIONS,
+    KEPT_AT_ONCE,
 )
 from rlhf_lab.core.out_of_memory import is_out_of_memory
 from rlhf_lab.engine import adapters, attention, chat, checkpoint_adapter
@@ -126,14 +127,22 @@ class Backbone:
         """
         if self.device.type != "cpu":
             return UNBOUNDED
+        return max(1, int(ACTIVATIONS_AT_ONCE / self._kept_by_token))
+
+    @property
+    def tokens_kept(self) -> int:
+        """The most tokens whose graphs are kept from scoring a rollout for its first step."""
+        return int(KEPT_AT_ONCE / (self._kept_by_token * (BF16_ACTIVATIONS if self.dtype == torch.bfloat16 else 1)))
+
+    @property
+    def _kept_by_token(self) -> float:
+        """Bytes of activations of all trained blocks, as an fp32 base would keep them."""
         in_and_out = sum(
             sum(layer.weight.shape)
             for name, layer in self._adapters.linears.items()
             if block_of(name) >= self.trunk_depth
         )
-        per_linear = ACTIVATIONS_WRITTEN_OUT if self._blocks.are_known else ACTIVATIONS_PER_LINEAR
-        each = 4 * (BF16_ACTIVATIONS if self.dtype == torch.bfloat16 else 1) * per_linear * in_and_out
-        return max(1, int(ACTIVATIONS_AT_ONCE / each))
+        return 4 * in_and_out * (ACTIVATIONS_WRITTEN_OUT if self._blocks.are_known else ACTIVATIONS_PER_LINEAR)
 
     @property
     def parameter_counts(self) -> dict[str, int]:

@@ -34,10 +34,9 @@ class FirstPass:
         if config.minibatches > 1:
             return None
         lengths = [len(episodes.ids(row)) for row in range(len(episodes))]
-        adapters = adapters_trained(config)
-        return cls(
-            backbone, episodes, *first_groups(lengths, config.micro_batch_size, backbone.tokens_at_once, adapters)
-        )
+        tokens, kept = backbone.tokens_at_once, backbone.tokens_kept
+        groups, room = first_groups(lengths, config.micro_batch_size, tokens, kept, adapters_trained(config))
+        return cls(backbone, episodes, groups, room)
 
     def score_tokens(self, adapter: str, temperature: float, tick: Callable[[], None]) -> tuple[Tensor, Tensor]:
         """As `scoring.score_tokens`."""
