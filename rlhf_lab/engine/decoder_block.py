@@ -12,17 +12,16 @@ from torch import Tensor, nn
 from transformers import Cache
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from rlhf_lab.core.memory import WRITTEN_OUT
 from rlhf_lab.engine.lora import gated, together
 from rlhf_lab.engine.rms_norm import rms_norm
-
-_KNOWN = frozenset({"LlamaDecoderLayer", "MistralDecoderLayer", "Qwen2DecoderLayer", "Qwen3DecoderLayer"})
-"""Blocks that compute what `written_out` says."""
 
 
 def is_known(block: nn.Module) -> bool:
     """Whether `written_out` computes what this block does."""
     config: Any = getattr(getattr(block, "self_attn", None), "config", None)
-    return type(block).__name__ in _KNOWN and config._attn_implementation == "sdpa" and config.hidden_act == "silu"
+    known = getattr(config, "model_type", None) in WRITTEN_OUT
+    return known and config._attn_implementation == "sdpa" and config.hidden_act == "silu"
 
 
 def written_out(

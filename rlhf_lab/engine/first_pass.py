@@ -1,7 +1,7 @@
 """The passes that score a rollout, kept with their graphs: the first step goes back through them.
 
 Its weights are still those that scored, so a second forward pass could only say the same. Kept are as many
-micro-batches, the policy's before the critic's, as hold no more tokens together than one micro-batch may.
+micro-batches, the policy's before the critic's, as `rlhf_lab.core.grouping.first_groups` finds room for.
 """
 
 from collections.abc import Callable

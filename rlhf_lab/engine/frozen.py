@@ -46,7 +46,7 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x [n, in] · weight [out, in]ᵀ + bias, without a gradient."""
     if not _is_for_onednn(x, weight):
         return functional.linear(x, weight, bias)
-    if len(x) <= _FEW and bias is None:
+    if len(x) <= _FEW and bias is None and weight.is_contiguous():
         return _onednn(weight, x, None).T.contiguous()
     return _onednn(x, weight, bias)
 

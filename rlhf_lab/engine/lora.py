@@ -48,10 +48,9 @@ def together(layers: Sequence[nn.Module], x: Tensor) -> Sequence[Tensor]:
 
 def gated(layer: nn.Module, gate: Tensor, up: Tensor) -> Tensor:
     """``layer`` of silu(gate)·up, both [..., in]: [..., out]. Without a gradient the gate is written over."""
-    adapted = _adapted(layer, gate)
     if not torch.is_grad_enabled():
         found: Tensor = layer(functional.silu(gate, inplace=True).mul_(up))
-    elif adapted is None:
+    elif (adapted := _adapted(layer, gate)) is None:
         found = layer(functional.silu(gate) * up)
     else:
         found = _GatedLora.apply(gate, up, *adapted)
