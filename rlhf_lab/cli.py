@@ -43,6 +43,7 @@ _log = logging.getLogger(__name__)
 
 def main() -> None:
     """The entry point: runs a command; an error becomes a sentence and exit status 1."""
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # else it looks through all that is installed for some
     try:
         app(prog_name="rlhf-lab")
     except LabError as error:

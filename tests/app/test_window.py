@@ -36,13 +36,14 @@ def wait_for_end(qtbot: QtBot, opened: Opened, run: str) -> str:
     return opened.lab.state(run).outcome
 
 
-def test_the_program_opens_a_window_without_torch(tmp_path: Path) -> None:
+def test_the_program_opens_a_dressed_window_without_torch(tmp_path: Path) -> None:
     script = (
         "import sys; from PySide6.QtCore import QTimer; from PySide6.QtWidgets import QApplication;"
         "from rlhf_lab.gui import app; a = QApplication([]);"
-        "t = QTimer(interval=20); t.timeout.connect(lambda: [w.close() for w in a.topLevelWidgets() if w.isVisible()]);"
+        "t = QTimer(interval=20); worn = set();"
+        "t.timeout.connect(lambda: [(worn.add(bool(a.styleSheet())), w.close()) for w in a.topLevelWidgets() if w.isVisible()]);"
         "t.start(); code = app.main(sys.argv[1]);"
-        "print(code, sorted({'torch', 'transformers', 'peft', 'pandas', 'pyqtgraph', 'rlhf_lab.core.health'} & set(sys.modules)))"
+        "print(code, worn, sorted({'torch', 'transformers', 'peft', 'pandas', 'pyqtgraph', 'rlhf_lab.core.health'} & set(sys.modules)))"
     )
     ended = subprocess.run(
         [sys.executable, "-c", script, "~nobody-of-this-name/project"],
@@ -52,7 +53,7 @@ def test_the_program_opens_a_window_without_torch(tmp_path: Path) -> None:
         text=True,
         timeout=120,
     )
-    assert ended.stdout.strip() == "0 []", ended.stderr
+    assert ended.stdout.strip() == "0 {True} []", ended.stderr
     assert (tmp_path / "~nobody-of-this-name" / "project" / "lab.sqlite").is_file(), (
         "a name where there is no such home"
     )

@@ -21,10 +21,10 @@ CHECKOUT = Path(__file__).parents[2]
 
 CHILD = """
 import sys, time
+from rlhf_lab import cli
 from PySide6.QtCore import QObject, Qt, QTimer
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
-from rlhf_lab import cli
 
 class Person(QObject):
     def look(self):

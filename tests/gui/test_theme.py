@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QApplication, QPushButton
 from pytestqt.qtbot import QtBot
 
 from rlhf_lab.core.resources import resource
-from rlhf_lab.gui.theme import DARK, LIGHT, Colours, theme
+from rlhf_lab.gui.theme import DARK, LIGHT, Colours, Theme, theme
 
 ICONS = sorted(path.stem for path in resource("icons").glob("*.svg"))
 
@@ -53,3 +53,20 @@ def test_the_choice_recolours_what_is_on_screen(qtbot: QtBot) -> None:
     assert theme().colours is DARK
     assert button.icon().cacheKey() != before
     theme().choose("system")
+
+
+def test_a_window_may_be_built_before_the_sheet_is_put_on(qapp: QApplication) -> None:
+    theme()
+    worn = qapp.styleSheet()
+    qapp.setStyleSheet("")
+    try:
+        bare = Theme(qapp, dressed=False)
+        bare.choose("dark")
+        assert not qapp.styleSheet()
+        assert qapp.palette().window().color().name() == DARK.window
+        bare.dress()
+        assert DARK.accent in qapp.styleSheet()
+        bare.deleteLater()
+    finally:
+        theme().choose("system")
+    assert qapp.styleSheet() == worn
