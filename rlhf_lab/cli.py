@@ -3,11 +3,7 @@
 Nothing heavy is imported before a command needs it: ``rlhf-lab --help`` loads no Qt, torch or SQLite.
 """
 
-import gc
-import logging
-import os
 import sys
-import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -38,37 +34,6 @@ app.command()(cli_rewards.diagnose)
 app.command()(cli_report.report)
 app.add_typer(cli_models.app, name="models")
 
-_log = logging.getLogger(__name__)
-
-
-def main() -> None:
-    """The entry point: runs a command; an error becomes a sentence and exit status 1."""
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # else it looks through all that is installed for some
-    try:
-        app(prog_name="rlhf-lab")
-    except LabError as error:
-        _fail(str(error))
-    except KeyboardInterrupt:
-        _fail("Interrupted.")
-    except Exception as error:
-        if os.environ.get("RLHF_LAB_TRACEBACK"):
-            traceback.print_exc()
-        where = "Set RLHF_LAB_TRACEBACK=1 and do it again to see where."
-        if _log.hasHandlers():  # else the project is not open yet
-            _log.exception("a command failed")
-            where = "The project's lab.log says where; for a report: rlhf-lab diagnostics"
-        first_line = (str(error).strip() or "no message").splitlines()[0]
-        _fail(f"Something went wrong inside the lab ({type(error).__name__}: {first_line}). {where}")
-
-
-def _fail(sentence: str) -> None:
-    from rlhf_lab.terminal import Terminal
-
-    terminal = Terminal(machine="--json" in sys.argv)
-    terminal.say(f"rlhf-lab: {sentence}")
-    terminal.result({"error": sentence})
-    sys.exit(1)
-
 
 def _version(wanted: bool) -> None:
     if wanted:
@@ -84,18 +49,9 @@ def window(
 ) -> None:
     """Open the window, unless a command is given."""
     if context.invoked_subcommand is None:
-        from rlhf_lab.system_libraries import window_problem
+        from rlhf_lab.window import open_window
 
-        if problem := window_problem():
-            raise LabError(f"No window can open: {problem}. In the terminal: rlhf-lab demo --headless")
-        raise typer.Exit(_window(project, guided=False))
-
-
-def _window(project: Path | None, *, guided: bool) -> int:
-    gc.disable()  # until the window's own collector begins: what is imported stays, and looking through it takes 0.06 s
-    from rlhf_lab.gui.app import main as open_window
-
-    return open_window(project, guided=guided)
+        raise typer.Exit(open_window(project))
 
 
 @app.command()
@@ -110,12 +66,13 @@ def demo(
     """Run the guided experiment: SFT, a reward model, PPO, and a report of what changed."""
     from rlhf_lab.system_libraries import window_problem
     from rlhf_lab.terminal import Terminal
+    from rlhf_lab.window import show_window
 
     terminal = Terminal(machine=as_json)
     if not headless and not as_json:
         problem = window_problem()
         if problem is None:
-            raise typer.Exit(_window(project, guided=True))
+            raise typer.Exit(show_window(project, guided=True))
         terminal.say(f"No window can open: {problem}. The same experiment runs here in the terminal.")
     from rlhf_lab.headless_recipes import guided_experiment
 

@@ -41,6 +41,8 @@ class Fault:
 
 @dataclass
 class _Seen:
+    """How often, and when last."""
+
     times: int = 0
     last: float = float("-inf")
 

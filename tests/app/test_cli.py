@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rlhf_lab import __version__
-from rlhf_lab.cli import main
+from rlhf_lab.__main__ import main
 from rlhf_lab.core.config import STAGES
 from rlhf_lab.core.config_toml import default_toml
 from rlhf_lab.core.reference import config_reference
@@ -182,11 +182,14 @@ def test_an_empty_project_lists_no_runs(lab: Lab) -> None:
     assert "There is no run 'sft-9'" in last_object(lab("resume", "sft-9", "--project", "project", "--json"))["error"]
 
 
-def test_nothing_is_collected_while_the_window_is_imported_and_made(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("arguments", [["rlhf-lab"], ["rlhf-lab", "--project", "project"]])
+def test_nothing_is_collected_while_the_window_is_imported_and_made(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
     collects = []
     monkeypatch.setattr("rlhf_lab.gui.app.main", lambda project, guided: collects.append(gc.isenabled()) or 0)
-    monkeypatch.setattr("rlhf_lab.system_libraries.window_problem", lambda: None)
-    monkeypatch.setattr("sys.argv", ["rlhf-lab"])
+    monkeypatch.setattr("rlhf_lab.window.window_problem", lambda: None)
+    monkeypatch.setattr("sys.argv", arguments)
     try:
         with pytest.raises(SystemExit):
             main()

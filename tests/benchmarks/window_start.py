@@ -2,9 +2,9 @@
 
     python tests/benchmarks/window_start.py [--runs 10] [--json]
 
-Each run is a fresh process, the command itself, on a project that has its data. The key is Ctrl+1 sent to the shown window;
-it counts once the pane has answered it and was painted after it. Modules are compiled, as they are from the second
-start on: the first, which does that, is not counted.
+Each run is a fresh process, the command itself, on a project that has its data. The key is Ctrl+1 sent to the shown
+window; it counts once the pane has answered it and was painted after it. Modules are compiled, as they are from the
+second start on: the first, which does that, is not counted.
 """
 
 import argparse
@@ -21,7 +21,7 @@ CHECKOUT = Path(__file__).parents[2]
 
 CHILD = """
 import sys, time
-from rlhf_lab import cli
+from rlhf_lab.__main__ import main
 from PySide6.QtCore import QObject, Qt, QTimer
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
@@ -46,8 +46,7 @@ class Person(QObject):
 app = QApplication(sys.argv[:1])
 person = Person()
 QTimer.singleShot(0, person, person.look)  # an event filter would be asked 8,000 times meanwhile: 0.1 s
-sys.argv[1:1] = ["--project"]
-cli.main()
+main()
 """
 
 
@@ -67,8 +66,8 @@ def main() -> None:
         project = Path(home) / "project"
         fill = f"from rlhf_lab.runs.project import Project; Project.open({str(project)!r}).ensure_bundled()"
         subprocess.run([sys.executable, "-c", fill], env=environment, check=True)
-        start(project, environment)
-        found = [start(project, environment) for _ in range(wanted.runs)]
+        start(environment)
+        found = [start(environment) for _ in range(wanted.runs)]
     seconds = [row[0] for row in found]
     result = {
         "median": round(statistics.median(seconds), 3),
@@ -82,11 +81,11 @@ def main() -> None:
     sys.stdout.write(json.dumps(result) + "\n" if wanted.json else f"window usable after {result}\n")
 
 
-def start(project: Path, environment: dict[str, str]) -> tuple[float, float, int, str]:
+def start(environment: dict[str, str]) -> tuple[float, float, int, str]:
     """Seconds to the handled key, CPU seconds of them, data sets shown, heavy modules imported."""
     began = time.time()
     ended = subprocess.run(
-        [sys.executable, "-c", CHILD, str(project)],
+        [sys.executable, "-c", CHILD],
         env=environment,
         check=True,
         capture_output=True,
