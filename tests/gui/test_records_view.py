@@ -8,6 +8,7 @@ from pytestqt.qtbot import QtBot
 
 from rlhf_lab.core.records import Completion, Pair, PromptOnly, Ranking
 from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.models.records_table import RecordsTable
 from rlhf_lab.gui.panes.data import DataPane
 from rlhf_lab.gui.widgets.records_view import RecordsView
 from rlhf_lab.runs.project import Project
@@ -216,10 +217,21 @@ def test_a_range_of_what_was_found_is_deleted_and_nothing_else(
     assert all(record.split == "train" for record in project.store.records("many kinds"))
 
 
-def test_a_million_chosen_records_are_not_deleted_at_once(qtbot: QtBot, view: RecordsView, lab: Lab) -> None:
+def test_a_million_chosen_records_are_neither_asked_one_by_one_nor_deleted_at_once(
+    qtbot: QtBot, view: RecordsView, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, columns = [0], RecordsTable.columnCount
+
+    def count(*parts: object) -> int:
+        asked[0] += 1
+        return columns(*parts)
+
+    monkeypatch.setattr(RecordsTable, "columnCount", count)
     row = PromptOnly(prompt=prompt(1))
     view.model.show_pages("prompt", 1_000_000, lambda at, most: [Row(n, row) for n in range(at, at + most)])
     view.table.selectAll()
+    view.table.grab()
+    assert 0 < asked[0] < 100_000, "the table was asked, and painting did not ask every row"
     view.table.setFocus()
     with qtbot.waitSignal(lab.message) as told:
         qtbot.keyClick(view.table, Qt.Key.Key_Delete)
