@@ -48,6 +48,13 @@ def _cycles_end_in_their_own_thread() -> Iterator[None]:
     gc.collect()
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """What all tests have imported stays: the collector would walk through its half million objects again and again."""
+    gc.collect()
+    gc.freeze()
+
+
 SERVES_THE_PROCESS = "rlhf_lab.engine.template_child"
 """Renders chat templates from the first one on, and ends with the process that started it (tested on its own)."""
 
@@ -56,18 +63,27 @@ SERVES_THE_PROCESS = "rlhf_lab.engine.template_child"
 def _nothing_left_behind() -> Iterator[None]:
     """A test that leaves a thread or a child process running fails, and says which."""
     threads = set(threading.enumerate())
-    children = {child.pid for child in psutil.Process().children(recursive=True)}
+    children = {child.pid for child in _children()}
     yield
     left = [t for t in threading.enumerate() if t not in threads and not t.daemon]
     for thread in left:
         thread.join(5)
     assert not [t for t in left if t.is_alive()], f"threads left running: {left}"
-    born = [c for c in psutil.Process().children(recursive=True) if c.pid not in children and not _serves(c)]
+    born = [c for c in _children() if c.pid not in children and not _serves(c)]
     _, alive = psutil.wait_procs(born, timeout=5)
     lines = [" ".join(child.cmdline()) for child in alive]
     for child in alive:
         child.kill()
     assert not lines, f"child processes left running: {lines}"
+
+
+def _children() -> list[psutil.Process]:
+    """All that descend from this process. psutil looks at every process of the machine, so Linux is asked first."""
+    with contextlib.suppress(OSError):  # a thread that has just ended
+        by_thread = [task.read_bytes() for task in Path("/proc/self/task").glob("*/children")]
+        if by_thread and not any(by_thread):
+            return []
+    return psutil.Process().children(recursive=True)
 
 
 def _serves(process: psutil.Process) -> bool:
