@@ -74,7 +74,7 @@ def _handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
                 ]
                 self._send(200, json.dumps(rows).encode(), {}, body=body)
             elif api:
-                siblings = [{"rfilename": file} for file in files]
+                siblings = [{"rfilename": file, "size": len(content)} for file, content in files.items()]
                 told = {"id": name, "sha": SHA, "siblings": siblings, "tags": [], "private": False, "downloads": 0}
                 self._send(200, json.dumps(told).encode(), {}, body=body)
             else:

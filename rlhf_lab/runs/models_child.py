@@ -43,6 +43,7 @@ _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 _MARGIN = 200 * 2**20
 _MOST_INDEX = 64 * 2**20
 _LOOK_S = 0.3
+_HUB_ANSWERS_S = 30.0
 _AT_ONCE = 4
 
 
@@ -89,10 +90,10 @@ def import_gguf(asked: Import, say: Say) -> dict[str, Any]:
 def look(model: str) -> dict[str, Any]:
     """What a download would fetch, from the hub's own list; raises `LabError` for a model that would be refused."""
     from huggingface_hub import HfApi, hf_hub_download
-    from huggingface_hub.hf_api import RepoFile
 
-    listed = HfApi().list_repo_tree(model, recursive=False)
-    files = {entry.path: entry.size for entry in listed if isinstance(entry, RepoFile)}
+    # Listing its folder would be tried for 23 seconds before a hub that is not there is said.
+    listed = HfApi().model_info(model, files_metadata=True, timeout=_HUB_ANSWERS_S).siblings or []
+    files = {entry.rfilename: entry.size or 0 for entry in listed if "/" not in entry.rfilename}
     wanted = {name: size for name, size in files.items() if any(fnmatch.fnmatch(name, part) for part in _PARTS)}
     if not any(fnmatch.fnmatch(name, "model*.safetensors") for name in files):
         pickled = next((name for name in files for part in _PICKLED if fnmatch.fnmatch(name, part)), None)
