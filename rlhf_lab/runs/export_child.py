@@ -56,12 +56,13 @@ def write(wish: Wish, fresh: Path, say: Say) -> list[str]:
 def write_model(wish: Wish, folder: RunFolder, fresh: Path, say: Say) -> list[str]:
     """A model, its curves and its card."""
     say("loading the libraries", 0, 5)
+    model = base_of(folder)  # a base that has gone is said before seconds of imports
     from rlhf_lab.engine import export
     from rlhf_lab.engine.machine import use_threads
 
     use_threads(host.default_threads())
     say("checking the base", 1, 5)
-    trained = read(folder)
+    trained = read(folder, model)
     precision = wish.precision or trained.precision
     require_room(fresh, _need(wish, trained, precision) + _MARGIN)
     say("putting the weights together", 2, 5)
@@ -88,13 +89,18 @@ def write_model(wish: Wish, folder: RunFolder, fresh: Path, say: Say) -> list[st
     return model_card.notes(folder, made)
 
 
-def read(folder: RunFolder) -> "Trained":
-    """The run's base and adapters; raises `LabError` where the base has gone or is another one now."""
-    from rlhf_lab.engine.export import Trained
+def base_of(folder: RunFolder) -> Path:
+    """Where the run's base is; raises `LabError` where it has gone."""
     from rlhf_lab.engine.models import resolve
 
-    runs, config = folder.path.parent, folder.config
-    model = resolve(config.model, runs.parent / "models")
+    return resolve(folder.config.model, folder.path.parents[1] / "models")
+
+
+def read(folder: RunFolder, model: Path) -> "Trained":
+    """What the run left on that base; raises `LabError` where it is another one now."""
+    from rlhf_lab.engine.export import Trained
+
+    runs = folder.path.parent
     start = [runs / name / "adapter" for name in folder.manifest.start_runs]
     return Trained.read(model, start, folder.adapter, _precision(folder))
 

@@ -29,7 +29,7 @@ from rlhf_lab.engine.rewards import score_scale
 from rlhf_lab.engine.sampler import sample
 from rlhf_lab.engine.scoring import Episodes, score_by_head
 from rlhf_lab.runs.ask import ModelSpec
-from rlhf_lab.runs.export_child import read
+from rlhf_lab.runs.export_child import base_of, read
 from rlhf_lab.runs.exporting import Wish, export_run
 from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.terminal import Terminal
@@ -83,7 +83,7 @@ class Match:
 
     def _write_work(self, reward: RunFolder, run: RunFolder) -> torch.Tensor:
         """The questions in the lab's order, and answers with the lab's scores of them."""
-        config, trained = self.config, read(reward)
+        config, trained = self.config, read(reward, base_of(reward))
         backbone = Backbone.load(trained.model, start_adapters=trained.start_folders, device="cpu")
         pool, _ = unique_prompts(RecordFile(run.data_path))
         ids: list[list[int]] = []

@@ -26,7 +26,7 @@ from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.export import Trained
 from rlhf_lab.engine.reward_scores import score_rows
 from rlhf_lab.engine.rewards import score_scale
-from rlhf_lab.runs.export_child import read
+from rlhf_lab.runs.export_child import base_of, read
 from rlhf_lab.runs.exporting import MODELS, Form, Wish, export_run, offers
 from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.project import Project
@@ -60,7 +60,7 @@ def main() -> int:
 
 def compare(folder: RunFolder, count: int) -> list[dict[str, Any]]:
     """One row a form."""
-    trained = read(folder)
+    trained = read(folder, base_of(folder))
     rows = examples(folder, trained, count)
     ours = lab_says(trained, rows)
     reward = trained.own.head is not None
