@@ -29,6 +29,8 @@ BF16_ACTIVATIONS = 0.76
 """Norms and the low-rank parts are computed in fp32 on a bf16 base too: measured on 135M parameters."""
 _LIBRARIES = 470 * 2**20
 """Of a run's process once its model is loaded: torch, transformers and what they keep; on Linux."""
+_PREPARED = 40 * 2**20
+"""More of it on a bf16 base: what oneDNN and torch keep made for products of so many shapes. Measured on the bundled model."""
 _BEYOND = 0.45
 """Of activations above that bound: what is below it stands for the holes that training leaves in the heap too. Measured
 on 135M parameters, fp32, between passes of 384 and of 1,024 tokens."""
@@ -39,7 +41,7 @@ _RECOMPUTED = 2
 _LOGITS_AT_ONCE = 2**22
 """As many numbers in a chunk of logits; beside it stand its softmax and its gradient."""
 _SFT_LOGITS_AT_ONCE = 2**24
-"""The same for SFT."""
+"""The same for SFT. DPO's chunks are the smaller ones, but with what they leave in the heap it measured as much."""
 _SURE = 0.8
 """Of free memory: the estimate may be off by a fifth."""
 _BATCHES = 8
@@ -167,14 +169,14 @@ def estimate(
     if adapted < shape.layers and isinstance(config, OnPolicyRun):
         kept = config.batch_size * sum(rows) // len(rows) * shape.width * size
     cache = lengths.cached(config) * 2 * shape.kv * shape.layers * size
-    at_once = _SFT_LOGITS_AT_ONCE if isinstance(config, SftConfig) else _LOGITS_AT_ONCE
+    at_once = _SFT_LOGITS_AT_ONCE if isinstance(config, SftConfig | DpoConfig) else _LOGITS_AT_ONCE
     logits = 3 * 4 * min(at_once, tokens * shape.vocabulary)
     sampled = 3 * 4 * min(_LOGITS_AT_ONCE, config.batch_size * shape.vocabulary)
     # A reward run samples too, for the scale of its scores, but from the base as it is.
     merged = 0 if half or isinstance(config, RewardConfig) else 4 * adapted * (shape.block_parameters - 2 * shape.width)
     holes = int(_HOLES * merged) if isinstance(config, OnPolicyRun) else 0
     return Memory(
-        libraries=_LIBRARIES if cpu else 0,
+        libraries=_LIBRARIES + (_PREPARED if half else 0) if cpu else 0,
         weights=shape.parameters * size,
         adapters=_adapters(config, shape, adapted),
         learning=int(activations) + kept + logits + holes,

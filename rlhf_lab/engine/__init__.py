@@ -2,9 +2,6 @@
 
 import os
 
-# Read by torch at its first tensor: large ones lie on huge pages, which Linux gives a process that asks. Each pass takes
-# its memory anew: a twentieth less of a processor's time at 135M parameters, and less is left behind in holes.
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 # Read by oneDNN, and by torch where it calls that for products in bf16: each keeps what it made for the last 1,024 shapes, on
 # batches of ever different lengths 290 MB in all. A step needs some 30 at a time.
 for _kept in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
