@@ -34,6 +34,7 @@ def to_the_end(
         yield Finished(step=step, outcome="stopped", message="Stopped while it was being loaded.")
     except Exception as error:
         sys.stderr.write(without_secrets(traceback.format_exc()))
+        error.__traceback__ = None  # its frames hold the work's tensors, and there may be no memory for a word
         yield Finished(step=step, outcome="failed", message=error_in_words(error, less_memory=less_memory))
 
 

@@ -9,7 +9,7 @@ import sys
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 
-from rlhf_lab import cli
+from rlhf_lab.__main__ import main as rlhf_lab
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.runs.follow import follow
 from rlhf_lab.runs.project import Project
@@ -21,7 +21,7 @@ def typed(arguments: list[str]) -> str:
     sys.argv = ["rlhf-lab", *arguments]
     said = io.StringIO()
     with redirect_stdout(said), redirect_stderr(said), suppress(SystemExit):
-        cli.main()
+        rlhf_lab()
     return said.getvalue()
 
 
