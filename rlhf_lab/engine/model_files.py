@@ -8,6 +8,7 @@ from typing import Any
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.small_files import read_json
+from rlhf_lab.engine import libraries
 
 _READ = {".json", ".jinja", ".txt", ".model", ".safetensors"}
 _MOST_TEXT = 128 * 2**20
@@ -43,6 +44,7 @@ def check_config(config: dict[str, Any], folder: Path) -> None:
     for name, value in _numbers(config, ""):
         if any(word in name and not abs(value) <= most for word, most in _MOST.items()):
             raise LabError(f"The model in {folder} cannot be: its config.json has {name} = {str(value)[:20]}.")
+    libraries.load()
     from transformers import AutoConfig
 
     try:

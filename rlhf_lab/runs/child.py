@@ -43,6 +43,7 @@ Work = Callable[[RunFolder, Control, bool], Iterable[Event]]
 
 def stage_of(folder: RunFolder, control: Control, resume: bool) -> Iterator[Event]:
     """The usual work: the engine's stage that the config names, under watch."""
+    warm_up()
     from rlhf_lab.engine.machine import free_memory, pick_device, use_threads
     from rlhf_lab.engine.sized import sized
     from rlhf_lab.engine.stages import TRAIN
@@ -68,6 +69,9 @@ def stage_of(folder: RunFolder, control: Control, resume: bool) -> Iterator[Even
 
 def warm_up() -> None:
     """Import what takes seconds."""
+    from rlhf_lab.engine import libraries
+
+    libraries.load()
     import rlhf_lab.engine.stages
     import rlhf_lab.world.judge  # noqa: F401
 

@@ -2,10 +2,9 @@
 
 Requests are met one after the other; a thread reads ahead, so that a cancel is heard in the middle of
 one. Models are loaded when they are asked for and kept while memory allows. It is started by module name
-and imported by nothing.
+and imported by nothing. Light until it is asked: a model that has gone is said before seconds of imports.
 """
 
-import gc
 import os
 import queue
 import sys
@@ -13,72 +12,26 @@ import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-import psutil
-import torch
 from pydantic import ValidationError
 
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.core.records import Message, Prompt
-from rlhf_lab.engine import adapters, chat, checkpoint, machine
-from rlhf_lab.engine.backbone import Backbone
-from rlhf_lab.engine.checkpoint_adapter import is_checkpoint
+from rlhf_lab.engine import libraries
 from rlhf_lab.engine.models import resolve
-from rlhf_lab.engine.prompts import Asked
-from rlhf_lab.engine.rewards import score_scale
-from rlhf_lab.engine.sampler import sample
-from rlhf_lab.engine.scoring import Episodes, score_by_head, score_tokens
 from rlhf_lab.runs import host
-from rlhf_lab.runs.ask import REQUEST, Answer, Cancel, Done, Failed, Generate, ModelSpec, Reply, Request, Score, Token
+from rlhf_lab.runs.ask import REQUEST, Cancel, Done, Failed, Generate, Reply, Score, Unload
 from rlhf_lab.runs.outcome import error_in_words
-from rlhf_lab.world.judge import judge
 
-_AT_ONCE = 64
-_SCORED_AT_ONCE = 16
-_MOST_PROMPT_TOKENS = 4096
-_MEMORY_TO_KEEP = 2 << 30
+Work = Generate | Score | Unload
+Meet = Callable[[Work, Callable[[Reply], None], Callable[[], None]], None]
+"""Does what is asked; the functions are `Desk.reply` and one that raises where the request is no longer wanted."""
 
 
 class Cancelled(Exception):  # noqa: N818 - a request, not an error
     """Raised inside the work when its request was cancelled."""
-
-
-class Models:
-    """Backbones by what is merged into them; the adapter on top is beside, so that models share a base."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._backbones: dict[tuple[object, ...], Backbone] = {}
-        self._names: dict[tuple[int, object], str] = {}
-
-    def get(self, spec: ModelSpec, *, head: bool = False) -> tuple[Backbone, str | None]:
-        """The backbone, and the name of the last adapter on it (None: there are no adapters)."""
-        merged, last = spec.adapters[:-1], spec.adapters[-1:]
-        key = (spec.model, spec.dtype, tuple(map(_version, merged)))
-        if key not in self._backbones:
-            if psutil.virtual_memory().available < _MEMORY_TO_KEEP:
-                self.unload()
-            folder = resolve(spec.model, self._folder)
-            self._backbones[key] = Backbone.load(folder, start_adapters=merged, dtype=spec.dtype)
-        backbone = self._backbones[key]
-        if not last:
-            return backbone, None
-        place = (id(backbone), (head, *_version(last[0])))
-        if place not in self._names:
-            name = f"adapter{len(self._names)}"
-            backbone.load_adapter(name, last[0], head=head)
-            self._names[place] = name
-        return backbone, self._names[place]
-
-    def unload(self) -> None:
-        """Forget everything."""
-        self._backbones.clear()
-        self._names.clear()
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
 
 
 @dataclass
@@ -86,7 +39,7 @@ class Desk:
     """Where requests arrive and replies leave."""
 
     out: IO[bytes]
-    waiting: "queue.SimpleQueue[Request]" = field(default_factory=queue.SimpleQueue)
+    waiting: "queue.SimpleQueue[Work]" = field(default_factory=queue.SimpleQueue)
     cancelled: set[int] = field(default_factory=set)
 
     def read(self, lines: IO[bytes]) -> None:
@@ -108,7 +61,7 @@ class Desk:
         self.out.write(reply.model_dump_json().encode() + b"\n")
         self.out.flush()
 
-    def tick_of(self, request: Generate | Score) -> Callable[[], None]:
+    def tick_of(self, request: Work) -> Callable[[], None]:
         """Raises `Cancelled` once the request is."""
 
         def tick() -> None:
@@ -118,12 +71,16 @@ class Desk:
         return tick
 
 
-def serve(desk: Desk, models: Models) -> None:
+def serve(desk: Desk, models_folder: Path) -> None:
     """Meet requests for ever; one that fails is an error line."""
+    meet: Meet | None = None
     while True:
         request = desk.waiting.get()
         try:
-            meet(request, desk, models)
+            if meet is None and not isinstance(request, Unload):
+                meet = begin(request, models_folder)
+            if meet is not None:
+                meet(request, desk.reply, desk.tick_of(request))
             desk.reply(Done(id=request.id))
         except Cancelled:
             desk.reply(Done(id=request.id, cancelled=True))
@@ -133,215 +90,28 @@ def serve(desk: Desk, models: Models) -> None:
             desk.reply(Failed(id=request.id, message=error_in_words(error, log="The project's models/inference.log")))
 
 
-def meet(request: Request, desk: Desk, models: Models) -> None:
-    """Do what is asked."""
-    match request:
-        case Generate():
-            generate(request, desk, models)
-        case Score():
-            score(request, desk, models)
-        case _:
-            models.unload()
+def begin(request: Generate | Score, models_folder: Path) -> Meet:
+    """What takes seconds, unless the model that is asked for has gone: then raises `LabError`."""
+    spec = request.model if isinstance(request, Generate) else request.reward
+    resolve(spec.model, models_folder)
+    libraries.load()
+    from rlhf_lab.engine.machine import use_threads
+    from rlhf_lab.runs.answering import Models, meet
 
-
-def generate(request: Generate, desk: Desk, models: Models) -> None:
-    """Answer in groups that fit, each group's answers sent when it is done."""
-    tick = desk.tick_of(request)
-    backbone, adapter = models.get(request.model)
-    asked = _encode(backbone, request)
-    generator = torch.Generator().manual_seed(request.seed)
-    if request.best_of > 1 and request.reward is None:
-        raise LabError("The best of several answers is chosen by a reward model. Choose one.")
-    at_once = max(1, _AT_ONCE // request.best_of)
-    for start in range(0, len(asked), at_once):
-        part = asked.part(start, at_once).repeated(request.best_of)
-        stream = Stream(request.id, start, backbone.tokenizer, desk.reply) if request.stream else None
-        answers = sample(
-            backbone,
-            list(part.ids),
-            adapter=adapter,
-            temperature=request.temperature,
-            max_new_tokens=request.max_new_tokens,
-            generator=generator,
-            tick=tick,
-            stop=request.stop,
-            on_token=stream if request.best_of == 1 else None,
-        )
-        numbers: list[dict[str, float]] = [{} for _ in answers]
-        if request.best_of > 1:
-            part, answers, numbers = _best(request, models, backbone, Episodes(part, answers), tick)
-        found = _measure(request, models, backbone, adapter, Episodes(part, answers), tick)
-        for i, (answer, (values, per_token)) in enumerate(zip(answers, found, strict=True)):
-            text = _text(backbone, answer, request.stop)
-            if request.judge and "world" in part.prompts[i].tags:
-                values |= judge(part.prompts[i], text)
-            desk.reply(
-                Answer(
-                    id=request.id,
-                    index=start + i,
-                    text=text,
-                    values=numbers[i] | values,
-                    pieces=chat.pieces(backbone.tokenizer, answer) if request.tokens else (),
-                    per_token=per_token if request.tokens else {},
-                )
-            )
-
-
-def score(request: Score, desk: Desk, models: Models) -> None:
-    """Score ready-made answers."""
-    backbone, adapter = models.get(request.reward, head=True)
-    if len(request.prompts) != len(request.texts) or adapter is None:
-        raise LabError("Scoring needs a reward run, and one answer for each prompt.")
-    room = _prompt_room(backbone, 1)
-    ids = [chat.encode_prompt(backbone.tokenizer, prompt, room)[0] for prompt in request.prompts]
-    answers = [chat.encode_answer(backbone.tokenizer, text, _prompt_room(backbone, 0)) for text in request.texts]
-    episodes = Episodes(Asked(request.prompts, ids), answers)
-    found = _reward(request.reward, backbone, adapter, episodes, desk.tick_of(request))
-    for i, (text, values) in enumerate(zip(request.texts, found, strict=True)):
-        desk.reply(Answer(id=request.id, index=i, text=text, values=values | {"tokens": float(len(answers[i]))}))
-
-
-class Stream:
-    """Sends each answer's text as it grows; bytes of an unfinished character wait for the next token."""
-
-    def __init__(self, request: int, first: int, tokenizer: Any, send: Callable[[Reply], None]) -> None:
-        self._request, self._first, self._tokenizer, self._send = request, first, tokenizer, send
-        self._ids: dict[int, list[int]] = {}
-        self._sent: dict[int, int] = {}
-
-    def __call__(self, row: int, token: int) -> None:
-        ids = self._ids.setdefault(row, [])
-        ids.append(token)
-        text = str(self._tokenizer.decode(ids, skip_special_tokens=True)).lstrip()
-        sent = self._sent.get(row, 0)
-        if len(text) > sent and not text.endswith("\ufffd"):
-            self._sent[row] = len(text)
-            self._send(Token(id=self._request, index=self._first + row, text=text[sent:]))
-
-
-def _measure(
-    request: Generate,
-    models: Models,
-    backbone: Backbone,
-    adapter: str | None,
-    episodes: Episodes,
-    tick: Callable[[], None],
-) -> list[tuple[dict[str, float], dict[str, tuple[float, ...]]]]:
-    """The numbers of each answer and those of its tokens, all of the ids that were sampled."""
-    eos = backbone.tokenizer.eos_token_id
-    found = [{"tokens": float(len(ids)), "ended": float(ids[-1] == eos)} for ids in episodes.answer_ids]
-    per_token: list[dict[str, tuple[float, ...]]] = [{} for _ in found]
-    if request.kl or request.kl_to is not None:
-        other, base = (backbone, None) if request.kl_to is None else models.get(request.kl_to)
-        if not chat.same_tokenizer(other.tokenizer, backbone.tokenizer):
-            raise LabError("The KL between these models is not defined: they write other tokens.")
-        ours, theirs = (
-            score_tokens(of, episodes, name, temperature=1.0, micro_batch_size=_SCORED_AT_ONCE, tick=tick)[0]
-            for of, name in ((backbone, adapter), (other, base))
-        )
-        for i, ratios in enumerate((ours - theirs).tolist()):
-            found[i]["kl"] = sum(ratios)
-            per_token[i]["kl"] = tuple(ratios[: len(episodes.answer_ids[i])])
-    if request.reward is not None:
-        for values, scored in zip(found, _judged(request.reward, models, backbone, episodes, tick), strict=True):
-            values |= scored
-    return list(zip(found, per_token, strict=True))
-
-
-def _best(
-    request: Generate, models: Models, backbone: Backbone, episodes: Episodes, tick: Callable[[], None]
-) -> tuple[Asked, list[list[int]], list[dict[str, float]]]:
-    """Of each ``best_of`` neighbours the one with the highest score, and what to know of the others."""
-    assert request.reward is not None
-    scores = [values["score"] for values in _judged(request.reward, models, backbone, episodes, tick)]
-    groups = [range(at, at + request.best_of) for at in range(0, len(scores), request.best_of)]
-    best = [max(group, key=scores.__getitem__) for group in groups]
-    asked = Asked([episodes.asked.prompts[i] for i in best], [episodes.asked.ids[i] for i in best])
-    more = [
-        {"best_of": float(request.best_of), "mean_score": sum(scores[i] for i in group) / len(group)}
-        for group in groups
-    ]
-    return asked, [episodes.answer_ids[i] for i in best], more
-
-
-def _judged(
-    spec: ModelSpec, models: Models, writer: Backbone, episodes: Episodes, tick: Callable[[], None]
-) -> list[dict[str, float]]:
-    """What a reward model makes of ids that another model wrote."""
-    backbone, name = models.get(spec, head=True)
-    if name is None or not chat.same_tokenizer(backbone.tokenizer, writer.tokenizer):
-        raise LabError("This reward model cannot score these answers: it reads other tokens than the model writes.")
-    return _reward(spec, backbone, name, episodes, tick)
-
-
-def _reward(
-    spec: ModelSpec, backbone: Backbone, adapter: str, episodes: Episodes, tick: Callable[[], None]
-) -> list[dict[str, float]]:
-    """The score of each answer, and of an ensemble how far its heads are apart, both on the scale of its run.
-
-    Differences of ``raw_score`` are log-odds, as they were trained.
-    """
-    mean, std = score_scale(adapters.read_lab(spec.adapters[-1]))
-    raw = score_by_head(backbone, episodes, adapter, micro_batch_size=_SCORED_AT_ONCE, tick=tick)
-    by_head = (raw - mean) / std
-    found = [
-        {"score": score, "raw_score": value}
-        for score, value in zip(by_head.mean(-1).tolist(), raw.mean(-1).tolist(), strict=True)
-    ]
-    if by_head.shape[1] > 1:
-        for values, spread in zip(found, by_head.std(-1, correction=0).tolist(), strict=True):
-            values["score_sd"] = spread
-    return found
-
-
-def _encode(backbone: Backbone, request: Generate) -> Asked:
-    room = _prompt_room(backbone, request.max_new_tokens)
-    prompts = [_with_system(prompt, request.system) for prompt in request.prompts]
-    if request.mode == "raw":
-        ids = [chat.encode_raw(backbone.tokenizer, prompt.messages[-1].content)[-room:] for prompt in prompts]
-    else:
-        ids = [chat.encode_prompt(backbone.tokenizer, prompt, room)[0] for prompt in prompts]
-    return Asked(prompts, ids)
-
-
-def _with_system(prompt: Prompt, system: str | None) -> Prompt:
-    if not system or any(message.role == "system" for message in prompt.messages):
-        return prompt
-    return prompt.model_copy(update={"messages": (Message(role="system", content=system), *prompt.messages)})
-
-
-def _prompt_room(backbone: Backbone, max_new_tokens: int) -> int:
-    backbone.check_length(max_new_tokens + 1)
-    return min(_MOST_PROMPT_TOKENS, (backbone.context or _MOST_PROMPT_TOKENS) - max_new_tokens)
-
-
-def _text(backbone: Backbone, ids: list[int], stop: str | None) -> str:
-    text = str(backbone.tokenizer.decode(ids, skip_special_tokens=True))
-    return (text.split(stop)[0] if stop else text).strip()
-
-
-def _version(adapter: Path) -> tuple[str, float]:
-    """An adapter's folder and when it was written: a resumed run writes it anew."""
-    saved = is_checkpoint(adapter)
-    file = adapter / (checkpoint.TENSORS if saved else "adapter_model.safetensors")
-    if not file.is_file() and saved:
-        raise checkpoint.gone(adapter)
-    if not file.is_file():
-        raise LabError(f"There is no adapter in {adapter}: the run has left no result yet, or it was deleted.")
-    return str(adapter), file.stat().st_mtime
+    use_threads(host.default_threads())
+    return partial(meet, Models(models_folder))
 
 
 def main(models_folder: str) -> None:
     """Serve until the end of input."""
     host.private_files()
     host.be_nice()
-    machine.use_threads(host.default_threads())
     # Libraries print now and then; the protocol's line is ours alone.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     desk = Desk(out)
     threading.Thread(target=desk.read, args=(sys.stdin.buffer,), daemon=True).start()
-    serve(desk, Models(Path(models_folder)))
+    serve(desk, Path(models_folder))
 
 
 if __name__ == "__main__":

@@ -295,8 +295,10 @@ def test_the_interpreter_is_not_taken_apart_at_the_end() -> None:
     """With torch in it that takes a second or two, for which a person who pressed Stop would wait."""
     code = """
 import atexit, runpy, sys, types
-for name in ("rlhf_lab.engine", "rlhf_lab.engine.stages", "rlhf_lab.world.judge"):
+for name in ("rlhf_lab.engine", "rlhf_lab.engine.libraries", "rlhf_lab.engine.stages", "rlhf_lab.world.judge"):
     sys.modules[name] = types.ModuleType(name)  # else they take seconds
+sys.modules["rlhf_lab.engine"].libraries = sys.modules["rlhf_lab.engine.libraries"]
+sys.modules["rlhf_lab.engine.libraries"].load = lambda: None
 class Kept:
     def __del__(self):
         print("taken apart")

@@ -1,5 +1,6 @@
 """The inference child, really running the bundled model; and a client whose child dies."""
 
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -231,3 +232,22 @@ def test_the_tokens_of_an_answer_spell_it_and_their_numbers_add_up_to_its_kl(
     (plain,) = client.wait_for(client.generate(BASE, PROMPTS[:1], max_new_tokens=12, kl_to=other, mode="raw"))
     assert (plain.pieces, plain.per_token) == ((), {})
     assert plain.values == answer.values
+
+
+def test_a_model_that_has_gone_is_said_before_the_libraries_are_loaded(tmp_path: Path) -> None:
+    code = """
+import subprocess
+import sys
+from pathlib import Path
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.runs import worker
+from rlhf_lab.runs.ask import Generate, ModelSpec
+try:
+    worker.begin(Generate(id=1, model=ModelSpec(model=sys.argv[1]), prompts=()), Path())
+except LabError as error:
+    print("torch" in sys.modules, error)
+"""
+    gone = str(tmp_path / "gone")
+    ended = subprocess.run([sys.executable, "-c", code, gone], capture_output=True, text=True, timeout=30, check=True)
+    assert ended.stdout.startswith("False ")
+    assert gone in ended.stdout

@@ -12,10 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.engine import machine
-from rlhf_lab.engine.oracles.bench import Bench
-from rlhf_lab.engine.oracles.checks import EVERY, QUICK
-from rlhf_lab.engine.oracles.oracle import Oracle
+from rlhf_lab.engine import libraries
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,6 +21,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--all", action="store_true", help="the slow ones too")
     parser.add_argument("--device", default="auto")
     given = parser.parse_args(arguments)
+    libraries.load()
+    from rlhf_lab.engine import machine
+    from rlhf_lab.engine.oracles.bench import Bench
+    from rlhf_lab.engine.oracles.checks import EVERY, QUICK
+    from rlhf_lab.engine.oracles.oracle import Oracle
+
     machine.use_threads(1)
     try:
         device = machine.pick_device(given.device)
