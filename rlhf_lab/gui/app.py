@@ -56,7 +56,7 @@ def main(project: Path | str | None = None, guided: bool = False) -> int:
     app.setApplicationDisplayName("RLHF Lab")
     app.setQuitOnLastWindowClosed(False)
     settings = Settings(default_folder().parent / "settings.ini")
-    theme(dressed=False).choose(settings.theme)
+    theme().choose(settings.theme)
     folder = typed_path(project).resolve() if project is not None else _last(settings)
     single, said = SingleWindow(folder), ""
     try:
@@ -64,7 +64,6 @@ def main(project: Path | str | None = None, guided: bool = False) -> int:
     except DamagedError as error:
         from rlhf_lab.gui.restoring import rescue
 
-        theme().dress()
         said = (single.claim() and rescue(folder, str(error))) or ""
         if not said:
             return 1
@@ -119,7 +118,6 @@ class Sitting(QObject):
             window.restoreGeometry(self._place)
         else:
             window.resize(window.size().boundedTo(window.screen().availableSize() - _FRAME))
-        theme().dress()
         window.show()
 
     def forget_crashes(self) -> None:
@@ -290,7 +288,6 @@ def _last(settings: Settings) -> Path:
 def _say(text: str) -> None:
     """There is no window yet."""
     sys.stderr.write(text + "\n")
-    theme().dress()
     dialog = QDialog()
     dialog.setWindowTitle("RLHF Lab")
     dialog.setMinimumWidth(480)
@@ -302,4 +299,5 @@ def _say(text: str) -> None:
     buttons.addButton("Close", QDialogButtonBox.ButtonRole.RejectRole)
     buttons.rejected.connect(dialog.reject)
     column.addWidget(buttons)
+    theme().dress(dialog)
     dialog.exec()

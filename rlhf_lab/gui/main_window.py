@@ -88,6 +88,7 @@ class MainWindow(QMainWindow):
         self.help = HelpDesk(self, lab)
         self.show_pane("data")
         self.pane("data").guide_asked.connect(self.start_guide)
+        theme().dress(self)
 
     @Slot(str)
     def show_pane(self, name: str) -> None:

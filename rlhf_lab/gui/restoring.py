@@ -7,6 +7,7 @@ from PySide6.QtCore import QObject, QThread
 from PySide6.QtWidgets import QDialog, QProgressBar, QVBoxLayout
 
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.backups_dialog import BackupsDialog, offered, when
 from rlhf_lab.gui.widgets.plain_text import PlainLabel
 from rlhf_lab.runs.keeping import DATABASE, restore_project
@@ -56,6 +57,7 @@ class RestoringDialog(QDialog):
         bar.setTextVisible(False)
         bar.setAccessibleName("Restoring")
         column.addWidget(bar)
+        theme().dress(self)
 
     def reject(self) -> None:
         """Escape does nothing."""
@@ -64,6 +66,7 @@ class RestoringDialog(QDialog):
 def rescue(folder: Path, problem: str) -> str | None:
     """Offer the backups of a project whose database is damaged; what came of it, None where nothing was restored."""
     dialog = BackupsDialog(folder, problem=problem)
+    theme().dress(dialog)
     dialog.show_backups(offered(folder / DATABASE))
     chosen: list[Backup] = []
     dialog.restore_chosen.connect(chosen.append)

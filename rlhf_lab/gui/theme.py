@@ -9,7 +9,7 @@ from typing import Literal
 
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QColor, QIcon, QPalette, QPixmap
-from PySide6.QtWidgets import QAbstractButton, QApplication, QPushButton
+from PySide6.QtWidgets import QAbstractButton, QApplication, QPushButton, QWidget
 
 from rlhf_lab.core.resources import resource
 from rlhf_lab.gui.stylesheet import stylesheet
@@ -84,27 +84,25 @@ DARK = Colours(
 class Theme(QObject):
     """The application's look; ``changed`` is emitted when the colours are other ones.
 
-    A style sheet is looked through for each widget whenever it gets a parent. A window that is built before `dress` has
-    its sheet applied once instead, which takes a tenth off the start.
+    Windows wear the style sheet, not the application: with that, it is looked through for every widget each time that
+    the widget, or one it is in, gets a parent. So it is looked through once, when a built pane comes into its window.
     """
 
     changed = Signal()
 
-    def __init__(self, app: QApplication, dressed: bool = True):
+    def __init__(self, app: QApplication):
         super().__init__(app)
         self._app = app
-        self._dressed = dressed
+        self._sheet = ""
         self._choice: Choice = "system"
         self.colours = LIGHT
         app.setStyle("Fusion")
         app.styleHints().colorSchemeChanged.connect(self._system_changed)
         self._apply()
 
-    def dress(self) -> None:
-        """Put the style sheet on, if it is not: nothing may be shown before."""
-        if not self._dressed:
-            self._dressed = True
-            self._apply()
+    def dress(self, window: QWidget) -> None:
+        """Put the style sheet on a window, best when it is built; one that has a parent wears its parent's."""
+        window.setStyleSheet(self._sheet)
 
     @property
     def choice(self) -> Choice:
@@ -135,16 +133,19 @@ class Theme(QObject):
         dark = system_dark if self._choice == "system" else self._choice == "dark"
         self.colours = DARK if dark else LIGHT
         self._app.setPalette(_palette(self.colours))
-        if self._dressed:
-            self._app.setStyleSheet(stylesheet(self.colours, self._app.font().pointSizeF()))
+        worn, self._sheet = self._sheet, stylesheet(self.colours, self._app.font().pointSizeF())
+        for window in self._app.topLevelWidgets():
+            if worn and window.styleSheet() == worn:
+                window.ensurePolished()  # one that was never shown would keep the old rules
+                window.setStyleSheet(self._sheet)
         self.changed.emit()
 
 
-def theme(dressed: bool = True) -> Theme:
-    """The look of the running application; made on first use, without its style sheet if not ``dressed``."""
+def theme() -> Theme:
+    """The look of the running application; made on first use."""
     app = QApplication.instance()
     assert isinstance(app, QApplication), "make the QApplication first"
-    return app.findChild(Theme, options=Qt.FindChildOption.FindDirectChildrenOnly) or Theme(app, dressed)
+    return app.findChild(Theme, options=Qt.FindChildOption.FindDirectChildrenOnly) or Theme(app)
 
 
 class _IconKeeper(QObject):

@@ -41,7 +41,7 @@ def test_the_program_opens_a_dressed_window_without_torch(tmp_path: Path) -> Non
         "import sys; from PySide6.QtCore import QTimer; from PySide6.QtWidgets import QApplication;"
         "from rlhf_lab.gui import app; a = QApplication([]);"
         "t = QTimer(interval=20); worn = set();"
-        "t.timeout.connect(lambda: [(worn.add(bool(a.styleSheet())), w.close()) for w in a.topLevelWidgets() if w.isVisible()]);"
+        "t.timeout.connect(lambda: [(worn.add(bool(w.styleSheet())), w.close()) for w in a.topLevelWidgets() if w.isVisible()]);"
         "t.start(); code = app.main(sys.argv[1]);"
         "print(code, worn, sorted({'torch', 'transformers', 'peft', 'pandas', 'pyqtgraph', 'rlhf_lab.core.health'} & set(sys.modules)))"
     )

@@ -14,6 +14,7 @@ from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.main_window import MainWindow
 from rlhf_lab.gui.panes.compare import ComparePane
 from rlhf_lab.gui.settings import Settings
+from rlhf_lab.gui.theme import theme
 from rlhf_lab.runs.ask import Reply
 from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.project import Project
@@ -91,6 +92,7 @@ def shown(qtbot: QtBot, lab: Lab) -> Callable[[W, int, int], W]:
 
     def show(made: W, width: int, height: int) -> W:
         qtbot.addWidget(made, before_close_func=lambda widget: lab.let_go())
+        theme().dress(made)
         made.resize(width, height)
         with qtbot.waitExposed(made):
             made.show()

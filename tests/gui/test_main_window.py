@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QProcess, Qt
+from PySide6.QtCore import QEvent, QObject, QProcess, Qt
 from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractItemView,
@@ -46,6 +46,22 @@ def test_every_pane_has_its_key(qtbot: QtBot, window: MainWindow) -> None:
         qtbot.keyClick(window, getattr(Qt.Key, f"Key_{number}"), CTRL)
         assert window.stack.currentWidget() is window.pane(place)
         assert window.rail._buttons[place].isChecked()
+
+
+def test_the_sheet_is_looked_through_once_for_what_is_in_a_pane(window: MainWindow, qapp: QApplication) -> None:
+    class Looks(QObject):
+        seen = 0
+
+        def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+            self.seen += event.type() == QEvent.Type.StyleChange
+            return False
+
+    looks = Looks()
+    qapp.installEventFilter(looks)
+    made = window.pane("runs").findChildren(QWidget)
+    qapp.removeEventFilter(looks)
+    assert len(made) > 100
+    assert looks.seen <= 1.1 * len(made), "with a sheet on the application it is five times that"
 
 
 def test_arrows_walk_the_rail(qtbot: QtBot, window: MainWindow) -> None:

@@ -2,11 +2,11 @@
 
 import pytest
 from PySide6.QtCore import QSize
-from PySide6.QtWidgets import QApplication, QPushButton
+from PySide6.QtWidgets import QApplication, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from rlhf_lab.core.resources import resource
-from rlhf_lab.gui.theme import DARK, LIGHT, Colours, Theme, theme
+from rlhf_lab.gui.theme import DARK, LIGHT, Colours, theme
 
 ICONS = sorted(path.stem for path in resource("icons").glob("*.svg"))
 
@@ -55,18 +55,19 @@ def test_the_choice_recolours_what_is_on_screen(qtbot: QtBot) -> None:
     theme().choose("system")
 
 
-def test_a_window_may_be_built_before_the_sheet_is_put_on(qapp: QApplication) -> None:
-    theme()
-    worn = qapp.styleSheet()
-    qapp.setStyleSheet("")
+def test_a_window_wears_the_sheet_of_the_chosen_colours(qtbot: QtBot) -> None:
+    window, bare = QWidget(), QWidget()
+    inside = QPushButton(window)
+    inside.setProperty("look", "primary")
+    for made in (window, bare):
+        qtbot.addWidget(made)
+    theme().dress(window)
+    theme().choose("dark")
     try:
-        bare = Theme(qapp, dressed=False)
-        bare.choose("dark")
-        assert not qapp.styleSheet()
-        assert qapp.palette().window().color().name() == DARK.window
-        bare.dress()
-        assert DARK.accent in qapp.styleSheet()
-        bare.deleteLater()
+        assert DARK.accent in window.styleSheet()
+        inside.ensurePolished()
+        assert inside.palette().buttonText().color().name() == DARK.on_accent, "what is in it is dressed with it"
+        assert not bare.styleSheet()
     finally:
         theme().choose("system")
-    assert qapp.styleSheet() == worn
+    assert DARK.accent not in window.styleSheet()

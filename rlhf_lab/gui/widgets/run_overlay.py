@@ -18,6 +18,7 @@ from rlhf_lab.gui.models.plot_spec import PlotSpec, label
 from rlhf_lab.gui.plots.band_plot import BandPlot
 from rlhf_lab.gui.plots.board import PlotControls
 from rlhf_lab.gui.plots.card import CurveCard
+from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.band_choice import BandChoice
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip, visible
 from rlhf_lab.store import Store
@@ -62,6 +63,7 @@ class RunOverlay(QWidget):
         completer = self.metric_box.completer()
         completer.setFilterMode(Qt.MatchFlag.MatchContains)
         completer.setCompletionMode(QCompleter.CompletionMode.PopupCompletion)
+        theme().dress(completer.popup())  # Qt gives it no parent
         self.seeds = BandChoice(lab)
         self.note = PlainLabel(role="caption")
         self.controls = PlotControls()
