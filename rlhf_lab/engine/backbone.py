@@ -34,6 +34,7 @@ from rlhf_lab.engine.adapter_set import AdapterSet
 from rlhf_lab.engine.adapters import Adapter
 from rlhf_lab.engine.blocks import Blocks, block_of, top_blocks
 from rlhf_lab.engine.cache import new_cache
+from rlhf_lab.engine.decoder_block import Places, read
 from rlhf_lab.engine.frozen import freeze
 from rlhf_lab.engine.machine import pick_device, pick_dtype, return_freed_memory
 from rlhf_lab.engine.model_files import in_short
@@ -214,16 +215,15 @@ class Backbone:
         return found
 
     def hidden(
-        self, ids: Tensor, mask: Tensor, adapter: str | None, trunk: Tensor | None = None, since: int = 0
+        self, ids: Tensor, mask: Tensor, adapter: str | None, trunk: Tensor | None = None, places: Places = 0
     ) -> Tensor:
-        """Last hidden state [B, T − since, D] of ids [B, T] under mask [B, T], padded on either side.
+        """Last hidden state [B, T − n, D] of ids [B, T] under mask [B, T], padded on either side.
 
         ``adapter`` None is the base: the reference policy. ``trunk``: what `trunk` gave for the same rows; an
-        adapter that reaches into the trunk is computed without. ``since``: places before it are not read, and the last
-        block saves itself the work. Values at padding mean nothing.
+        adapter that reaches into the trunk is computed without. ``places``: where it is read, and the last block saves
+        itself the work elsewhere; from n on, or at [B, K], which gives [B, K, D]. Values at padding mean nothing.
         """
-        found = self._states(adapter, trunk, since, **self._padded(ids, mask))
-        return found[:, found.shape[1] - ids.shape[1] + since :]
+        return self._states(adapter, trunk, places, **self._padded(ids, mask))
 
     def trunk(self, ids: Tensor, mask: Tensor) -> Tensor | None:
         """What the trunk makes of the rows [B, T, D], without a gradient; None where there is none."""
@@ -236,14 +236,20 @@ class Backbone:
         return fused and (window is None or width <= window)
 
     def hidden_of_branches(
-        self, ids: Tensor, sees: Tensor, positions: Tensor, adapter: str | None, trunk: Tensor | None = None
+        self,
+        ids: Tensor,
+        sees: Tensor,
+        positions: Tensor,
+        adapter: str | None,
+        trunk: Tensor | None = None,
+        places: Places = 0,
     ) -> Tensor:
-        """Last hidden state [B, T, D] of rows in which several answers follow one prompt.
+        """As `hidden`, of rows in which several answers follow one prompt.
 
         ``sees`` [B, T, T] is true where the token of the second axis may look at that of the third;
         ``positions`` [B, T] count along each branch. ``trunk``: what `trunk_of_branches` gave for the same rows.
         """
-        return self._states(adapter, trunk, 0, **self._branched(ids, sees, positions))
+        return self._states(adapter, trunk, places, **self._branched(ids, sees, positions))
 
     def trunk_of_branches(self, ids: Tensor, sees: Tensor, positions: Tensor) -> Tensor | None:
         """As `trunk`, for `hidden_of_branches`."""
@@ -312,19 +318,21 @@ class Backbone:
             "position_ids": positions.to(self.device),
         }
 
-    def _states(self, adapter: str | None, trunk: Tensor | None, since: int, **told: Tensor) -> Tensor:
+    def _states(self, adapter: str | None, trunk: Tensor | None, places: Places, **told: Tensor) -> Tensor:
         self._prepare(adapter)
+        if isinstance(places, Tensor):
+            places = places.to(self.device)
         depth = self.trunk_depth
         from_trunk = trunk is not None and (adapter is None or self._adapters.lowest_block(adapter) >= depth)
         with ExitStack() as stack:
-            stack.enter_context(self._blocks.written_out(since))
+            stack.enter_context(self._blocks.written_out(places))
             if trunk is not None and from_trunk:
                 stack.enter_context(self._blocks.only_above(depth, trunk))
             if self._recomputes and adapter is not None and torch.is_grad_enabled():
                 select = partial(self._adapters.select, adapter)
                 stack.enter_context(self._blocks.recomputed(self._adapters.lowest_block(adapter), select))
             found: Tensor = self._decoder(**told, use_cache=False).last_hidden_state
-        return found
+        return found if self._blocks.reads_places else read(found, places)
 
     @torch.no_grad()
     def _trunk(self, **told: Tensor) -> Tensor:

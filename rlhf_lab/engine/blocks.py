@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers.pytorch_utils import Conv1D
 
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.engine.decoder_block import is_known, written_out
+from rlhf_lab.engine.decoder_block import Places, is_known, written_out
 
 
 def block_of(layer: str) -> int:
@@ -55,6 +55,11 @@ class Blocks:
         """Whether all of them are of kinds that the lab computes itself."""
         return all(map(is_known, self._blocks))
 
+    @property
+    def reads_places(self) -> bool:
+        """Whether the last of them saves itself what is not read."""
+        return is_known(self._blocks[-1])
+
     @contextmanager
     def only_below(self, depth: int) -> Iterator[list[Tensor]]:
         """Passes go through the lowest ``depth`` blocks alone; the list gets what comes out of them [B, T, D]."""
@@ -81,12 +86,12 @@ class Blocks:
             yield
 
     @contextmanager
-    def written_out(self, since: int = 0) -> Iterator[None]:
-        """Blocks of known kinds compute as they are written out here, the last for the places from ``since`` on alone."""
+    def written_out(self, places: Places = 0) -> Iterator[None]:
+        """Blocks of known kinds compute as they are written out here, the last for the ``places`` that are read alone."""
         last = self._blocks[-1]
         with ExitStack() as stack:
             for block in filter(is_known, self._blocks):
-                forward = partial(written_out, block, since if block is last else 0)
+                forward = partial(written_out, block, places if block is last else 0)
                 stack.enter_context(_instead([block], forward))
             yield
 

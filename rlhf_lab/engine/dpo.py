@@ -113,8 +113,10 @@ class LaidOut:
     """ids, who sees whom and positions of branches, where the model can branch; else ids and mask"""
     trunk: Tensor | None
     """[b, T, D], what the frozen trunk makes of them"""
+    since: int
+    """the lowest column that is read"""
     places: tuple[Tensor, Tensor]
-    """row and column [m] of each answer token's foreteller"""
+    """row and column [m] of each answer token's foreteller, columns counted from there"""
     targets: Tensor
     """[m], the answer tokens"""
     owners: Tensor
@@ -147,13 +149,14 @@ def lay_out(backbone: Backbone, batch: Compared, rows: Sequence[int]) -> LaidOut
             owners += [2 * i + side] * len(answer)
     tensors = (torch.tensor(of, device=backbone.device) for of in (row_of, column_of, targets, owners))
     at_row, at_column, target, owner = tensors
-    return LaidOut(told, trunk, (at_row, at_column), target, owner)
+    since = min(prompts) - 1
+    return LaidOut(told, trunk, since, (at_row, at_column - since), target, owner)
 
 
 def answer_logprobs(backbone: Backbone, laid: LaidOut, adapter: str | None) -> Tensor:
     """log π of chosen and rejected, summed over their tokens: [n, 2], both from one forward."""
     forward = backbone.hidden if len(laid.told) == 2 else backbone.hidden_of_branches
-    hidden = forward(*laid.told, adapter, laid.trunk)
+    hidden = forward(*laid.told, adapter, laid.trunk, laid.since)
     logprobs = token_logprobs(backbone, hidden[laid.places], laid.targets, temperature=1.0)
     sums = logprobs.new_zeros(int(laid.owners[-1]) + 1).index_add(0, laid.owners, logprobs)
     return sums.view(-1, 2)

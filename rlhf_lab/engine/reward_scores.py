@@ -16,8 +16,7 @@ def head_scores(backbone: Backbone, batch: Compared, rows: Sequence[int]) -> tup
     """Scores of chosen and rejected by each head [n, K], both from one forward."""
     if backbone.can_branch(max(batch.lengths()[i] for i in rows)):
         ids, sees, positions, ends = branches(batch, rows, backbone.pad_id)
-        hidden = backbone.hidden_of_branches(ids, sees, positions, ADAPTER)
-        found = backbone.heads(ADAPTER, hidden[torch.arange(len(rows)).unsqueeze(1), ends])
+        found = backbone.heads(ADAPTER, backbone.hidden_of_branches(ids, sees, positions, ADAPTER, places=ends))
         return found[:, 0], found[:, 1]
     chosen = [batch.prompts[i] + batch.chosen[i] for i in rows]
     rejected = [batch.prompts[i] + batch.rejected[i] for i in rows]
@@ -39,6 +38,5 @@ def score_rows(backbone: Backbone, adapter: str, rows: Sequence[list[int]]) -> T
 def last_states(backbone: Backbone, adapter: str, rows: Sequence[list[int]]) -> Tensor:
     """Hidden state [B, D] of each row's last token, where scores are read."""
     ids, mask = pad(rows, backbone.pad_id)
-    hidden = backbone.hidden(ids, mask, adapter)
-    last = torch.tensor([len(row) - 1 for row in rows], device=backbone.device)
-    return hidden[torch.arange(len(rows), device=backbone.device), last]
+    last = torch.tensor([[len(row) - 1] for row in rows])
+    return backbone.hidden(ids, mask, adapter, places=last)[:, 0]

@@ -87,8 +87,6 @@ class Packed:
     """[b], the place of the last valid token"""
     first_read: int
     """the lowest place before an answer token in any row"""
-    first_end: int
-    """the lowest place of a last valid token"""
     targets: Tensor
     """[n], the answer tokens in row order"""
     trunk: Tensor | None
@@ -112,7 +110,6 @@ def pack(backbone: Backbone, episodes: Episodes, rows: Sequence[int]) -> Packed:
         before=before.to(device),
         last=(ends.squeeze(1) - 1).to(device),
         first_read=int(starts.min()) - 1,
-        first_end=int(ends.min()) - 1,
         targets=torch.tensor([token for answer in answers for token in answer], device=device),
     )
 
@@ -187,9 +184,8 @@ def score_by_head(
     for rows in groups:
         tick()
         batch = pack(backbone, episodes, rows)
-        hidden = backbone.hidden(batch.ids, batch.mask, adapter, batch.trunk, batch.first_end)
-        ends = hidden[torch.arange(len(rows), device=hidden.device), batch.last - batch.first_end]
-        found.append(backbone.heads(adapter, ends).float())
+        ends = backbone.hidden(batch.ids, batch.mask, adapter, batch.trunk, batch.last.unsqueeze(1))
+        found.append(backbone.heads(adapter, ends[:, 0]).float())
     order = torch.tensor([row for rows in groups for row in rows], device=backbone.device)
     return torch.cat(found)[order.argsort()]
 

@@ -124,19 +124,20 @@ def answer_loss(
 
 def _predicting_states(backbone: Backbone, adapter: str | None, rows: Sequence[Sequence[Example]]) -> Tensor:
     """Hidden states [n, D] at the places before answer tokens, in the order of the examples."""
+    since = min(len(row[0].prompt) for row in rows) - 1
     if all(len(row) == 1 for row in rows):
         ids, mask = pad([example.row for (example,) in rows], backbone.pad_id)
-        hidden = backbone.hidden(ids, mask, adapter)
+        hidden = backbone.hidden(ids, mask, adapter, places=since)
     else:
         ids, sees, positions = side_by_side([[example.row for example in row] for row in rows], backbone.pad_id)
-        hidden = backbone.hidden_of_branches(ids, sees, positions, adapter)
+        hidden = backbone.hidden_of_branches(ids, sees, positions, adapter, places=since)
     predicting = torch.zeros_like(ids, dtype=torch.bool)
     for i, row in enumerate(rows):
         start = 0
         for example in row:
             predicting[i, start + len(example.prompt) - 1 : start + len(example.row) - 1] = True
             start += len(example.row)
-    return hidden[predicting.to(backbone.device)]
+    return hidden[predicting[:, since:].to(backbone.device)]
 
 
 def _micro_batches(batch: Sequence[Example], config: SftConfig, backbone: Backbone) -> list[list[list[Example]]]:

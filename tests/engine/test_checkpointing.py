@@ -56,7 +56,7 @@ def test_gradients_are_those_of_the_plain_path_whoever_had_a_turn_since(deep: Pa
         trunk = backbone.trunk(ids, mask)
         assert (trunk is None) == (share == 1.0)
         read = mask[:, 2:].bool()
-        policy, value = (backbone.hidden(ids, mask, name, trunk, since=2)[read] for name in ("policy", "value"))
+        policy, value = (backbone.hidden(ids, mask, name, trunk, places=2)[read] for name in ("policy", "value"))
         with torch.no_grad():
             backbone.hidden(ids, mask, None, trunk)
         policy.square().sum().backward()

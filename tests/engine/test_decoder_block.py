@@ -79,7 +79,7 @@ def library_alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def learned(backbone: Backbone, side: Any, since: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """States at the places from 7 on that are no padding, and the adapter's gradients of their weighted sum."""
     ids, mask = pad(ROWS, backbone.pad_id, side)
-    states = backbone.hidden(ids, mask, "policy", since=since)
+    states = backbone.hidden(ids, mask, "policy", places=since)
     assert states.shape[1] == ids.shape[1] - since
     states = states[:, 7 - since :][mask[:, 7:].bool()].float()
     (states * torch.linspace(-1, 1, states.numel()).view_as(states)).sum().backward()
@@ -108,6 +108,53 @@ def test_states_and_gradients_are_the_librarys(
     assert len(slopes) == len(made.parameters_of("policy"))
     for name, slope in slopes.items():
         torch.testing.assert_close(same[name], slope, atol=1e-5 * max(1.0, slope.abs().max().item()), rtol=1e-4)
+
+
+READ = torch.tensor([[7, 3], [4, 2], [5, 5]])
+
+
+def read_at(backbone: Backbone, branched: bool, narrow: bool) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """States at the places `READ`, and the adapter's gradients of their weighted sum; narrow: nothing else is computed."""
+    ids, mask = pad(ROWS, backbone.pad_id)
+    places: Any = READ if narrow else 0
+    if branched:
+        seen = torch.ones(3, 8, 8, dtype=torch.bool).tril()
+        seen[:, 5:, 3:5] = False
+        positions = torch.arange(8).repeat(3, 1)
+        positions[:, 5:] -= 2
+        states = backbone.hidden_of_branches(ids, seen, positions, "policy", places=places)
+    else:
+        states = backbone.hidden(ids, mask, "policy", places=places)
+    if not narrow:
+        states = states[torch.arange(3).unsqueeze(1), READ]
+    (states.float() * torch.linspace(-1, 1, states.numel()).view_as(states)).sum().backward()
+    slopes = {name: p.grad.clone() for name, p in backbone.parameters_of("policy").items() if p.grad is not None}
+    backbone.model.zero_grad()
+    return states.detach(), slopes
+
+
+@pytest.mark.parametrize("branched", [False, True])
+@pytest.mark.parametrize("recomputed", [False, True])
+def test_places_that_are_read_alone_are_as_among_all(made: Backbone, branched: bool, recomputed: bool) -> None:
+    made._recomputes = recomputed
+    expected, slopes = read_at(made, branched, narrow=False)
+    found, same = read_at(made, branched, narrow=True)
+    assert found.shape == (3, 2, 32)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    assert same.keys() == slopes.keys()
+    assert len(slopes) == len(made.parameters_of("policy"))
+    for name, slope in slopes.items():
+        torch.testing.assert_close(same[name], slope, atol=1e-5 * max(1.0, slope.abs().max().item()), rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["llama"])
+def test_where_one_place_is_read_the_last_block_has_one_query(made: Backbone) -> None:
+    widths: list[list[int]] = [[], []]
+    blocks_of = made._blocks._blocks
+    for block, seen in zip((blocks_of[0], blocks_of[-1]), widths, strict=True):
+        block.self_attn.o_proj.register_forward_hook(lambda _, given, __, seen=seen: seen.append(given[0].shape[1]))
+    made.hidden(*pad(ROWS, made.pad_id), "policy", places=READ[:, :1])
+    assert widths == [[8], [1]]
 
 
 @pytest.mark.parametrize("adapter", ["policy", None])
@@ -171,6 +218,6 @@ def test_less_is_kept_for_the_backward_pass(made: Backbone, monkeypatch: pytest.
 def test_the_block_is_itself_again_afterwards(made: Backbone) -> None:
     ids, mask = pad(ROWS, made.pad_id)
     before = made.hidden(ids, mask, "policy")
-    made.hidden(ids, mask, "policy", since=3)
+    made.hidden(ids, mask, "policy", places=3)
     assert torch.equal(made.hidden(ids, mask, "policy"), before)
     assert not any("forward" in vars(module) for module in made.model.modules())
