@@ -14,7 +14,15 @@ from tests.hostile.guard import Guard
 from tests.hostile.lab_cases import project
 from tests.hostile.try_lab import Child
 
-SMALL = {"batch_size": 4, "micro_batch_size": 4, "max_prompt_tokens": 32, "lora_r": 2, "threads": 1}
+SMALL = {
+    "batch_size": 4,
+    "micro_batch_size": 4,
+    "max_prompt_tokens": 32,
+    "max_new_tokens": 8,
+    "eval_size": 4,
+    "lora_r": 2,
+    "threads": 1,
+}
 
 
 def run(folder: Path, chosen: Callable[[str], bool] = lambda name: True) -> list[Tried]:
