@@ -173,9 +173,16 @@ def test_micro_batch_size_does_not_change_a_run(tiny_model: Path, tmp_path: Path
     assert all(math.isclose(found[0][key], found[1][key], rel_tol=2e-3, abs_tol=2e-4) for key in found[0])
 
 
+@pytest.fixture(scope="module")
+def whole(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[int, str], float]:
+    """The curves of a run that nobody stops."""
+    return curves(run(CONFIG, parts(tmp_path_factory.mktemp("whole"), tiny_model, demonstrations())))
+
+
 @pytest.mark.parametrize("ticks", [20, 39, 42, 60, 84])
-def test_a_stopped_run_goes_on_to_the_very_same_curves(tiny_model: Path, tmp_path: Path, ticks: int) -> None:
-    whole = curves(run(CONFIG, parts(tmp_path / "whole", tiny_model, demonstrations())))
+def test_a_stopped_run_goes_on_to_the_very_same_curves(
+    tiny_model: Path, tmp_path: Path, ticks: int, whole: dict[tuple[int, str], float]
+) -> None:
     folder = tmp_path / "run"
     first = run(CONFIG, parts(folder, tiny_model, demonstrations(), control=StopAfterTicks(ticks)))
     assert last(first).outcome == "stopped"
