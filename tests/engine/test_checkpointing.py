@@ -27,7 +27,7 @@ TRAINED: dict[str, RunConfig] = {
 
 @pytest.fixture(scope="module", params=SHAPES)
 def deep(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six layers of each kind."""
+    """Four layers of each kind."""
     tokenizer = make_tokenizer()
     return save_model(tmp_path_factory.mktemp(request.param), SHAPES[request.param](len(tokenizer)), tokenizer)
 
@@ -112,6 +112,6 @@ def test_what_goes_into_each_block_is_all_that_is_kept(deep_llama: Path, share: 
             hidden = backbone.hidden(ids, mask, "policy")
         kept.append(sum(saved.values()))
         hidden.sum().backward()  # what was counted was alive till now
-    blocks = round(6 * share)
+    blocks = round(4 * share)
     assert kept[1] < (blocks + 4) * states  # beside them the last norm's, and the places' rotations
     assert kept[0] > 8 * blocks * states

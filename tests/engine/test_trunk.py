@@ -28,13 +28,13 @@ from tests.engine.test_ppo_update import ASKED, config, learned, roll, weights
 
 ROWS = [[5, 20, 33, 47, 60, 71], [9, 100, 12], [7, 8, 150, 200]]
 SHAPES: dict[str, Callable[[int], Any]] = {
-    "llama": lambda size: tiny_llama(size, num_hidden_layers=6),
-    "gpt2": lambda size: GPT2Config(vocab_size=size, n_embd=32, n_layer=6, n_head=4, n_positions=128, eos_token_id=1),
+    "llama": lambda size: tiny_llama(size, num_hidden_layers=4),
+    "gpt2": lambda size: GPT2Config(vocab_size=size, n_embd=32, n_layer=4, n_head=4, n_positions=128, eos_token_id=1),
     "gemma2": lambda size: Gemma2Config(
         vocab_size=size,
         hidden_size=32,
         intermediate_size=48,
-        num_hidden_layers=6,
+        num_hidden_layers=4,
         num_attention_heads=4,
         num_key_value_heads=2,
         head_dim=8,
@@ -45,8 +45,8 @@ SHAPES: dict[str, Callable[[int], Any]] = {
     ),
 }
 TRAINED: dict[str, RunConfig] = {
-    "ppo": PpoConfig(**ON_POLICY, lora_layers=0.33),
-    "rloo": RlooConfig(**ON_POLICY, lora_layers=0.33),
+    "ppo": PpoConfig(**ON_POLICY, lora_layers=0.5),
+    "rloo": RlooConfig(**ON_POLICY, lora_layers=0.5),
 }
 _OFFLINE: dict[str, Any] = {
     "batch_size": 4,
@@ -60,7 +60,7 @@ _OFFLINE: dict[str, Any] = {
     "eval_every": 2,
     "eval_size": 4,
     "checkpoint_every": 2,
-    "lora_layers": 0.33,
+    "lora_layers": 0.5,
     "threads": 1,
     "device": "cpu",
 }
@@ -69,7 +69,7 @@ TRAINED |= {"sft": SftConfig(**_OFFLINE), "reward": RewardConfig(**_OFFLINE), "d
 
 @pytest.fixture(scope="module", params=SHAPES)
 def deep(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six layers of each kind, so that a third is two."""
+    """Four layers of each kind: two of the trunk, two on top."""
     tokenizer = make_tokenizer()
     folder = tmp_path_factory.mktemp(request.param)
     return save_model(folder, SHAPES[request.param](len(tokenizer)), tokenizer)
@@ -81,13 +81,13 @@ def deep_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_model(tmp_path_factory.mktemp("llama"), SHAPES["llama"](len(tokenizer)), tokenizer)
 
 
-def on_top(folder: Path, *, value: float = 0.33) -> Backbone:
-    """Policy, critic and reward model on the top third, all of which say something."""
+def on_top(folder: Path, *, value: float = 0.5) -> Backbone:
+    """Policy, critic and reward model on the top half, all of which say something."""
     backbone = Backbone.load(folder, device="cpu")
     for seed, name in enumerate(("policy", "value")):
-        layers = value if name == "value" else 0.33
+        layers = value if name == "value" else 0.5
         backbone.add_adapter(name, r=4, alpha=8, seed=seed, head=name == "value", layers=layers)
-        perturb(backbone, name, seed, 0.05)
+        perturb(backbone, name, 2 + seed, 0.05)
     return backbone
 
 
@@ -109,7 +109,7 @@ def test_the_top_share_is_rounded_and_never_empty() -> None:
 @pytest.mark.parametrize("adapter", ["policy", "value", None])
 def test_what_begins_at_the_trunk_is_what_goes_through_all_layers(deep: Path, side: Any, adapter: str | None) -> None:
     backbone = on_top(deep)
-    assert backbone.trunk_depth == 4
+    assert backbone.trunk_depth == 2
     ids, mask = pad(ROWS, backbone.pad_id, side)
     trunk = backbone.trunk(ids, mask)
     assert trunk is not None
@@ -203,7 +203,7 @@ def test_an_adapter_that_reaches_into_the_trunk_is_computed_whole(deep_llama: Pa
     made.save_adapter("reward", tmp_path / "reward", {})
     backbone = on_top(deep_llama)
     backbone.load_adapter("reward", tmp_path / "reward", head=True)
-    assert backbone.trunk_depth == 4
+    assert backbone.trunk_depth == 2
     ids, mask = pad(ROWS, backbone.pad_id)
     whole = made.hidden(ids, mask, "reward")
     assert torch.equal(backbone.hidden(ids, mask, "reward", backbone.trunk(ids, mask)), whole)
@@ -215,9 +215,9 @@ def test_an_adapter_that_reaches_into_the_trunk_is_computed_whole(deep_llama: Pa
 def test_plain_peft_loads_it_with_the_same_logits(deep: Path, tmp_path: Path) -> None:
     backbone = on_top(deep)
     backbone.save_adapter("policy", tmp_path / "adapter", {})
-    assert read_json(tmp_path / "adapter" / "adapter_config.json")["layers_to_transform"] == [4, 5]
+    assert read_json(tmp_path / "adapter" / "adapter_config.json")["layers_to_transform"] == [2, 3]
     names = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
-    assert {name.split(".")[4] for name in names} == {"4", "5"}
+    assert {name.split(".")[4] for name in names} == {"2", "3"}
     plain = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(deep), tmp_path / "adapter").eval()
     for row in ROWS:
         ids = torch.tensor([row])
@@ -226,7 +226,7 @@ def test_plain_peft_loads_it_with_the_same_logits(deep: Path, tmp_path: Path) ->
             torch.testing.assert_close(plain(ids).logits, found, atol=1e-5, rtol=1e-5)
     again = Backbone.load(deep, device="cpu")
     again.load_adapter("policy", tmp_path / "adapter", trainable=True)
-    assert again.trunk_depth == 4
+    assert again.trunk_depth == 2
 
 
 @pytest.mark.parametrize("stage", TRAINED)
@@ -243,7 +243,7 @@ def test_a_stage_trains_the_top_alone_and_resumes_exactly(
     whole = run(settings, given("whole"))
     assert last(whole).outcome == "done"
     written = load_file(tmp_path / "whole" / "adapter" / "adapter_model.safetensors")
-    assert {name.split(".")[4] for name in written} == {"4", "5"}
+    assert {name.split(".")[4] for name in written} == {"2", "3"}
     assert any(bool(weight.any()) for name, weight in written.items() if "lora_B" in name)
     cut = run(settings, given("cut", control=StopAfterTicks(30)))
     assert last(cut).outcome == "stopped"
@@ -285,9 +285,9 @@ def test_a_critic_begins_anew_where_the_reward_model_reaches_lower_and_it_is_sai
 
 @pytest.fixture
 def reward_on_top(deep_llama: Path, tmp_path: Path) -> Path:
-    """The adapter of a reward run on the top third."""
+    """The adapter of a reward run on the top half."""
     backbone = Backbone.load(deep_llama, device="cpu")
-    backbone.add_adapter("reward", r=4, alpha=8, seed=5, head=True, layers=0.33)
+    backbone.add_adapter("reward", r=4, alpha=8, seed=5, head=True, layers=0.5)
     perturb(backbone, "reward", 5)
     backbone.save_adapter("reward", tmp_path / "reward-on-top", {"score_mean": 0.4, "score_std": 2.5})
     return tmp_path / "reward-on-top"
