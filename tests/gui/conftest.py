@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from PySide6.QtWidgets import QWidget
@@ -61,6 +61,20 @@ def project(tmp_path: Path) -> Iterator[Project]:
 
 
 @pytest.fixture
+def qtbot(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> QtBot:
+    """A pane that a test shows on its own is a window, and wears what the lab's windows wear."""
+    add = qtbot.addWidget
+
+    def add_dressed(widget: QWidget, **how: Any) -> None:
+        if widget.isWindow() and not widget.styleSheet():
+            theme().dress(widget)
+        add(widget, **how)
+
+    monkeypatch.setattr(qtbot, "addWidget", add_dressed)
+    return qtbot
+
+
+@pytest.fixture
 def fakes() -> FakeRuns:
     return FakeRuns()
 
@@ -92,7 +106,6 @@ def shown(qtbot: QtBot, lab: Lab) -> Callable[[W, int, int], W]:
 
     def show(made: W, width: int, height: int) -> W:
         qtbot.addWidget(made, before_close_func=lambda widget: lab.let_go())
-        theme().dress(made)
         made.resize(width, height)
         with qtbot.waitExposed(made):
             made.show()

@@ -57,6 +57,7 @@ def test_the_choice_recolours_what_is_on_screen(qtbot: QtBot) -> None:
 
 def test_a_window_wears_the_sheet_of_the_chosen_colours(qtbot: QtBot) -> None:
     window, bare = QWidget(), QWidget()
+    bare.setStyleSheet("QWidget { margin: 1px; }")
     inside = QPushButton(window)
     inside.setProperty("look", "primary")
     for made in (window, bare):
@@ -67,7 +68,7 @@ def test_a_window_wears_the_sheet_of_the_chosen_colours(qtbot: QtBot) -> None:
         assert DARK.accent in window.styleSheet()
         inside.ensurePolished()
         assert inside.palette().buttonText().color().name() == DARK.on_accent, "what is in it is dressed with it"
-        assert not bare.styleSheet()
+        assert bare.styleSheet() == "QWidget { margin: 1px; }", "what wears another keeps it"
     finally:
         theme().choose("system")
     assert DARK.accent not in window.styleSheet()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, Qt
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
 from rlhf_lab.gui.widgets.plain_text import plain_tip
@@ -16,6 +16,7 @@ class MatrixTable(QTableWidget):
 
     def __init__(self, name: str, *, lines: int = 1):
         """``name`` for who cannot see it; ``lines`` of text in a cell."""
+        self._most = 0  # events come while the table is made
         super().__init__()
         self.setAccessibleName(name)
         self.setProperty("look", "matrix")
@@ -43,9 +44,20 @@ class MatrixTable(QTableWidget):
                 item.setTextAlignment(Qt.AlignmentFlag.AlignCenter)
                 item.setToolTip(plain_tip(tip))
                 self.setItem(at, column, item)
-        shown = len(rows) if most is None else min(len(rows), most)
+        self._most = len(rows) if most is None else most
+        self._fit()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Headings are as high as the style sheet says, which may come after the rows."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.StyleChange and self.rowCount():
+            self._fit()
+
+    def _fit(self) -> None:
+        shown = min(self.rowCount(), self._most)
         policy = Qt.ScrollBarPolicy
-        self.setVerticalScrollBarPolicy(policy.ScrollBarAsNeeded if shown < len(rows) else policy.ScrollBarAlwaysOff)
+        scrolls = shown < self.rowCount()
+        self.setVerticalScrollBarPolicy(policy.ScrollBarAsNeeded if scrolls else policy.ScrollBarAlwaysOff)
         # One less than all of it: the line below the last row would lie on that of the frame.
         high = self.horizontalHeader().sizeHint().height() + shown * self.verticalHeader().defaultSectionSize()
         self.setFixedHeight(high + 2 * self.frameWidth() - 1)
