@@ -100,7 +100,9 @@ def config_of(folder: Path, shape: str, stage: Stage, changes: dict[str, Any]) -
         settings = SIZES[shape] | {"eval_size": SIZES[shape]["batch_size"]}
     settings = settings | SMALL | {"stage": stage, "model": str(model_of(folder, shape))}
     if issubclass(STAGES[stage], OnPolicyRun):
-        settings |= {"updates": 1 if shape == "135M" else STEPS, "epochs": 2, "reward_model": "reward"}
+        # The second update finds the optimiser's moments beside what the first had.
+        few = {"updates": 2, "epochs": 1} if shape == "135M" else {"updates": STEPS, "epochs": 2}
+        settings |= few | {"reward_model": "reward"}
     elif stage == "best_of_n":
         settings |= {"samples": 4, "reward_model": "reward"}
     else:
