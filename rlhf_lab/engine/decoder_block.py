@@ -45,7 +45,7 @@ def written_out(
     past_key_values: Cache | None = None,
     **_: Any,
 ) -> Tensor:
-    """What ``block`` makes of hidden [B, T, D] at the ``places`` that are read; with a cache, at all: `read` of it."""
+    """What ``block`` makes of hidden [B, T, D] at the ``places`` that are read; with a cache, at all, ``places`` 0."""
     attention, mlp = block.self_attn, block.mlp
     states = rms_norm(block.input_layernorm, hidden)
     projections = [attention.q_proj, attention.k_proj, attention.v_proj]

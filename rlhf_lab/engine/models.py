@@ -16,7 +16,7 @@ from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.model_types import MODEL_TYPES
 from rlhf_lab.core.resources import resource
 from rlhf_lab.core.small_files import read_json
-from rlhf_lab.engine import disk, gguf_file
+from rlhf_lab.engine import disk, gguf_file, libraries
 from rlhf_lab.engine.model_files import check_config, check_files, check_tokenizer, in_short
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{,95}(/[A-Za-z0-9][\w.-]{,95})?")
@@ -164,6 +164,7 @@ def _dequantise(file: Path, folder: Path, say: Callable[[str], object]) -> None:
     except ImportError:
         raise LabError("Reading a .gguf file needs one more package: pip install 'rlhf-lab[gguf]'") from None
     say("loading the libraries")
+    libraries.load()
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 

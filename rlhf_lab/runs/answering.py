@@ -1,4 +1,4 @@
-"""What the inference process does with a request: load models, answer, score. Imported by `worker` alone."""
+"""What the inference process does with a request: load models, answer, score. See `worker`, which imports this when it is first asked."""
 
 import gc
 from collections.abc import Callable
@@ -33,8 +33,10 @@ _MEMORY_TO_KEEP = 2 << 30
 class Models:
     """Backbones by what is merged into them; the adapter on top is beside, so that models share a base."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, found: dict[str, Path]) -> None:
+        """``found``: folders of models that were checked just now, by name."""
         self._folder = folder
+        self._found = found
         self._backbones: dict[tuple[object, ...], Backbone] = {}
         self._names: dict[tuple[int, object], str] = {}
 
@@ -45,7 +47,7 @@ class Models:
         if key not in self._backbones:
             if psutil.virtual_memory().available < _MEMORY_TO_KEEP:
                 self.unload()
-            folder = resolve(spec.model, self._folder)
+            folder = self._found.pop(spec.model, None) or resolve(spec.model, self._folder)
             self._backbones[key] = Backbone.load(folder, start_adapters=merged, dtype=spec.dtype)
         backbone = self._backbones[key]
         if not last:

@@ -25,8 +25,8 @@ from rlhf_lab.runs import host
 from rlhf_lab.runs.ask import REQUEST, Cancel, Done, Failed, Generate, Reply, Score, Unload
 from rlhf_lab.runs.outcome import error_in_words
 
-Work = Generate | Score | Unload
-Meet = Callable[[Work, Callable[[Reply], None], Callable[[], None]], None]
+Wanted = Generate | Score | Unload
+Meet = Callable[[Wanted, Callable[[Reply], None], Callable[[], None]], None]
 """Does what is asked; the functions are `Desk.reply` and one that raises where the request is no longer wanted."""
 
 
@@ -39,7 +39,7 @@ class Desk:
     """Where requests arrive and replies leave."""
 
     out: IO[bytes]
-    waiting: "queue.SimpleQueue[Work]" = field(default_factory=queue.SimpleQueue)
+    waiting: "queue.SimpleQueue[Wanted]" = field(default_factory=queue.SimpleQueue)
     cancelled: set[int] = field(default_factory=set)
 
     def read(self, lines: IO[bytes]) -> None:
@@ -61,7 +61,7 @@ class Desk:
         self.out.write(reply.model_dump_json().encode() + b"\n")
         self.out.flush()
 
-    def tick_of(self, request: Work) -> Callable[[], None]:
+    def tick_of(self, request: Wanted) -> Callable[[], None]:
         """Raises `Cancelled` once the request is."""
 
         def tick() -> None:
@@ -76,11 +76,14 @@ def serve(desk: Desk, models_folder: Path) -> None:
     meet: Meet | None = None
     while True:
         request = desk.waiting.get()
+        tick = desk.tick_of(request)
         try:
+            tick()
             if meet is None and not isinstance(request, Unload):
                 meet = begin(request, models_folder)
+                tick()  # that took seconds
             if meet is not None:
-                meet(request, desk.reply, desk.tick_of(request))
+                meet(request, desk.reply, tick)
             desk.reply(Done(id=request.id))
         except Cancelled:
             desk.reply(Done(id=request.id, cancelled=True))
@@ -93,13 +96,13 @@ def serve(desk: Desk, models_folder: Path) -> None:
 def begin(request: Generate | Score, models_folder: Path) -> Meet:
     """What takes seconds, unless the model that is asked for has gone: then raises `LabError`."""
     spec = request.model if isinstance(request, Generate) else request.reward
-    resolve(spec.model, models_folder)
+    found = resolve(spec.model, models_folder)
     libraries.load()
     from rlhf_lab.engine.machine import use_threads
     from rlhf_lab.runs.answering import Models, meet
 
     use_threads(host.default_threads())
-    return partial(meet, Models(models_folder))
+    return partial(meet, Models(models_folder, {spec.model: found}))
 
 
 def main(models_folder: str) -> None:

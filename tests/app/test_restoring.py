@@ -12,7 +12,7 @@ from rlhf_lab.core.config import SftConfig
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.gui import app
 from rlhf_lab.gui.app import BUSY_MS, Sitting
-from rlhf_lab.gui.restoring import rescue
+from rlhf_lab.gui.restoring import RestoringDialog, rescue
 from rlhf_lab.gui.settings import Settings, SettingsDialog
 from rlhf_lab.gui.single import SingleWindow
 from rlhf_lab.gui.widgets.backups_dialog import BackupsDialog
@@ -110,10 +110,14 @@ def in_dialog(act: Callable[[BackupsDialog], None]) -> None:
 
 
 def test_a_damaged_database_is_rescued_before_the_first_window(qtbot: QtBot, folder: Path) -> None:
-    back_up(folder / "lab.sqlite", ASKED)
+    made = back_up(folder / "lab.sqlite", ASKED)
     (folder / "lab.sqlite").write_bytes(b"scratched" * 999)
+    waiting = RestoringDialog(made)
+    qtbot.addWidget(waiting)
+    assert waiting.styleSheet()
 
     def restore(dialog: BackupsDialog) -> None:
+        assert dialog.styleSheet(), "nothing else dresses what is shown before there is any window"
         assert dialog.says.text() == "it is damaged"
         assert not dialog.copy.isVisible()
         qtbot.mouseClick(dialog.restore, LEFT)

@@ -110,13 +110,16 @@ def test_states_and_gradients_are_the_librarys(
         torch.testing.assert_close(same[name], slope, atol=1e-5 * max(1.0, slope.abs().max().item()), rtol=1e-4)
 
 
-READ = torch.tensor([[7, 3], [4, 2], [5, 5]])
+READ = torch.tensor([[7, 3], [4, 3], [5, 5]])
 
 
-def read_at(backbone: Backbone, branched: bool, narrow: bool) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """States at the places `READ`, and the adapter's gradients of their weighted sum; narrow: nothing else is computed."""
-    ids, mask = pad(ROWS, backbone.pad_id)
-    places: Any = READ if narrow else 0
+def read_at(
+    backbone: Backbone, side: Any, read: torch.Tensor, narrow: bool
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """States at the places ``read``, and the adapter's gradients of their weighted sum; narrow: nothing else is computed."""
+    branched = side == "branched"
+    ids, mask = pad(ROWS, backbone.pad_id, "right" if branched else side)
+    places: Any = read if narrow else 0
     if branched:
         seen = torch.ones(3, 8, 8, dtype=torch.bool).tril()
         seen[:, 5:, 3:5] = False
@@ -126,20 +129,23 @@ def read_at(backbone: Backbone, branched: bool, narrow: bool) -> tuple[torch.Ten
     else:
         states = backbone.hidden(ids, mask, "policy", places=places)
     if not narrow:
-        states = states[torch.arange(3).unsqueeze(1), READ]
+        states = states[torch.arange(3).unsqueeze(1), read]
     (states.float() * torch.linspace(-1, 1, states.numel()).view_as(states)).sum().backward()
     slopes = {name: p.grad.clone() for name, p in backbone.parameters_of("policy").items() if p.grad is not None}
     backbone.model.zero_grad()
     return states.detach(), slopes
 
 
-@pytest.mark.parametrize("branched", [False, True])
+@pytest.mark.parametrize("read", [READ, READ[:, :1]], ids=["two", "one"])
+@pytest.mark.parametrize("side", ["left", "right", "branched"])
 @pytest.mark.parametrize("recomputed", [False, True])
-def test_places_that_are_read_alone_are_as_among_all(made: Backbone, branched: bool, recomputed: bool) -> None:
+def test_places_that_are_read_alone_are_as_among_all(
+    made: Backbone, side: Any, read: torch.Tensor, recomputed: bool
+) -> None:
     made._recomputes = recomputed
-    expected, slopes = read_at(made, branched, narrow=False)
-    found, same = read_at(made, branched, narrow=True)
-    assert found.shape == (3, 2, 32)
+    expected, slopes = read_at(made, side, read, narrow=False)
+    found, same = read_at(made, side, read, narrow=True)
+    assert found.shape == (3, read.shape[1], 32)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
     assert same.keys() == slopes.keys()
     assert len(slopes) == len(made.parameters_of("policy"))

@@ -87,7 +87,7 @@ def on_top(folder: Path, *, value: float = 0.5) -> Backbone:
     for seed, name in enumerate(("policy", "value")):
         layers = value if name == "value" else 0.5
         backbone.add_adapter(name, r=4, alpha=8, seed=seed, head=name == "value", layers=layers)
-        perturb(backbone, name, 2 + seed, 0.05)
+        perturb(backbone, name, seed, 0.05)
     return backbone
 
 
@@ -172,7 +172,12 @@ def test_an_update_is_that_of_the_plain_path(
         metrics = learned(backbone, roll(backbone, given), given)
         outcomes.append((metrics, weights(backbone, "policy") | weights(backbone, "value")))
     (metrics, found), (plain_metrics, expected) = outcomes
-    assert metrics == pytest.approx(plain_metrics, abs=1e-5, rel=1e-4)
+    # Shares of tokens jump by one of a hundred where one lies on the border.
+    counted = {name for name in plain_metrics if "clipfrac" in name}
+    assert len(counted) == 2
+    for name in sorted(metrics.keys() | plain_metrics.keys()):
+        near = pytest.approx(plain_metrics[name], **({"abs": 0.015} if name in counted else {"abs": 1e-5, "rel": 1e-4}))
+        assert metrics[name] == near, name
     # Adam makes a step of full length of a gradient that is rounding alone, so single weights may differ.
     for name, weight in expected.items():
         torch.testing.assert_close(found[name], weight, atol=1e-4, rtol=1e-3)

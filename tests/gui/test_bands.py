@@ -62,6 +62,7 @@ def test_or_is_students_interval_of_the_mean() -> None:
 def test_the_choice_is_there_where_runs_repeat_and_draws_bands(qtbot, overlay: RunOverlay, sweep) -> None:
     overlay.show_runs(["sft-1", "sft-4"])
     assert overlay.seeds.isHidden()
+    assert overlay.metric_box.completer().popup().styleSheet(), "its list is a window of its own"
     overlay.show_runs(sweep)
     assert not overlay.seeds.isHidden()
     assert len(overlay.card.plot.history.curves) == 7

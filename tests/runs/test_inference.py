@@ -236,7 +236,6 @@ def test_the_tokens_of_an_answer_spell_it_and_their_numbers_add_up_to_its_kl(
 
 def test_a_model_that_has_gone_is_said_before_the_libraries_are_loaded(tmp_path: Path) -> None:
     code = """
-import subprocess
 import sys
 from pathlib import Path
 from rlhf_lab.core.errors import LabError
