@@ -1,5 +1,6 @@
 """The inference child, really running the bundled model; and a client whose child dies."""
 
+import io
 import subprocess
 import sys
 import threading
@@ -11,7 +12,8 @@ import pytest
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.records import Message, Prompt
 from rlhf_lab.core.resources import resource
-from rlhf_lab.runs.ask import Done, ModelSpec, Reply, Token
+from rlhf_lab.runs import worker
+from rlhf_lab.runs.ask import REPLY, Done, Generate, ModelSpec, Reply, Token
 from rlhf_lab.runs.inference import Inference
 
 BASE = ModelSpec()
@@ -250,3 +252,21 @@ except LabError as error:
     ended = subprocess.run([sys.executable, "-c", code, gone], capture_output=True, text=True, timeout=30, check=True)
     assert ended.stdout.startswith("False ")
     assert gone in ended.stdout
+
+
+def test_what_was_cancelled_while_it_waited_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+
+    def begin(request: Generate, models_folder: Path) -> None:
+        begun.append(request.id)
+        raise SystemExit
+
+    monkeypatch.setattr(worker, "begin", begin)
+    out = io.BytesIO()
+    desk = worker.Desk(out, cancelled={1})
+    for number in (1, 2):
+        desk.waiting.put(Generate(id=number, model=BASE, prompts=()))
+    with pytest.raises(SystemExit):
+        worker.serve(desk, Path())
+    assert begun == [2]
+    assert REPLY.validate_json(out.getvalue()) == Done(id=1, cancelled=True)
