@@ -19,7 +19,6 @@ from typing import IO
 from pydantic import ValidationError
 
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.engine import libraries
 from rlhf_lab.engine.models import resolve
 from rlhf_lab.runs import host
 from rlhf_lab.runs.ask import REQUEST, Cancel, Done, Failed, Generate, Reply, Score, Unload
@@ -80,8 +79,9 @@ def serve(desk: Desk, models_folder: Path) -> None:
         try:
             tick()
             if meet is None and not isinstance(request, Unload):
-                meet = begin(request, models_folder)
-                tick()  # that took seconds
+                begun = begin(request, models_folder)
+                tick()  # that took seconds, and what it found holds for this request alone
+                meet = begun
             if meet is not None:
                 meet(request, desk.reply, tick)
             desk.reply(Done(id=request.id))
@@ -96,8 +96,7 @@ def serve(desk: Desk, models_folder: Path) -> None:
 def begin(request: Generate | Score, models_folder: Path) -> Meet:
     """What takes seconds, unless the model that is asked for has gone: then raises `LabError`."""
     spec = request.model if isinstance(request, Generate) else request.reward
-    found = resolve(spec.model, models_folder)
-    libraries.load()
+    found = resolve(spec.model, models_folder)  # where it is there, this loads the libraries
     from rlhf_lab.engine.machine import use_threads
     from rlhf_lab.runs.answering import Models, meet
 
