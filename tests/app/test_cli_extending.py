@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.app.conftest import Lab, last_object
 
 CONFIG = """
@@ -17,6 +19,7 @@ lora_r = 2
 """
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_more_steps_for_a_run_that_is_done_also_after_the_project_moved(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "sft.toml").write_text(CONFIG)
     assert lab("run", "sft.toml", "--project", "project").returncode == 0

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.app.conftest import Lab, interrupted_when_training, last_object
 
 RECIPE = """
@@ -22,6 +24,7 @@ max_steps = 1
 """
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_a_recipe_is_interrupted_taken_up_and_then_only_what_is_new_is_done(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "recipe.toml").write_text(RECIPE)
     stopped = interrupted_when_training("run", "recipe.toml", "--project", "project", "--json", folder=tmp_path)

@@ -60,7 +60,7 @@ def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(experiment, "guided", short)
 
 
-@pytest.mark.usefixtures("few_steps")
+@pytest.mark.usefixtures("few_steps", "warm_children")
 def test_the_demo_trains_three_runs_and_ends_in_a_report(
     few_questions: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -118,6 +118,7 @@ app.exec()
     assert [(said.verdict, said.strength) for said in verdicts] == [("ranked", 1)] * 4 + [("ranked", 2)]
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_fresh_answers_are_ranked_scored_and_trained_on(qtbot: QtBot, open_lab: Callable[[], Opened]) -> None:
     """The base model answers, a person ranks, and the Reward pane opens on the verdicts."""
     opened = open_lab()
@@ -142,6 +143,7 @@ def test_fresh_answers_are_ranked_scored_and_trained_on(qtbot: QtBot, open_lab: 
     opened.leave()
 
 
+@pytest.mark.usefixtures("warm_children")
 @pytest.mark.timeout(400)
 def test_a_real_reward_model_orders_the_queue(qtbot: QtBot, open_lab: Callable[[], Opened]) -> None:
     opened = open_lab()

@@ -56,6 +56,7 @@ def choose_newest(qtbot: QtBot, sitting: Sitting) -> None:
     qtbot.mouseClick(dialog.yes, LEFT)
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_a_window_goes_back_to_a_backup_and_a_run_that_trains_goes_on(qtbot: QtBot, sitting: Sitting, folder: Path):
     back_up(folder / "lab.sqlite", ASKED)
     old = sitting.session

@@ -59,6 +59,7 @@ def test_the_program_opens_a_dressed_window_without_torch(tmp_path: Path) -> Non
     )
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_drop_train_a_reward_model_and_ppo_through_the_window(
     qtbot: QtBot, open_lab: Callable[[], Opened], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,6 +101,7 @@ def test_drop_train_a_reward_model_and_ppo_through_the_window(
     opened.leave()
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_a_killed_child_is_noticed_and_everything_plotted_is_there_after_a_restart(
     qtbot: QtBot, open_lab: Callable[[], Opened]
 ) -> None:
@@ -151,6 +153,7 @@ def test_a_run_trains_on_without_the_window_and_its_curve_goes_on(qtbot: QtBot, 
     again.session.close()
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_a_run_that_died_unwatched_is_interrupted_and_can_be_resumed(
     qtbot: QtBot, open_lab: Callable[[], Opened]
 ) -> None:

@@ -123,6 +123,7 @@ def test_a_relative_path_is_kept_absolute(
     assert folder.config.reward_function == str(function)
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_a_copied_project_brings_no_approval(
     project: Project, model: str, function: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

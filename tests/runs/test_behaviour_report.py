@@ -59,6 +59,7 @@ def test_the_bundled_base_knows_its_world_and_an_empty_adapter_is_no_distance_aw
     assert again.texts == found.texts
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_a_cancel_ends_it(project: Project) -> None:
     asked = 0
 

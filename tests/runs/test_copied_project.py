@@ -82,6 +82,7 @@ def test_the_copy_of_a_run_that_lives_is_nobodys(
     assert stopped.outcome == "stopped"
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_a_real_run_on_a_model_inside_goes_on_where_the_project_is_now(tmp_path: Path) -> None:
     settings = {
         "batch_size": 2,

@@ -1,0 +1,183 @@
+"""Children that begin as copies of a process which has imported the libraries: see the fixture `warm_children`.
+
+They are real processes, children of whoever started them, with the arguments, streams, environment, folder and session
+that were asked for; only their seconds of imports are not spent again. What a library read of the environment when it
+was imported stays: where the hub keeps its models is one. ``python -m tests.warm_children SOCKET`` is the process that
+is copied; it does nothing else and has one thread.
+"""
+
+import contextlib
+import ctypes
+import gc
+import inspect
+import json
+import os
+import runpy
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+CHILDREN = {
+    (sys.executable, "-P", "-m"): {"rlhf_lab.runs.child", "rlhf_lab.runs.worker", "rlhf_lab.runs.export_child"},
+    (sys.executable, "-m"): {"rlhf_lab"},
+}
+"""Those of our processes that import torch, transformers and peft; and the command, whose own children are copies too."""
+NURSERIES: set[int] = set()
+"""Processes that are copied: they serve more than one test."""
+
+_MOST_BYTES = 1 << 20
+_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
+_start = inspect.signature(subprocess.Popen._execute_child)
+
+
+class Nursery:
+    """The process that is copied, and how to ask it; started when it is first asked, unless there is one."""
+
+    def __init__(self, there: socket.socket | None = None) -> None:
+        self._socket = there
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def bear(self, wanted: dict[str, Any], streams: Sequence[int]) -> int:
+        """Have a child of this process born; its pid."""
+        if self._socket is None:
+            self._socket = self._begin()
+        # Its parent for a moment is a process between, and then whoever looks after orphans.
+        _look_after_orphans(True)
+        try:
+            socket.send_fds(self._socket, [json.dumps(wanted).encode()], list(streams))
+            born = self._socket.recv(_MOST_BYTES)
+        finally:
+            _look_after_orphans(False)
+        assert born, "the process that children are copied from has ended"
+        return int(born)
+
+    def close(self) -> None:
+        """End it; its copies live on."""
+        if self._socket is not None:
+            self._socket.close()
+        if self._process is not None:
+            self._process.wait()
+            NURSERIES.discard(self._process.pid)
+
+    def _begin(self) -> socket.socket:
+        here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        root = str(Path(__file__).parents[1])
+        path = os.pathsep.join([root, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]).rstrip(os.pathsep)
+        with there:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "tests.warm_children", str(there.fileno())],
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8", "TOKENIZERS_PARALLELISM": "false"},
+                pass_fds=[there.fileno()],
+                start_new_session=True,
+            )
+        NURSERIES.add(self._process.pid)
+        return here
+
+
+def popen(nursery: Nursery) -> type:
+    """A `subprocess.Popen` whose children are born there, where they are some of ours; all others start as ever."""
+
+    class Popen(subprocess.Popen):  # type: ignore[type-arg]
+        def _execute_child(self, *given: Any) -> None:
+            asked = _start.bind(self, *given).arguments
+            command = asked["args"] if isinstance(asked["args"], list | tuple) else [asked["args"]]
+            known = next((c for c in CHILDREN if tuple(command[: len(c)]) == c), None)
+            if known is None or command[len(known)] not in CHILDREN[known]:
+                super()._execute_child(*given)
+                return
+            wanted = {
+                "arguments": command[len(known) :],
+                "environment": dict(os.environ if asked["env"] is None else asked["env"]),
+                "folder": str(asked["cwd"] or Path.cwd()),
+                "finds_modules_there": "-P" not in known,
+                "session": asked["start_new_session"],
+            }
+            ends = [asked[name] for name in ("p2cread", "c2pwrite", "errwrite")]
+            try:
+                self.pid = nursery.bear(wanted, [n if end == -1 else end for n, end in enumerate(ends)])
+                self._child_created = True
+            finally:
+                names = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
+                self._close_pipe_fds(*(asked[name] for name in names))
+
+    return Popen
+
+
+def _look_after_orphans(whether: bool) -> None:
+    assert ctypes.CDLL(None).prctl(_SUBREAPER, int(whether), 0, 0, 0) == 0
+
+
+def _serve(asks: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """Bear a child for each request; returns in the child alone, with what was asked for and its streams."""
+    while True:
+        asked, streams, *_ = socket.recv_fds(asks, _MOST_BYTES, 3)
+        if not asked:
+            os._exit(0)
+        assert len(list(Path("/proc/self/task").iterdir())) == 1, "a copy would lack threads that it may wait for"
+        told, tells = os.pipe()
+        between = os.fork()
+        if between == 0:
+            until_it_is_gone, gone = os.pipe()
+            if child := os.fork():
+                os.write(tells, str(child).encode())
+                os._exit(0)
+            asks.close()
+            for end in (told, tells, gone):
+                os.close(end)
+            os.read(until_it_is_gone, 1)
+            os.close(until_it_is_gone)
+            return json.loads(asked), streams
+        os.waitpid(between, 0)
+        asks.send(os.read(told, 99))
+        for end in (told, tells, *streams):
+            os.close(end)
+
+
+def _be(asked: dict[str, Any], streams: list[int]) -> None:
+    """Be the process that was asked for."""
+    module, *arguments = asked["arguments"]
+    if module == "rlhf_lab":
+        here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        if os.fork() == 0:
+            here.close()
+            for end in streams:
+                os.close(end)
+            _be(*_serve(there))
+            return
+        there.close()
+        subprocess.Popen = popen(Nursery(here))  # type: ignore[misc]
+    for n, end in enumerate(streams):
+        os.dup2(end, n)
+        os.close(end)
+    if asked["session"]:
+        os.setsid()
+    os.chdir(asked["folder"])
+    os.environ.clear()
+    os.environ.update(asked["environment"])
+    if asked["finds_modules_there"]:
+        sys.path.insert(0, asked["folder"])
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def _import_what_takes_seconds() -> None:
+    from rlhf_lab.engine import libraries
+
+    libraries.load()
+    import rlhf_lab.engine.export
+    import rlhf_lab.engine.stages
+    import rlhf_lab.runs.answering
+    import rlhf_lab.world.judge  # noqa: F401
+
+    gc.freeze()
+
+
+if __name__ == "__main__":
+    with contextlib.closing(socket.socket(fileno=int(sys.argv[1]))) as requests:
+        _import_what_takes_seconds()
+        found = _serve(requests)
+    _be(*found)
