@@ -21,8 +21,15 @@ from pathlib import Path
 from typing import Any
 
 CHILDREN = {
-    (sys.executable, "-P", "-m"): {"rlhf_lab.runs.child", "rlhf_lab.runs.worker", "rlhf_lab.runs.export_child"},
-    (sys.executable, "-m"): {"rlhf_lab"},
+    (sys.executable, "-P", "-m"): {
+        "rlhf_lab.engine.oracles",
+        "rlhf_lab.runs.child",
+        "rlhf_lab.runs.export_child",
+        "rlhf_lab.runs.models_child",
+        "rlhf_lab.runs.worker",
+        "tests.runs.limited_child",
+    },
+    (sys.executable, "-m"): {"rlhf_lab", "rlhf_lab.engine.oracles.shared_batch"},
 }
 """Those of our processes that import torch, transformers and peft; and the command, whose own children are copies too."""
 NURSERIES: set[int] = set()
@@ -169,6 +176,7 @@ def _import_what_takes_seconds() -> None:
 
     libraries.load()
     import rlhf_lab.engine.export
+    import rlhf_lab.engine.oracles.checks
     import rlhf_lab.engine.stages
     import rlhf_lab.runs.answering
     import rlhf_lab.world.judge  # noqa: F401

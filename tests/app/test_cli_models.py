@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.app.conftest import Lab, last_object
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_the_models_are_listed_and_a_folder_is_added_and_removed(lab: Lab, tmp_path: Path) -> None:
     strange = tmp_path / "strange"
     strange.mkdir()

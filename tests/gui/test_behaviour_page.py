@@ -190,6 +190,7 @@ def test_what_is_wrong_with_the_questions_is_said(qtbot, page, tmp_path: Path) -
     assert page.setup.wish() == ReportWish((BASE,))
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_the_real_base_answers_own_questions_and_a_cancel_writes_nothing(
     qtbot, page, lab, project, tmp_path: Path
 ) -> None:

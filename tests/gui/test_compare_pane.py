@@ -101,6 +101,7 @@ def test_models_make_room_when_a_run_starts_and_the_child_ends_with_the_window(
     assert inference[0].closed == 1
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_the_real_base_model_answers_a_question_in_raw_form(qtbot, lab, project) -> None:
     pane = ComparePane(lab, Inference)
     qtbot.addWidget(pane, before_close_func=lambda widget: lab.let_go())

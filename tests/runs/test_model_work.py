@@ -180,6 +180,7 @@ def test_a_name_or_the_address_of_its_page(text: str, name: str) -> None:
     assert hub_id(text) == name
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_models_are_checked_one_by_one(tmp_path: Path, model: str) -> None:
     problems: dict[str, str] = {}
     check_models(["bundled", model], tmp_path, problems.__setitem__)
@@ -187,6 +188,7 @@ def test_models_are_checked_one_by_one(tmp_path: Path, model: str) -> None:
     assert "is of type 'None', which the lab does not load" in problems[model]
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_a_gguf_file_is_imported(tmp_path: Path) -> None:
     from tests.engine.conftest import make_tokenizer, save_model, tiny_llama
     from tests.engine.test_models import write_gguf

@@ -1,7 +1,6 @@
 """The real child with too little memory: it says what would fit, and goes on with that."""
 
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -9,6 +8,7 @@ from rlhf_lab.core.config import SftConfig
 from rlhf_lab.core.events import AnyEvent, Finished, Metrics
 from rlhf_lab.core.out_of_memory import advised_in
 from rlhf_lab.core.records import Completion, Demonstration, Message, Prompt
+from rlhf_lab.runs import host
 from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.going_on import go_on_with
 from rlhf_lab.runs.project import Project
@@ -19,7 +19,7 @@ from .conftest import follow_on
 
 ROOM = 680 * 2**20
 """With the bundled model 32 rows of 151 tokens take about 540 MB, 60 of them, which is what 64 are cut to, about 900 MB."""
-CHILD = (sys.executable, str(Path(__file__).with_name("limited_child.py")), str(ROOM))
+CHILD = (*host.PYTHON, "tests.runs.limited_child", str(ROOM))
 
 
 def trained(project: Project, folder: RunFolder, *, resume: bool = False) -> tuple[list[AnyEvent], Finished]:
@@ -30,6 +30,7 @@ def trained(project: Project, folder: RunFolder, *, resume: bool = False) -> tup
     return events, finished
 
 
+@pytest.mark.usefixtures("warm_children")
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no limit is kept")
 def test_a_run_out_of_memory_goes_on_with_the_micro_batch_that_it_names(project: Project) -> None:
     asked = Prompt(messages=(Message(role="user", content="Is tea hot?"),))

@@ -21,11 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--all", action="store_true", help="the slow ones too")
     parser.add_argument("--device", default="auto")
     given = parser.parse_args(arguments)
-    libraries.load()
     from rlhf_lab.engine import machine
-    from rlhf_lab.engine.oracles.bench import Bench
-    from rlhf_lab.engine.oracles.checks import EVERY, QUICK
-    from rlhf_lab.engine.oracles.oracle import Oracle
 
     machine.use_threads(1)
     try:
@@ -33,6 +29,11 @@ def main(arguments: list[str] | None = None) -> int:
     except LabError as error:
         _say({"error": str(error)})
         return 1
+    libraries.load()
+    from rlhf_lab.engine.oracles.bench import Bench
+    from rlhf_lab.engine.oracles.checks import EVERY, QUICK
+    from rlhf_lab.engine.oracles.oracle import Oracle
+
     checks = EVERY if given.all else QUICK
     names = {"device": machine.describe(device, machine.pick_dtype("fp32", device)), "versions": machine.versions()}
     _say(names | {"checks": len(checks)})
