@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.app.conftest import Lab, last_object
 
 QUESTIONS = (
@@ -11,6 +13,7 @@ QUESTIONS = (
 )
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_a_report_of_the_bundled_model(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "mine.jsonl").write_text(QUESTIONS)
     out = tmp_path / "~nobody-of-this-name"  # there is no such home: it is a name like any other

@@ -34,7 +34,9 @@ eval_size = 4
 """
 
 
-def test_ctrl_c_stops_and_saves_and_resume_goes_on_to_the_end(lab: Lab, tmp_path: Path) -> None:
+def test_ctrl_c_stops_and_saves_and_resume_goes_on_to_the_end(
+    lab: Lab, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     (tmp_path / "sft.toml").write_text(CONFIG)
     stopped = interrupted_when_training("run", "sft.toml", "--project", "project", "--json", folder=tmp_path)
     found = last_object(stopped)
@@ -50,6 +52,7 @@ def test_ctrl_c_stops_and_saves_and_resume_goes_on_to_the_end(lab: Lab, tmp_path
         in last_object(refused)["error"]
     )
 
+    request.getfixturevalue("warm_children")  # how one starts has been seen
     resumed = lab("resume", "sft-1", "--set", "learning_rate=1e-4", "--project", "project", "--json")
     assert resumed.returncode == 0, resumed.stderr
     assert last_object(resumed) == {**found, "outcome": "done", "step": 40, "message": last_object(resumed)["message"]}

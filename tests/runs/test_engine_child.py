@@ -25,7 +25,7 @@ def bundled(tmp_path: Path) -> Project:
     return project
 
 
-def test_sft_stops_and_resumes(bundled: Project) -> None:
+def test_sft_stops_and_resumes(bundled: Project, request: pytest.FixtureRequest) -> None:
     config = SftConfig(
         dataset="lab world demonstrations",
         max_steps=12,
@@ -55,6 +55,7 @@ def test_sft_stops_and_resumes(bundled: Project) -> None:
         assert any(isinstance(e, Checkpointed) for e in events)
         assert folder.has_result()
 
+        request.getfixturevalue("warm_children")  # how one starts has been seen
         source = ProcessRun(folder)
         source.start(resume=True)
         events, finished = follow_on(source, recorder)

@@ -180,7 +180,9 @@ def test_wishes_that_mean_nothing_are_refused(run: RunFolder, place: Path, wish:
         check(Wish.model_validate({"run": run.path, "place": place, **wish}))
 
 
-def test_the_real_child_exports_a_model_with_its_card(project: Project, place: Path, tmp_path: Path) -> None:
+def test_the_real_child_exports_a_model_with_its_card(
+    project: Project, place: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     from rlhf_lab.core.resources import resource
     from rlhf_lab.engine.backbone import Backbone
 
@@ -216,6 +218,7 @@ def test_the_real_child_exports_a_model_with_its_card(project: Project, place: P
     assert str(tmp_path) not in text
     assert "for my eyes" not in text
 
+    request.getfixturevalue("warm_children")  # how one starts has been seen
     weights = bytearray((base / "model.safetensors").read_bytes())
     weights[-1] ^= 1
     (base / "model.safetensors").write_bytes(weights)

@@ -31,7 +31,8 @@ def real_files() -> dict[str, bytes]:
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHub]:
     """The bundled model under another name, beside files that the lab has no use for."""
-    whole = real_files() | {"onnx/model.onnx": b"graph", "pytorch_model.bin": b"pickle", "README.md": b"# A model"}
+    others = {"onnx/model.onnx": b"graph", "pytorch_model.bin": b"pickle", "model.fp16.safetensors": b"half"}
+    whole = real_files() | others | {"README.md": b"# A model"}
     config = b'{"model_type": "sorcerer"}'
     repositories = {
         MODEL: whole,
@@ -46,7 +47,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHub]:
         yield served
 
 
-def test_a_model_is_looked_up_then_fetched_and_then_it_is_there(hub: FakeHub, tmp_path: Path) -> None:
+def test_a_model_is_looked_up_then_fetched_in_two_goes_and_then_it_is_there(hub: FakeHub, tmp_path: Path) -> None:
     offered = look(MODEL, tmp_path)
     wanted = {name for name in real_files() if name != "LICENSE"}
     assert offered.files >= len(wanted)
@@ -54,15 +55,25 @@ def test_a_model_is_looked_up_then_fetched_and_then_it_is_there(hub: FakeHub, tm
     assert not hub_folder(MODEL).exists()  # a look leaves nothing
     assert model_reasons(MODEL)
 
+    hub.hold = threading.Event()
     heard: list[tuple[str, int, int]] = []
+
+    def cancelled() -> bool:
+        return any(done for _, done, _ in heard)
+
+    with pytest.raises(ModelWorkCancelled, match="goes on from there"):
+        download(MODEL, tmp_path, progress=lambda *said: heard.append(said), cancelled=cancelled)
+    assert heard[0][1:] == (0, offered.bytes)
+
+    hub.hold.set()
+    hub.hold = None
     assert download(MODEL, tmp_path, progress=lambda *said: heard.append(said)) == MODEL
     assert model_reasons(MODEL) == []
     snapshot = next((hub_folder(MODEL) / "snapshots").iterdir())
     fetched = {file.name for file in snapshot.rglob("*")}
     assert "model.safetensors" in fetched
-    assert not fetched & {"pytorch_model.bin", "model.onnx", "onnx"}
-    assert not [path for _, path in hub.asked if path.endswith((".bin", ".onnx"))]
-    assert heard[0][1:] == (0, offered.bytes)
+    assert not fetched & {"pytorch_model.bin", "model.fp16.safetensors", "model.onnx", "onnx"}
+    assert not [path for _, path in hub.asked if path.endswith((".bin", ".onnx")) or "fp16" in path]
     assert heard[-1] == ("checking", offered.bytes, offered.bytes)
 
     asked = len(hub.asked)
@@ -72,7 +83,7 @@ def test_a_model_is_looked_up_then_fetched_and_then_it_is_there(hub: FakeHub, tm
     assert len(hub.asked) == asked  # and nobody was asked for that
 
 
-def test_weights_in_another_form_beside_those_that_are_read_are_not_fetched(hub: FakeHub, tmp_path: Path) -> None:
+def test_weights_in_another_form_beside_those_that_are_read_are_not_counted(hub: FakeHub, tmp_path: Path) -> None:
     whole = real_files()
     shard, index = "model-00001-of-00001.safetensors", "model.safetensors.index.json"
     tensors = {"weight_map": {"a": shard}}
@@ -89,8 +100,6 @@ def test_weights_in_another_form_beside_those_that_are_read_are_not_fetched(hub:
     plain, whole_too, in_shards = (look(f"someone/{name}", tmp_path) for name in ("plain", "whole", "sharded"))
     assert (whole_too.files, whole_too.bytes) == (plain.files, plain.bytes)
     assert (in_shards.files, in_shards.bytes) == (plain.files + 1, plain.bytes + len(sharded[index]))
-    download("someone/whole", tmp_path)
-    assert not [path for _, path in hub.asked if "fp16" in path]
     with pytest.raises(LabError, match=r"someone/damaged is damaged: model\.safetensors\.index\.json cannot be read"):
         look("someone/damaged", tmp_path)
     with pytest.raises(LabError, match=r"someone/outside lacks \.\./\.\./elsewhere"):
@@ -127,20 +136,6 @@ def test_what_would_be_refused_is_refused_before_its_weights_are_fetched(
     with pytest.raises(LabError, match=words):
         download(name, tmp_path)
     assert not [path for _, path in hub.asked if path.endswith((".safetensors", ".bin"))]
-
-
-def test_a_cancelled_download_goes_on_where_it_was(hub: FakeHub, tmp_path: Path) -> None:
-    hub.hold = threading.Event()
-    seen: list[int] = []
-
-    def cancelled() -> bool:
-        return any(seen)
-
-    with pytest.raises(ModelWorkCancelled, match="goes on from there"):
-        download(MODEL, tmp_path, progress=lambda what, done, total: seen.append(done), cancelled=cancelled)
-    hub.hold.set()
-    hub.hold = None
-    assert download(MODEL, tmp_path) == MODEL
 
 
 def test_a_hub_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
