@@ -49,16 +49,21 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A folder of each kind."""
+    tokenizer, folder = make_tokenizer(), tmp_path_factory.mktemp("models")
+    return {kind: save_model(folder / kind, make(len(tokenizer)), tokenizer) for kind, (make, _) in SHAPES.items()}
+
+
 @pytest.fixture
-def made(kind: str, tmp_path: Path) -> Backbone:
-    return load(kind, tmp_path)
+def made(kind: str, saved: dict[str, Path]) -> Backbone:
+    return load(saved[kind])
 
 
-def load(kind: str, folder: Path, dtype: str = "fp32") -> Backbone:
+def load(folder: Path, dtype: str = "fp32") -> Backbone:
     """A model whose norms and biases are not all alike, with an adapter on all of its layers."""
-    tokenizer = make_tokenizer()
-    config = SHAPES[kind][0](len(tokenizer))
-    backbone = Backbone.load(save_model(folder / "model", config, tokenizer), device="cpu", dtype=dtype)
+    backbone = Backbone.load(folder, device="cpu", dtype=dtype)
     generator = torch.Generator().manual_seed(5)
     for parameter in backbone.model.parameters():
         if parameter.ndim == 1:
@@ -185,10 +190,10 @@ def test_passes_without_gradients_and_with_a_cache_say_the_same(
 
 @pytest.mark.parametrize("kind", ["llama", "qwen3"])
 def test_on_a_bf16_base_they_differ_by_rounding_alone(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, saved: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exact, _ = learned(load(kind, tmp_path), "right", 0)
-    half = load(kind, tmp_path / "half", "bf16")
+    exact, _ = learned(load(saved[kind]), "right", 0)
+    half = load(saved[kind], "bf16")
     with library_alone(monkeypatch):
         library, slopes = learned(half, "right", 0)
     found, same = learned(half, "right", 0)
