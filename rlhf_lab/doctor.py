@@ -56,7 +56,9 @@ _ROOM_NEEDED = 200 * 2**20
 _ROOM_WISHED = 2 * 2**30
 
 _ASK_TORCH = """
-import json, torch
+import gc, json, os
+gc.disable()
+import torch
 found = [{"device": "cpu", "name": f"{torch.get_num_threads()} threads", "bf16": False}]
 try:
     found[0]["bf16"] = bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
@@ -68,8 +70,10 @@ for i in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
     found.append({"device": f"cuda:{i}", "name": name, "bf16": torch.cuda.is_bf16_supported()})
 if torch.backends.mps.is_available():
     found.append({"device": "mps", "name": "Apple GPU", "bf16": True})
-print(json.dumps(found))
+print(json.dumps(found), flush=True)
+os._exit(0)
 """
+"""Looked through by no collector and not taken apart at its end: a third of its time."""
 
 
 @dataclass(frozen=True)
