@@ -1,5 +1,6 @@
 """A finished run that goes on further, and a project that was moved between: on the command line."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,10 @@ def test_more_steps_for_a_run_that_is_done_also_after_the_project_moved(lab: Lab
     assert further.returncode == 0, further.stderr
     found = last_object(further)
     assert (found["outcome"], found["step"], found["dir"]) == ("done", 3, str(tmp_path / "moved" / "runs" / "sft-1"))
+    events = map(json.loads, (tmp_path / "moved" / "runs" / "sft-1" / "events.jsonl").read_text().splitlines())
+    assert [event["step"] for event in events if event["kind"] == "resumed"] == [2], (
+        "it goes on, and does not begin anew"
+    )
     config = (tmp_path / "moved" / "runs" / "sft-1" / "config.json").read_text()
     assert '"max_steps": 3' in config
     assert str(tmp_path) not in config

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rlhf_lab.core.config import PpoConfig, RewardConfig, SftConfig
-from rlhf_lab.core.events import Progress
+from rlhf_lab.core.events import Progress, Resumed
 from rlhf_lab.core.resources import resource
 from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.going_on import go_on_with
@@ -107,7 +107,10 @@ def test_a_real_run_on_a_model_inside_goes_on_where_the_project_is_now(tmp_path:
         folder = go_on_with(project, folder.run, {"max_steps": 3})
         source = ProcessRun(folder)
         source.start(resume=True)
-        _, finished = follow_on(source, Recorder(project.store))
+        events, finished = follow_on(source, Recorder(project.store))
         assert finished is not None
         assert finished.outcome == "done", folder.child_log_path.read_text()
+        assert [event.step for event in events if isinstance(event, Resumed)] == [2], (
+            "it goes on, and does not begin anew"
+        )
         assert project.store.curves(folder.run)["train/loss"][0] == [1, 2, 3]
