@@ -2,6 +2,7 @@
 
 import shlex
 import time
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
@@ -16,24 +17,37 @@ from rlhf_lab.runs.project import BUNDLED, Project
 from rlhf_lab.runs.warm import Standby
 from rlhf_lab.terminal import Terminal
 
+Beside = Callable[[Chain, Step], object]
+"""Told of each step before its run is made; what it starts may go on while the run trains."""
 
-def run_recipe(project: Project, recipe: Recipe, terminal: Terminal, *, resume: bool = False) -> Chain:
+
+def run_recipe(
+    project: Project,
+    recipe: Recipe,
+    terminal: Terminal,
+    *,
+    resume: bool = False,
+    beside: Beside = lambda chain, step: None,
+) -> Chain:
     """All of its runs, as far as they come; Ctrl+C stops and saves the one that trains, and begins no other.
 
     ``resume``: what was done before with the same settings, data, files and runs below is taken as it is; what was begun
     goes on.
     """
     chain = Chain.of(recipe)
-    if any(step.settings.get("dataset") in BUNDLED for step in chain.steps):
-        project.ensure_bundled()
-    if reasons := early_reasons(project, recipe):
-        raise LabError(" ".join(reasons))
-    if resume:
-        project.recover()
-        chain = Chain.of(recipe, project)
-        for words in chain.anew.values():
-            terminal.say(words)
-    _train_all(project, chain, terminal)
+    # The next run's child imports its libraries on the core that training, or importing, leaves free.
+    with closing(Standby()) as standby:
+        if any(step.settings.get("dataset") in BUNDLED for step in chain.steps):
+            standby.prepare()
+            project.ensure_bundled()
+        if reasons := early_reasons(project, recipe):
+            raise LabError(" ".join(reasons))
+        if resume:
+            project.recover()
+            chain = Chain.of(recipe, project)
+            for words in chain.anew.values():
+                terminal.say(words)
+        _train_all(project, chain, standby, beside, terminal)
     return chain
 
 
@@ -71,35 +85,47 @@ def guided_experiment(project: Project, seed: int, terminal: Terminal) -> dict[s
     from rlhf_lab.runs import experiment, report
 
     begun = time.monotonic()
-    chain = run_recipe(project, experiment.guided(seed), terminal)
-    if not chain.done:
-        [ended] = [step for step in chain.steps if chain.state(step) in ("failed", "stopped")]
-        run = chain.runs[ended.key]
-        raise LabError(
-            f"The experiment ended early: {run} is {chain.state(ended)}. {chain.messages[ended.key]} "
-            f"Go on with: rlhf-lab resume {run} --project {shlex.quote(str(project.folder))}"
-        )
-    terminal.say("Knowledge quiz. RLHF should change manner and leave knowledge where it was.")
-    runs: dict[Stage, str] = {chain.recipe.stages[step.stage].stage: chain.runs[step.key] for step in chain.steps}
-    with terminal.bar("Quiz") as progress:
-        quiz = experiment.take_quiz(project, runs, progress)
-    figures = report.build(project, runs, quiz, time.monotonic() - begun)
+    with experiment.Quiz(project) as quiz:
+
+        def known_before(chain: Chain, step: Step) -> None:
+            if step.stage == "ppo":  # on the core that training leaves free
+                quiz.ask("base", None)
+                quiz.ask("sft", _runs_of(chain)["sft"])
+
+        chain = run_recipe(project, experiment.guided(seed), terminal, beside=known_before)
+        if not chain.done:
+            [ended] = [step for step in chain.steps if chain.state(step) in ("failed", "stopped")]
+            run = chain.runs[ended.key]
+            raise LabError(
+                f"The experiment ended early: {run} is {chain.state(ended)}. {chain.messages[ended.key]} "
+                f"Go on with: rlhf-lab resume {run} --project {shlex.quote(str(project.folder))}"
+            )
+        runs = _runs_of(chain)
+        quiz.ask("ppo", runs["ppo"])
+        terminal.say("Knowledge quiz. RLHF should change manner and leave knowledge where it was.")
+        with terminal.bar("Quiz") as progress:
+            shares = quiz.shares(progress)
+    figures = report.build(project, runs, shares, time.monotonic() - begun)
     terminal.tell(f"The report is in {figures['report']}")
     return figures
 
 
-def _train_all(project: Project, chain: Chain, terminal: Terminal) -> None:
-    # The next run's child imports its libraries on the core that training leaves free.
-    with closing(Standby()) as standby:
-        while (step := chain.next()) is not None:
-            _announce(chain, step, terminal)
-            try:
-                _train_one(project, chain, step, standby, terminal)
-            except LabError as error:
-                terminal.say(f"{step.key}: {error}")
-                chain.ended(step, "failed", str(error))
-            if terminal.interrupted:
-                chain.halt()
+def _runs_of(chain: Chain) -> dict[Stage, str]:
+    """Those begun so far, by their stage."""
+    return {chain.recipe.stages[step.stage].stage: run for step in chain.steps if (run := chain.runs.get(step.key))}
+
+
+def _train_all(project: Project, chain: Chain, standby: Standby, beside: Beside, terminal: Terminal) -> None:
+    while (step := chain.next()) is not None:
+        _announce(chain, step, terminal)
+        try:
+            beside(chain, step)
+            _train_one(project, chain, step, standby, terminal)
+        except LabError as error:
+            terminal.say(f"{step.key}: {error}")
+            chain.ended(step, "failed", str(error))
+        if terminal.interrupted:
+            chain.halt()
 
 
 def _train_one(project: Project, chain: Chain, step: Step, standby: Standby, terminal: Terminal) -> None:

@@ -1,6 +1,8 @@
 """The guided experiment: a recipe of SFT, a reward model and PPO, and then a quiz on what is still known."""
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
 
 from rlhf_lab.core.config import RunConfig, Stage
 from rlhf_lab.core.recipe import Recipe, expand
@@ -27,31 +29,62 @@ def guided_config(stage: Stage, seed: int, runs: Mapping[Stage, str]) -> RunConf
     return step.config({str(name): run for name, run in runs.items()})
 
 
+class Quiz:
+    """What models know of the bundled world: the share of right answers, greedy.
+
+    The questions are put by `ask` and answered in a process of the quiz's own, beside whatever goes on; `shares` waits.
+    """
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._inference = Inference(project.models_folder)
+        self._asked: dict[str, int] = {}
+
+    @cached_property
+    def _prompts(self) -> list[Prompt]:
+        return [record.prompt for record in self._project.store.records(QUIZ)]
+
+    def ask(self, name: str, run: str | None) -> None:
+        """Put all questions to a run's model, or to the base, which is no assistant, in raw form. Never waits."""
+        spec = self._project.model_spec(run)
+        wishes: dict[str, Any] = {"max_new_tokens": _ANSWER_TOKENS, "temperature": 0.0, "judge": True}
+        prompts = self._prompts
+        if run is None:
+            prompts, wishes = [_raw(prompt) for prompt in prompts], wishes | {"mode": "raw", "stop": RAW_END}
+        self._asked[name] = self._inference.generate(spec, prompts, **wishes)
+
+    def shares(self, progress: Callable[[int, int], object] = lambda done, total: None) -> dict[str, float]:
+        """Wait for all that was asked; by name. Raises `LabError` when a model cannot answer."""
+        total, done = len(self._asked) * len(self._prompts), 0
+
+        def count(reply: Reply) -> None:
+            nonlocal done
+            if isinstance(reply, Answer):
+                done += 1
+                progress(done, total)
+
+        found = {}
+        for name, request in self._asked.items():  # they are answered in this order
+            answers = self._inference.wait_for(request, count)
+            found[name] = sum(answer.values["correct"] for answer in answers) / len(answers)
+        return found
+
+    def __enter__(self) -> "Quiz":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._inference.close()
+
+
 def take_quiz(
     project: Project, runs: Mapping[Stage, str], progress: Callable[[int, int], object] = lambda done, total: None
 ) -> dict[str, float]:
-    """Share of right answers of the base (in raw form; it is no assistant), the SFT and the PPO model; greedy."""
-    prompts = [record.prompt for record in project.store.records(QUIZ)]
-    wishes = {"max_new_tokens": _ANSWER_TOKENS, "temperature": 0.0, "judge": True}
-    total, done = 3 * len(prompts), 0
-    shares: dict[str, float] = {}
-
-    def count(reply: Reply) -> None:
-        nonlocal done
-        if isinstance(reply, Answer):
-            done += 1
-            progress(done, total)
-
-    with Inference(project.models_folder) as inference:
-        for name, run in (("base", None), ("sft", runs["sft"]), ("ppo", runs["ppo"])):
-            spec = project.model_spec(run)
-            if run is None:
-                request = inference.generate(spec, [_raw(p) for p in prompts], mode="raw", stop=RAW_END, **wishes)
-            else:
-                request = inference.generate(spec, prompts, **wishes)
-            answers = inference.wait_for(request, count)
-            shares[name] = sum(answer.values["correct"] for answer in answers) / len(answers)
-    return shares
+    """Share of right answers of the base, the SFT and the PPO model."""
+    with Quiz(project) as quiz:
+        quiz.ask("base", None)
+        quiz.ask("sft", runs["sft"])
+        quiz.ask("ppo", runs["ppo"])
+        return quiz.shares(progress)
 
 
 def _raw(prompt: Prompt) -> Prompt:

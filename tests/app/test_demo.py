@@ -62,14 +62,23 @@ def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("few_steps", "warm_children")
 def test_the_demo_trains_three_runs_and_ends_in_a_report(
-    few_questions: Path, capsys: pytest.CaptureFixture[str]
+    few_questions: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     terminal = Terminal(machine=True)
+    ask, runs_when_asked = experiment.Quiz.ask, {}
     with Project.open(few_questions) as project:
+
+        def noted(quiz: experiment.Quiz, name: str, run: str | None) -> None:
+            runs_when_asked[name] = (run, len(project.store.runs()))
+            ask(quiz, name, run)
+
+        monkeypatch.setattr(experiment.Quiz, "ask", noted)
         figures = headless_recipes.guided_experiment(project, 3, terminal)
         outcomes = {row.run: row.outcome for row in project.store.runs()}
         configs = [project.run(run).config for run in ("sft-1", "reward-1", "ppo-1")]
     terminal.result(figures)
+    before_ppo, after = 2, 3
+    assert runs_when_asked == {"base": (None, before_ppo), "sft": ("sft-1", before_ppo), "ppo": ("ppo-1", after)}
 
     printed = capsys.readouterr()
     found = json.loads(printed.out)
