@@ -6,8 +6,8 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
-from rlhf_lab.core.config import Stage
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.naming import Stage
 from rlhf_lab.core.recipe import Recipe, Step
 from rlhf_lab.headless import train
 from rlhf_lab.runs.chain import Chain, early_reasons

@@ -18,10 +18,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from rlhf_lab.core.config import Stage
 from rlhf_lab.core.events import AnyEvent, Health, Metrics, Paused, Phase, Resumed, Started, Warned
 from rlhf_lab.core.events import Progress as Steps
 from rlhf_lab.core.metrics import METRICS
+from rlhf_lab.core.naming import Stage
 
 LIVE: dict[Stage, tuple[str, ...]] = {
     "sft": ("train/loss", "eval/loss"),

@@ -8,9 +8,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, TypeAdapter, model_validator
 
+from rlhf_lab.core.naming import Stage, so_many
 from rlhf_lab.core.settings import BaseRun, OnPolicyRun, PairSettings, ScoreSettings, setting
-
-Stage = Literal["sft", "reward", "ppo", "rloo", "dpo", "best_of_n"]
 
 
 class SftConfig(BaseRun):
@@ -138,25 +137,6 @@ STAGES: dict[Stage, type[RunConfig]] = {
     "best_of_n": BestOfNConfig,
 }
 """In the order of the work."""
-STAGE_NAMES: dict[Stage, str] = {
-    "sft": "SFT",
-    "reward": "Reward",
-    "ppo": "PPO",
-    "rloo": "RLOO",
-    "dpo": "DPO",
-    "best_of_n": "Best of n",
-}
-"""How people call them."""
-
-
-def run_title(run: str) -> str:
-    """How people call a run: "PPO 3"; what is no id of a run is left as it is."""
-    stage, _, number = run.rpartition("-")
-    return next((f"{name} {number}" for known, name in STAGE_NAMES.items() if known == stage), run)
-
-
-POLICY_STAGES: tuple[Stage, ...] = ("ppo", "rloo", "dpo", "best_of_n")
-"""What the Policy pane offers; all but the last leave an adapter."""
 UNUSED: dict[Stage, frozenset[str]] = {
     "best_of_n": frozenset(
         {
@@ -184,11 +164,6 @@ def step_word(stage: Stage) -> str:
 def steps_in_words(stage: Stage, count: int) -> str:
     """So many of them: "1 update", "3 batches"."""
     return so_many(count, step_word(stage))
-
-
-def so_many(count: int, word: str) -> str:
-    """ "1 run", "2,000 runs", "3 batches"."""
-    return f"{count:,} {word if count == 1 else f'{word}es' if word.endswith('ch') else f'{word}s'}"
 
 
 def total_steps(config: RunConfig) -> int:

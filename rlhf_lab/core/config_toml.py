@@ -7,8 +7,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from rlhf_lab.core.config import CONFIG, STAGES, UNUSED, RunConfig, Stage, is_basic
+from rlhf_lab.core.config import CONFIG, STAGES, UNUSED, RunConfig, is_basic
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.naming import Stage
 from rlhf_lab.core.settings import BaseRun
 
 _LONGEST = 2**17

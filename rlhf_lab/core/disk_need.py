@@ -1,7 +1,8 @@
 """How much disk a run will need, reckoned before it starts from the model's config.json and the run's settings."""
 
 from rlhf_lab.core.config import RunConfig
-from rlhf_lab.core.memory import Shape, adapters_trained, gigabytes
+from rlhf_lab.core.memory import Shape, adapters_trained
+from rlhf_lab.core.naming import gigabytes
 
 SAVES_KEPT = 2
 _MOMENTS = 2

@@ -13,6 +13,7 @@ from typing import Any
 from rlhf_lab.core.config import BestOfNConfig, DpoConfig, PpoConfig, RewardConfig, RunConfig, SftConfig
 from rlhf_lab.core.grouping import UNBOUNDED, first_groups, micro_batches
 from rlhf_lab.core.lengths import FULL, Lengths
+from rlhf_lab.core.naming import gigabytes
 from rlhf_lab.core.settings import OnPolicyRun
 
 ACTIVATIONS_AT_ONCE = 2**30
@@ -293,8 +294,3 @@ def in_words(needed: Memory, room: int, advised: int | None, micro_batch_size: i
     if advised < micro_batch_size:
         return f"{text} That is too little: with micro_batch_size = {advised} it fits."
     return text
-
-
-def gigabytes(size: int) -> str:
-    """For people."""
-    return f"{size / 2**30:.1f} GB" if size >= 2**30 else f"{size >> 20} MB"

@@ -4,7 +4,7 @@ import errno
 import re
 from typing import Any
 
-from rlhf_lab.core.memory import gigabytes
+from rlhf_lab.core.naming import gigabytes
 
 LESS_MEMORY = (
     "Resume with a lower micro_batch_size (it changes memory and speed, never the result), or start a run with fewer "

@@ -13,8 +13,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from rlhf_lab.core.config import CONFIG, STAGES, RunConfig, Stage
+from rlhf_lab.core.config import CONFIG, STAGES, RunConfig
 from rlhf_lab.core.config_toml import parse_config, problems_in_words
+from rlhf_lab.core.naming import Stage
 from rlhf_lab.core.settings import BaseRun
 
 Scalar = bool | int | float | str

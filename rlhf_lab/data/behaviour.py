@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from rlhf_lab.core.config import so_many
+from rlhf_lab.core.naming import so_many
 from rlhf_lab.data.paired import Change, Estimate, change, estimate, holm
 
 Verdict = Literal["rose", "fell", "same", "unclear"]

@@ -7,9 +7,10 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from rlhf_lab.core.config import STAGE_NAMES, BestOfNConfig, PpoConfig, RlooConfig
+from rlhf_lab.core.config import BestOfNConfig, PpoConfig, RlooConfig
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import Warned
+from rlhf_lab.core.naming import STAGE_NAMES
 from rlhf_lab.engine import adapters
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.chat import same_tokenizer

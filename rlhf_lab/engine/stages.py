@@ -8,8 +8,8 @@ exception leaves the generator as it is.
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from rlhf_lab.core.config import Stage
 from rlhf_lab.core.events import Event
+from rlhf_lab.core.naming import Stage
 from rlhf_lab.engine import best_of_n, dpo, ppo, reward, rloo, sft
 from rlhf_lab.engine.parts import Parts
 

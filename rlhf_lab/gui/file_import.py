@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QMimeData
 
-from rlhf_lab.core.config import so_many
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.naming import so_many
 from rlhf_lab.gui.background import Background, Work
 from rlhf_lab.gui.data_process import DataProcess
 from rlhf_lab.gui.models.answers import counted

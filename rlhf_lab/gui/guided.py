@@ -8,8 +8,8 @@ from PySide6.QtCore import QObject, Qt, QUrl, Signal, Slot
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from rlhf_lab.core.config import Stage
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.naming import Stage
 from rlhf_lab.gui.background import Background, Work
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.recipes import RecipeWalk

@@ -14,8 +14,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from rlhf_lab.core.config import run_title
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.naming import run_title
 from rlhf_lab.gui.actions import keys_of
 from rlhf_lab.gui.closing import CloseDialog
 from rlhf_lab.gui.diagnostics import Diagnostics

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QFile, QObject, Slot
 from PySide6.QtWidgets import QWidget
 
-from rlhf_lab.core.config import STAGE_NAMES
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.naming import STAGE_NAMES
 from rlhf_lab.gui.background import Background
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.places import STAGE_PLACES

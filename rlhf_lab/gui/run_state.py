@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rlhf_lab.core.config import Stage, run_title
 from rlhf_lab.core.events import AnyEvent, Finished, Health, Metrics, Paused, Phase, Progress, Resumed, Started, Warned
+from rlhf_lab.core.naming import Stage, run_title
 
 Standing = Literal["queued", "starting", "running", "paused", "done", "stopped", "failed", "interrupted"]
 LIVE: frozenset[str] = frozenset({"starting", "running", "paused"})

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rlhf_lab.core.config import STAGE_NAMES, Stage
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.naming import STAGE_NAMES, Stage
 from rlhf_lab.core.resources import resource
 from rlhf_lab.core.small_files import read_json
 from rlhf_lab.core.typed_path import typed_path

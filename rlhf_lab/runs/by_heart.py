@@ -1,6 +1,7 @@
 """Runs that would see few examples very often: a word beforehand. Nothing is refused, since some do it on purpose."""
 
-from rlhf_lab.core.config import DpoConfig, RewardConfig, RunConfig, SftConfig, so_many
+from rlhf_lab.core.config import DpoConfig, RewardConfig, RunConfig, SftConfig
+from rlhf_lab.core.naming import so_many
 from rlhf_lab.store import Store
 
 TIMES = 20

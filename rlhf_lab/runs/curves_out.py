@@ -10,11 +10,12 @@ import time
 from html import escape
 from pathlib import Path
 
-from rlhf_lab.core.config import STAGE_NAMES, step_word
+from rlhf_lab.core.config import step_word
 from rlhf_lab.core.config_toml import render_toml
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import Metrics, Resumed, Samples, superseded_after
 from rlhf_lab.core.metrics import METRICS
+from rlhf_lab.core.naming import STAGE_NAMES
 from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.log import said_so_far
 from rlhf_lab.runs.report_plots import HEIGHT, WIDTH, axes_and_lines

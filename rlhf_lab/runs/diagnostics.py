@@ -18,8 +18,9 @@ from typing import Any, Literal, get_args, get_origin
 import psutil
 
 from rlhf_lab import __version__
-from rlhf_lab.core.config import STAGE_NAMES, RunConfig
+from rlhf_lab.core.config import RunConfig
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.naming import STAGE_NAMES
 from rlhf_lab.core.redact import for_others
 from rlhf_lab.runs import host
 from rlhf_lab.runs.folder import RunFolder

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
-from rlhf_lab.core.config import RunConfig, Stage
+from rlhf_lab.core.config import RunConfig
+from rlhf_lab.core.naming import Stage
 from rlhf_lab.core.recipe import Recipe, expand
 from rlhf_lab.core.recipe_toml import bundled_recipe
 from rlhf_lab.core.records import Message, Prompt

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import Resumed, Started
-from rlhf_lab.core.memory import gigabytes
+from rlhf_lab.core.naming import gigabytes
 from rlhf_lab.core.out_of_memory import is_out_of_memory
 from rlhf_lab.runs import curves_out, errand_child, host, model_card
 from rlhf_lab.runs.exporting import MODELS, Wish

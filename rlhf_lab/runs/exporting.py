@@ -14,8 +14,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rlhf_lab.core.config import STAGE_NAMES, run_title
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.naming import STAGE_NAMES, run_title
 from rlhf_lab.core.typed_path import typed_path
 from rlhf_lab.runs import host
 from rlhf_lab.runs.errand import Errand

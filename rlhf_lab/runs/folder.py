@@ -10,9 +10,10 @@ from typing import Annotated, NamedTuple
 import psutil
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-from rlhf_lab.core.config import RunConfig, Stage, run_title
+from rlhf_lab.core.config import RunConfig
 from rlhf_lab.core.config_toml import parse_config
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.naming import Stage, run_title
 from rlhf_lab.core.small_files import read_json, read_text
 
 _BEING_STARTED_S = 10.0

@@ -7,10 +7,11 @@ there on that of a run of the new length; the steps that were done stay as they 
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from rlhf_lab.core.config import STAGE_NAMES, UNUSED, RunConfig, run_title, steps_in_words, total_field, total_steps
+from rlhf_lab.core.config import UNUSED, RunConfig, steps_in_words, total_field, total_steps
 from rlhf_lab.core.config_toml import parse_config
 from rlhf_lab.core.control import Set
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.naming import STAGE_NAMES, run_title
 from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.plan import absolute_model, model_reasons
 from rlhf_lab.runs.project import Project

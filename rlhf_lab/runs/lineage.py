@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from rlhf_lab.core.config import run_title
+from rlhf_lab.core.naming import run_title
 from rlhf_lab.store import DatasetRow, RunRow, Store
 
 Kind = Literal["data", "sft", "reward", "policy", "votes"]

@@ -17,12 +17,12 @@ from rlhf_lab.core.memory import (
     adapters_trained,
     asking,
     estimate,
-    gigabytes,
     in_words,
     micro_batch_of,
     settled,
     smaller_micro_batch,
 )
+from rlhf_lab.core.naming import gigabytes
 from rlhf_lab.core.out_of_memory import LESS_MEMORY, advice
 from rlhf_lab.core.records import AnyRecord, Demonstration, Pair, Several, Unpaired, load_record
 from rlhf_lab.core.resources import resource

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from rlhf_lab import __version__
-from rlhf_lab.core.config import STAGE_NAMES, RunConfig, Stage, steps_in_words
+from rlhf_lab.core.config import RunConfig, steps_in_words
 from rlhf_lab.core.config_toml import render_toml
 from rlhf_lab.core.events import Finished, Resumed, Started
 from rlhf_lab.core.metrics import METRICS
+from rlhf_lab.core.naming import STAGE_NAMES, Stage
 from rlhf_lab.core.redact import without_secrets
 from rlhf_lab.core.small_files import read_text
 from rlhf_lab.runs.exporting import Form

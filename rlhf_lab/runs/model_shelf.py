@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from rlhf_lab.core.config import run_title
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.model_types import MODEL_TYPES
+from rlhf_lab.core.naming import run_title
 from rlhf_lab.core.resources import resource
 from rlhf_lab.core.small_files import read_json
 from rlhf_lab.runs.disk import disk_use

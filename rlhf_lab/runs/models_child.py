@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.core.memory import gigabytes
 from rlhf_lab.core.model_types import MODEL_TYPES
+from rlhf_lab.core.naming import gigabytes
 from rlhf_lab.core.out_of_memory import is_out_of_memory
 from rlhf_lab.core.redact import without_secrets
 from rlhf_lab.core.small_files import read_json

@@ -7,8 +7,9 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rlhf_lab.core.config import STAGE_NAMES, RewardConfig, RunConfig, Stage
+from rlhf_lab.core.config import RewardConfig, RunConfig
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.naming import STAGE_NAMES, Stage
 from rlhf_lab.core.resources import resource
 from rlhf_lab.core.settings import ScoreSettings
 from rlhf_lab.runs.approval import FunctionFile, is_approved, read_function

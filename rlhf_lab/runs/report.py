@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rlhf_lab.core.config import Stage
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import Health, Metrics, Resumed, SampleRow, Samples, superseded_after
 from rlhf_lab.core.health import as_json, standing
 from rlhf_lab.core.metrics import METRICS
+from rlhf_lab.core.naming import Stage
 from rlhf_lab.runs import report_page
 from rlhf_lab.runs.folder import RunFolder, write_private
 from rlhf_lab.runs.log import said_so_far

@@ -20,7 +20,7 @@ from PySide6.QtCore import QElapsedTimer, QEventLoop, Qt, QTimer
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QDialog, QWidget
 
-from rlhf_lab.core.config import Stage
+from rlhf_lab.core.naming import Stage
 from rlhf_lab.gui.app import BUSY_MS, Session
 from rlhf_lab.gui.settings import Settings, SettingsDialog
 from rlhf_lab.gui.single import SingleWindow

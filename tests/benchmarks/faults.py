@@ -12,7 +12,7 @@ from unittest.mock import patch
 import torch
 from torch import Tensor, nn
 
-from rlhf_lab.core.config import Stage
+from rlhf_lab.core.naming import Stage
 from rlhf_lab.core.records import Demonstration, Pair
 from rlhf_lab.core.resources import resource
 from rlhf_lab.engine import dpo, evaluate, ppo_state, reward_scores, rollout, sampler, sft, training

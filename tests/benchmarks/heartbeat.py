@@ -19,7 +19,8 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 from PySide6.QtCore import QObject, Qt, QTimer, Slot
 from PySide6.QtWidgets import QApplication
 
-from rlhf_lab.core.config import RunConfig, Stage
+from rlhf_lab.core.config import RunConfig
+from rlhf_lab.core.naming import Stage
 from rlhf_lab.gui.app import BUSY_MS, Session
 from rlhf_lab.gui.run_state import ENDED
 from rlhf_lab.gui.settings import Settings

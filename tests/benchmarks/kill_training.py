@@ -21,8 +21,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rlhf_lab.core.config import STAGES, RunConfig, Stage
+from rlhf_lab.core.config import STAGES, RunConfig
 from rlhf_lab.core.events import Finished, Resumed, Started, Warned
+from rlhf_lab.core.naming import Stage
 from rlhf_lab.core.records import load_record
 from rlhf_lab.core.resources import resource
 from rlhf_lab.engine.machine import use_threads

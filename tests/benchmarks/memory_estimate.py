@@ -19,8 +19,9 @@ from typing import Any
 from speed_ppo import SHAPES, make_base, output_of
 from speed_stages import in_own_process, make_records
 
-from rlhf_lab.core.config import STAGES, BestOfNConfig, RunConfig, Stage
+from rlhf_lab.core.config import STAGES, BestOfNConfig, RunConfig
 from rlhf_lab.core.memory import FULL, Shape, estimate
+from rlhf_lab.core.naming import Stage
 from rlhf_lab.core.records import AnyRecord, dump_record, load_record
 from rlhf_lab.core.resources import resource
 from rlhf_lab.core.settings import OnPolicyRun

@@ -18,10 +18,11 @@ from typing import Any
 
 from faults import FAULTS, Fault
 
-from rlhf_lab.core.config import RunConfig, Stage
+from rlhf_lab.core.config import RunConfig
 from rlhf_lab.core.config_toml import parse_config
 from rlhf_lab.core.control import Control, NoControl, StopRequested
 from rlhf_lab.core.events import Event, Finished, Health, dump_event
+from rlhf_lab.core.naming import Stage
 from rlhf_lab.core.records import AnyRecord, load_record
 from rlhf_lab.core.resources import resource
 from rlhf_lab.engine import ppo, rloo

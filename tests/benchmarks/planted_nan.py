@@ -20,10 +20,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from rlhf_lab.core.config import RunConfig, Stage
+from rlhf_lab.core.config import RunConfig
 from rlhf_lab.core.config_toml import parse_config
 from rlhf_lab.core.control import NoControl
 from rlhf_lab.core.events import Event, Finished, Metrics
+from rlhf_lab.core.naming import Stage
 from rlhf_lab.core.records import AnyRecord, load_record
 from rlhf_lab.core.resources import resource
 from rlhf_lab.engine import checkpoint, ppo, rloo

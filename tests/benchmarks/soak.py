@@ -28,7 +28,8 @@ from PySide6.QtCore import QItemSelectionModel, QObject, Qt, QTimer, Slot
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
-from rlhf_lab.core.config import STAGES, Stage
+from rlhf_lab.core.config import STAGES
+from rlhf_lab.core.naming import Stage
 from rlhf_lab.gui.app import BUSY_MS, Session
 from rlhf_lab.gui.run_state import ENDED
 from rlhf_lab.gui.settings import Settings

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from peak import peak_mb
 
-from rlhf_lab.core.config import STAGES, Stage
+from rlhf_lab.core.config import STAGES
 from rlhf_lab.core.control import NoControl
 from rlhf_lab.core.events import Finished, Metrics, Started, Warned
+from rlhf_lab.core.naming import Stage
 from rlhf_lab.core.records import load_record
 from rlhf_lab.engine.parts import Parts
 from rlhf_lab.engine.stages import TRAIN

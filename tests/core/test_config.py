@@ -16,13 +16,12 @@ from rlhf_lab.core.config import (
     RewardConfig,
     SftConfig,
     is_basic,
-    run_title,
-    so_many,
     steps_in_words,
     total_steps,
 )
 from rlhf_lab.core.config_toml import default_toml, parse_config, parse_toml, read_toml, render_toml
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.naming import run_title, so_many
 from rlhf_lab.core.reference import config_reference
 
 

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlhf_lab.core.config import STAGES, RunConfig, Stage
+from rlhf_lab.core.config import STAGES, RunConfig
 from rlhf_lab.core.events import Event, Health, Metrics, SampleRow, Samples
 from rlhf_lab.core.health import RULES, Rule, Watch, standing
 from rlhf_lab.core.metrics import METRICS
+from rlhf_lab.core.naming import Stage
 
 BY_CODE = {rule.code: rule for rule in RULES}
 STEPS = 160

@@ -10,8 +10,9 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import save_file
 
-from rlhf_lab.core.config import PpoConfig, run_title
+from rlhf_lab.core.config import PpoConfig
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.naming import run_title
 from rlhf_lab.core.resources import resource
 from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.hub import hub_cache, hub_folder

@@ -1,8 +1,8 @@
 """The table of symptoms, second part: what shows in fits to given answers, which are SFT, reward models and DPO."""
 
-from rlhf_lab.core.config import Stage
 from rlhf_lab.core.health import judges
 from rlhf_lab.core.health.rule import Rule
+from rlhf_lab.core.naming import Stage
 
 _LOSSES: tuple[tuple[Stage, str, float, str], ...] = (
     ("sft", "train/loss", 0.0, "."),

@@ -5,9 +5,9 @@ After the tables of "The N Implementation Details of RLHF with PPO" (Huang et al
 and answers lose half of their length by design.
 """
 
-from rlhf_lab.core.config import Stage
 from rlhf_lab.core.health import judges
 from rlhf_lab.core.health.rule import HELD_OUT, Rule
+from rlhf_lab.core.naming import Stage
 
 _ON_POLICY: tuple[Stage, ...] = ("ppo", "rloo")
 _POLICY: tuple[Stage, ...] = ("ppo", "rloo", "dpo")

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from rlhf_lab.core.config import Stage
 from rlhf_lab.core.health.history import History
+from rlhf_lab.core.naming import Stage
 
 HELD_OUT = "held-out prompts"
 """Stands for a look at them where a rule says what it follows."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rlhf_lab.core.config import STAGE_NAMES, Stage
+from rlhf_lab.core.naming import STAGE_NAMES, Stage
 
 GRPO: Mapping[str, Any] = {
     "advantage": "group_mean",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rlhf_lab.core.config import STAGE_NAMES, run_title
+from rlhf_lab.core.naming import STAGE_NAMES, run_title
 from rlhf_lab.core.recipe import value_in_words
 from rlhf_lab.gui.models.curves import Floats
 from rlhf_lab.gui.models.form import title_of

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rlhf_lab.core.config import POLICY_STAGES
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.naming import POLICY_STAGES
 from rlhf_lab.gui.models.contenders import Contender
 from rlhf_lab.gui.models.rank_quality import Line
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, Qt
 
-from rlhf_lab.core.config import STAGE_NAMES, STAGES, run_title
+from rlhf_lab.core.config import STAGES
+from rlhf_lab.core.naming import STAGE_NAMES, run_title
 from rlhf_lab.core.recipe import REFERENCES
 from rlhf_lab.gui.models.form import title_of
 from rlhf_lab.gui.models.plot_spec import number

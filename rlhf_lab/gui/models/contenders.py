@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from rlhf_lab.core.config import POLICY_STAGES, run_title
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.naming import POLICY_STAGES, run_title
 from rlhf_lab.core.records import PromptOnly
 from rlhf_lab.gui.models.offers import finished_runs, known_models, unfinished_runs
 from rlhf_lab.runs.ask import ModelSpec

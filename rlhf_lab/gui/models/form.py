@@ -10,7 +10,8 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from rlhf_lab.core.config import STAGES, UNUSED, RunConfig, Stage, is_basic
+from rlhf_lab.core.config import STAGES, UNUSED, RunConfig, is_basic
+from rlhf_lab.core.naming import Stage
 from rlhf_lab.core.recipe_toml import bundled_recipe
 from rlhf_lab.core.resources import resource
 from rlhf_lab.core.settings import FAST, BaseRun

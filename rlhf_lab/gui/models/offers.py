@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlhf_lab.core.config import STAGES, Stage, run_title
+from rlhf_lab.core.config import STAGES
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.naming import Stage, run_title
 from rlhf_lab.core.settings import ScoreSettings
 from rlhf_lab.gui.models.form import RUN_STAGES
 from rlhf_lab.runs.folder import RunFolder

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, Qt
 
-from rlhf_lab.core.config import run_title
+from rlhf_lab.core.naming import run_title
 from rlhf_lab.core.recipe import REFERENCES, Step
 from rlhf_lab.gui.models.runs_table import MARKS
 from rlhf_lab.gui.widgets.plain_text import one_line, plain_tip

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, Qt, Slot
 
-from rlhf_lab.core.config import STAGE_NAMES, run_title
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.naming import STAGE_NAMES, run_title
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.plot_spec import label, value_text
 from rlhf_lab.gui.models.verdicts import in_short

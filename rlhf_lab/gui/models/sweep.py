@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from rlhf_lab.core.config import STAGE_NAMES, RunConfig, Stage, total_steps
+from rlhf_lab.core.config import RunConfig, total_steps
 from rlhf_lab.core.config_toml import problems_in_words
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.naming import STAGE_NAMES, Stage
 from rlhf_lab.core.recipe import Recipe, RecipeStage, Scalar, Sweep, expand
 from rlhf_lab.gui.models.form import Question, questions
 from rlhf_lab.store import Store

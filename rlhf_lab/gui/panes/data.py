@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from rlhf_lab.core.config import so_many
+from rlhf_lab.core.naming import so_many
 from rlhf_lab.gui.actions import bind
 from rlhf_lab.gui.background import Background, Work
 from rlhf_lab.gui.data_process import DataProcess

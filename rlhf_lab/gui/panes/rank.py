@@ -4,8 +4,8 @@ from PySide6.QtCore import Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
-from rlhf_lab.core.config import run_title
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.naming import run_title
 from rlhf_lab.gui.asker import MakeInference
 from rlhf_lab.gui.fresh import FreshAnswers
 from rlhf_lab.gui.lab import Lab

@@ -2,10 +2,10 @@
 
 from PySide6.QtCore import Slot
 
-from rlhf_lab.core.config import run_title
 from rlhf_lab.core.diagnosis import WorstPair
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.help import tip
+from rlhf_lab.core.naming import run_title
 from rlhf_lab.core.records import Prompt
 from rlhf_lab.gui.asker import Asker, MakeInference
 from rlhf_lab.gui.lab import Lab

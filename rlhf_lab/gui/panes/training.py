@@ -7,8 +7,8 @@ from typing import Any
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
-from rlhf_lab.core.config import Stage
 from rlhf_lab.core.events import AnyEvent
+from rlhf_lab.core.naming import Stage
 from rlhf_lab.gui.background import Background
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.history import RunHistory

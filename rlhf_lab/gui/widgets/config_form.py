@@ -7,7 +7,8 @@ from typing import Any
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
-from rlhf_lab.core.config import RunConfig, Stage
+from rlhf_lab.core.config import RunConfig
+from rlhf_lab.core.naming import Stage
 from rlhf_lab.gui.models.form import Question, check_answers, questions
 from rlhf_lab.gui.models.offers import Option
 from rlhf_lab.gui.widgets.config_fields import Editor, ModelEditor, OptionEditor, editor_for

@@ -13,8 +13,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from rlhf_lab.core.config import POLICY_STAGES
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.naming import POLICY_STAGES
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.answers import KIND_WORDS
 from rlhf_lab.gui.theme import theme

@@ -7,8 +7,9 @@ from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
-from rlhf_lab.core.config import RunConfig, Stage
+from rlhf_lab.core.config import RunConfig
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.naming import Stage
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.form import check_answers, presets, questions
 from rlhf_lab.gui.models.offers import dataset_options, known_models, run_options, suggested_runs

@@ -6,7 +6,7 @@ from typing import Any
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
-from rlhf_lab.core.config import Stage
+from rlhf_lab.core.naming import Stage
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.algorithms import ALGORITHMS, Algorithm, algorithm_of
 from rlhf_lab.gui.widgets.launcher import Launcher

@@ -6,7 +6,7 @@ from PySide6.QtCore import QPointF, QRect, Qt, Signal
 from PySide6.QtGui import QPainter, QPainterPath, QPaintEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
-from rlhf_lab.core.config import run_title, so_many
+from rlhf_lab.core.naming import run_title, so_many
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.plots.base import pen
 from rlhf_lab.gui.theme import theme

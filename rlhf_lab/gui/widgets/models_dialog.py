@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from rlhf_lab.core.config import run_title
+from rlhf_lab.core.naming import run_title
 from rlhf_lab.core.typed_path import typed_path
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.enter_key import EnterKey

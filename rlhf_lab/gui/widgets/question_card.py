@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
 )
 
-from rlhf_lab.core.config import run_title
+from rlhf_lab.core.naming import run_title
 from rlhf_lab.core.records import Message, Prompt, PromptOnly
 from rlhf_lab.gui.actions import bind
 from rlhf_lab.gui.models.blind import VOTES

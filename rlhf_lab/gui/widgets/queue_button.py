@@ -5,7 +5,7 @@ from functools import partial
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QMenu, QToolButton, QWidget
 
-from rlhf_lab.core.config import run_title
+from rlhf_lab.core.naming import run_title
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.recipes import RecipeWalk
 from rlhf_lab.gui.widgets.plain_text import one_line, plain_tip, visible

@@ -16,9 +16,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from rlhf_lab.core.config import so_many
 from rlhf_lab.core.config_toml import read_toml
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.naming import so_many
 from rlhf_lab.core.recipe import Recipe, expand
 from rlhf_lab.core.recipe_toml import parse_recipe
 from rlhf_lab.core.small_files import read_text

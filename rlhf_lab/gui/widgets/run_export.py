@@ -17,8 +17,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from rlhf_lab.core.config import run_title
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.naming import run_title
 from rlhf_lab.core.typed_path import typed_path
 from rlhf_lab.gui.background import Background
 from rlhf_lab.gui.lab import Lab

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from rlhf_lab.core.config import Stage, run_title, step_word
+from rlhf_lab.core.config import step_word
 from rlhf_lab.core.health import RULES
+from rlhf_lab.core.naming import Stage, run_title
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.algorithms import variant
 from rlhf_lab.gui.models.history import RunHistory

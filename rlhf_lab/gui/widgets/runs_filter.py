@@ -4,7 +4,7 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QToolButton, QWidget
 
-from rlhf_lab.core.config import STAGE_NAMES
+from rlhf_lab.core.naming import STAGE_NAMES
 from rlhf_lab.gui.models.runs_table import MARKS, RunFilter
 from rlhf_lab.gui.widgets.plain_text import PlainLabel, plain_tip
 

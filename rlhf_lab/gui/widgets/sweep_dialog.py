@@ -14,8 +14,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from rlhf_lab.core.config import STAGE_NAMES, RunConfig, run_title, so_many
+from rlhf_lab.core.config import RunConfig
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.naming import STAGE_NAMES, run_title, so_many
 from rlhf_lab.core.recipe import Recipe, expand
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.form import shown

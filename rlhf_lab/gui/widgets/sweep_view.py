@@ -12,8 +12,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from rlhf_lab.core.config import run_title, so_many
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.naming import run_title, so_many
 from rlhf_lab.core.recipe import value_in_words
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.form import title_of

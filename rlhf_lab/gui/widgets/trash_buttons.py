@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
-from rlhf_lab.core.config import run_title
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.naming import run_title
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.plain_text import plain_tip
