@@ -50,11 +50,25 @@ def verdict_in_words(verdict: Health) -> str:
     return f"{first}: {verdict.title}. {verdict.seen} Likely: {verdict.cause} {verdict.advice}"
 
 
-@dataclass
 class StopAsked:
-    """Set by Ctrl+C or SIGTERM; a second one ends at once."""
+    """Whether Ctrl+C or SIGTERM asked the work to stop; a second Ctrl+C ends it at once.
 
-    asked: bool = False
+    It is said when the work looks, not when the signal comes: that may be in the middle of a line, where nothing can
+    be written.
+    """
+
+    def __init__(self, tell: Callable[[], None]) -> None:
+        self.noted = False
+        self._tell = tell
+        self._told = False
+
+    @property
+    def asked(self) -> bool:
+        """The work looks at this again and again."""
+        if self.noted and not self._told:
+            self._told = True
+            self._tell()
+        return self.noted
 
 
 class Terminal:
@@ -110,13 +124,12 @@ class Terminal:
     @contextmanager
     def stop_on_interrupt(self, what: str) -> Iterator[StopAsked]:
         """Ctrl+C and SIGTERM ask the work to stop and save; a second Ctrl+C raises `KeyboardInterrupt`."""
-        stop = StopAsked()
+        stop = StopAsked(lambda: self.say(f"Stopping {what} and saving. Ctrl+C again ends it at once."))
 
         def ask(number: int, _: FrameType | None) -> None:
-            if stop.asked and number == signal.SIGINT:
+            if stop.noted and number == signal.SIGINT:
                 raise KeyboardInterrupt
-            stop.asked = self.interrupted = True
-            self.say(f"Stopping {what} and saving. Ctrl+C again ends it at once.")
+            stop.noted = self.interrupted = True
 
         before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
