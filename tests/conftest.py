@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -48,10 +49,28 @@ def warm_children(_nursery: Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
     """Children that train, answer or export begin with their libraries imported: a tenth of a second for four.
 
     For tests of what becomes of their work. How they start is tested where they are started as ever: by
-    `test_engine_child.py`, `test_inference.py`, `test_exporting.py`, `test_window.py` and `test_cli_training.py`.
+    `test_engine_child.py`, `test_inference.py`, `test_exporting.py`, `test_model_work.py`, `test_window.py`,
+    `test_cli.py`, `test_cli_training.py`, `test_doctor.py` and `test_wheel.py`.
     """
     if sys.platform == "linux":
         monkeypatch.setattr(subprocess, "Popen", popen(_nursery))
+
+
+@pytest.fixture(scope="session")
+def _database_with_what_is_bundled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from rlhf_lab.runs.project import Project
+
+    with Project.open(tmp_path_factory.mktemp("bundled")) as made:
+        made.ensure_bundled()
+    return made.folder / "lab.sqlite"
+
+
+@pytest.fixture
+def bundled_data(_database_with_what_is_bundled: Path, tmp_path: Path) -> Path:
+    """The folder of a project into which the bundled data have been put, half a second's work, before the test."""
+    folder = tmp_path / "project"
+    folder.mkdir(mode=0o700)
+    return Path(shutil.copy2(_database_with_what_is_bundled, folder)).parent
 
 
 @pytest.hookimpl(wrapper=True)

@@ -45,6 +45,7 @@ def test_the_version_is_the_packages(lab: Lab) -> None:
     assert lab("--version").stdout == f"rlhf-lab {__version__}\n"
 
 
+@pytest.mark.usefixtures("warm_children")
 @pytest.mark.parametrize("stage", STAGES)
 def test_config_prints_a_default_that_run_reads(lab: Lab, stage: str) -> None:
     printed = lab("config", stage).stdout
@@ -62,6 +63,7 @@ def test_config_refuses_another_stage_in_words(lab: Lab) -> None:
     assert lab("config", "--reference").stdout == config_reference()
 
 
+@pytest.mark.usefixtures("warm_children", "bundled_data")
 @pytest.mark.parametrize(
     ("text", "arguments", "words"),
     [
@@ -116,6 +118,7 @@ def test_import_says_what_became_of_each_file_and_export_writes_it_again(lab: La
     assert lab("export", "paris", "x.jsonl", "--project", "project").returncode == 1
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_columns_are_mapped_and_other_forms_written(lab: Lab, tmp_path: Path) -> None:
     folder = tmp_path / "sheets"
     folder.mkdir()
@@ -138,6 +141,7 @@ def test_columns_are_mapped_and_other_forms_written(lab: Lab, tmp_path: Path) ->
         assert words in last_object(lab(*arguments, "--project", "project", "--json"))["error"]
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_whoever_has_to_say_what_verdicts_mean_is_told_how(lab: Lab, tmp_path: Path) -> None:
     row = {"question": "Q", "answer_a": "x", "answer_b": "y", "winner": 1}
     (tmp_path / "ones.jsonl").write_text(json.dumps(row))
@@ -148,12 +152,14 @@ def test_whoever_has_to_say_what_verdicts_mean_is_told_how(lab: Lab, tmp_path: P
     assert json.loads((tmp_path / "out.jsonl").read_text())["chosen"]["text"] == "y"
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_a_long_list_of_problems_is_cut_and_counted(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "bad.jsonl").write_text("\n".join([json.dumps(PAIR)] + ["{broken"] * 1200))
     [found] = last_object(lab("import", "bad.jsonl", "--project", "project", "--json"))["datasets"]
     assert (len(found["problems"]), found["problems_total"]) == (1000, 1200)
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_a_file_that_is_no_data_set_is_refused_in_a_sentence(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "photo.jsonl").write_bytes(b"\x89PNG\r\n\x1a\n\0\0")
     ended = lab("import", "photo.jsonl", "--project", "project", "--json")
@@ -163,12 +169,14 @@ def test_a_file_that_is_no_data_set_is_refused_in_a_sentence(lab: Lab, tmp_path:
         assert project.store.datasets() == []
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_what_could_steer_a_terminal_is_made_visible(lab: Lab, tmp_path: Path) -> None:
     ended = lab("export", "a\x1b[31mb\u202e", "x.jsonl", "--project", "project")
     assert "\x1b" not in ended.stderr
     assert "\u202e" not in ended.stderr
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_a_project_that_cannot_be_made_is_said_in_words(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     ended = lab("runs", "--project", tmp_path / "file", "--json")
@@ -176,6 +184,7 @@ def test_a_project_that_cannot_be_made_is_said_in_words(lab: Lab, tmp_path: Path
     assert "cannot be used" in last_object(ended)["error"]
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_an_empty_project_lists_no_runs(lab: Lab) -> None:
     assert last_object(lab("runs", "--project", "project", "--json")) == {"runs": []}
     assert "There are no runs" in lab("runs", "--project", "project").stdout

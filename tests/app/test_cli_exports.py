@@ -11,6 +11,8 @@ from rlhf_lab.runs.log import EventLog
 from rlhf_lab.runs.project import Project
 from tests.app.conftest import Lab, last_object
 
+pytestmark = pytest.mark.usefixtures("warm_children")
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:

@@ -20,7 +20,7 @@ lora_r = 2
 """
 
 
-@pytest.mark.usefixtures("warm_children")
+@pytest.mark.usefixtures("warm_children", "bundled_data")
 def test_more_steps_for_a_run_that_is_done_also_after_the_project_moved(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "sft.toml").write_text(CONFIG)
     assert lab("run", "sft.toml", "--project", "project").returncode == 0

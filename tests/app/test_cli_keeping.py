@@ -5,9 +5,12 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from tests.app.conftest import Lab, last_object
 
 PAIR = {"prompt": "Say hello.", "chosen": "Hello.", "rejected": "No."}
+pytestmark = pytest.mark.usefixtures("warm_children")
 
 
 def import_one(lab: Lab, tmp_path: Path, name: str) -> None:

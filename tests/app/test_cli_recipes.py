@@ -24,7 +24,7 @@ max_steps = 1
 """
 
 
-@pytest.mark.usefixtures("warm_children")
+@pytest.mark.usefixtures("warm_children", "bundled_data")
 def test_a_recipe_is_interrupted_taken_up_and_then_only_what_is_new_is_done(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "recipe.toml").write_text(RECIPE)
     stopped = interrupted_when_training("run", "recipe.toml", "--project", "project", "--json", folder=tmp_path)
@@ -50,6 +50,7 @@ def test_a_recipe_is_interrupted_taken_up_and_then_only_what_is_new_is_done(lab:
     assert more.stdout.splitlines() == ["sft  sft-1        done", "dpo  dpo-2        done"]
 
 
+@pytest.mark.usefixtures("warm_children", "bundled_data")
 def test_what_cannot_run_is_said_before_anything_runs(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "recipe.toml").write_text(RECIPE.replace('"lab world pairs"', '"no such pairs"'))
     refused = lab("run", "recipe.toml", "--project", "project", "--json")
@@ -62,6 +63,7 @@ def test_what_cannot_run_is_said_before_anything_runs(lab: Lab, tmp_path: Path) 
     assert "--resume is for recipes and sweeps" in last_object(refused)["error"]
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_an_example_is_printed(lab: Lab) -> None:
     printed = lab("config", "recipe")
     assert printed.returncode == 0

@@ -34,6 +34,8 @@ FOUND = RewardDiagnosis(
     verdict=("It is right on 72%.", "It is shy."),
 )
 
+pytestmark = pytest.mark.usefixtures("warm_children")
+
 
 @pytest.fixture
 def function(tmp_path: Path) -> Path:
@@ -83,12 +85,11 @@ def test_a_person_reads_it_and_says_yes(function: Path, answer: str, wanted: boo
 
 
 @pytest.fixture
-def reward_run(tmp_path: Path) -> Callable[..., str]:
+def reward_run(bundled_data: Path) -> Callable[..., str]:
     """Runs in the project as children leave them, without training anything."""
 
     def make(config: RewardConfig | SftConfig, *found: RewardDiagnosis) -> str:
-        with Project.open(tmp_path / "project") as project:
-            project.ensure_bundled()
+        with Project.open(bundled_data) as project:
             folder = project.create_run(config)
             with EventLog(folder.events_path, folder.claim_attempt()) as log:
                 log.append(Started(device="fake", total_steps=1))

@@ -66,7 +66,7 @@ def test_ctrl_c_stops_and_saves_and_resume_goes_on_to_the_end(
     ]
 
 
-@pytest.mark.usefixtures("warm_children")
+@pytest.mark.usefixtures("warm_children", "bundled_data")
 def test_a_sick_run_says_so_while_it_runs_at_its_end_and_in_the_list(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "sft.toml").write_text(CONFIG)
     fast = ("--set", "learning_rate=0.1", "--set", "max_steps=14")
@@ -80,7 +80,7 @@ def test_a_sick_run_says_so_while_it_runs_at_its_end_and_in_the_list(lab: Lab, t
     assert "[Loss goes up]" in lab("runs", "--project", "project").stdout
 
 
-@pytest.mark.usefixtures("warm_children")
+@pytest.mark.usefixtures("warm_children", "bundled_data")
 def test_what_can_only_be_a_fault_stops_the_run_and_who_resumes_has_decided_to_go_on(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "rloo.toml").write_text(NEVER_REWARDED)
     stopped = lab("run", "rloo.toml", "--project", "project", "--json")

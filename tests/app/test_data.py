@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
+import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QWidget
@@ -48,6 +49,7 @@ def choose(qtbot: QtBot, pane: DataPane, role: str, column: str) -> None:
     box.setCurrentIndex(box.findText(column))
 
 
+@pytest.mark.usefixtures("bundled_data")
 def test_a_folder_is_dropped_mapped_searched_edited_and_exported_and_all_of_it_stays(
     qtbot: QtBot, open_lab: Callable[[], Opened], tmp_path: Path
 ) -> None:
@@ -109,6 +111,7 @@ def test_a_folder_is_dropped_mapped_searched_edited_and_exported_and_all_of_it_s
     again.leave()
 
 
+@pytest.mark.usefixtures("bundled_data")
 def test_a_data_process_that_is_killed_leaves_nothing_and_the_next_one_does_the_work(
     qtbot: QtBot, open_lab: Callable[[], Opened], tmp_path: Path
 ) -> None:

@@ -48,6 +48,7 @@ def choose_queue(pane: RankPane, name: str) -> None:
     pane.head.queue.activated.emit(pane.head.queue.currentIndex())
 
 
+@pytest.mark.usefixtures("bundled_data")
 def test_verdicts_outlive_the_window_and_are_undone_in_the_next_one(
     qtbot: QtBot, open_lab: Callable[[], Opened]
 ) -> None:
@@ -118,7 +119,7 @@ app.exec()
     assert [(said.verdict, said.strength) for said in verdicts] == [("ranked", 1)] * 4 + [("ranked", 2)]
 
 
-@pytest.mark.usefixtures("warm_children")
+@pytest.mark.usefixtures("warm_children", "bundled_data")
 def test_fresh_answers_are_ranked_scored_and_trained_on(qtbot: QtBot, open_lab: Callable[[], Opened]) -> None:
     """The base model answers, a person ranks, and the Reward pane opens on the verdicts."""
     opened = open_lab()
@@ -143,7 +144,7 @@ def test_fresh_answers_are_ranked_scored_and_trained_on(qtbot: QtBot, open_lab: 
     opened.leave()
 
 
-@pytest.mark.usefixtures("warm_children")
+@pytest.mark.usefixtures("warm_children", "bundled_data")
 @pytest.mark.timeout(400)
 def test_a_real_reward_model_orders_the_queue(qtbot: QtBot, open_lab: Callable[[], Opened]) -> None:
     opened = open_lab()

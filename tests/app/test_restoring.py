@@ -24,10 +24,8 @@ LEFT = Qt.MouseButton.LeftButton
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    with Project.open(tmp_path / "project") as project:
-        project.ensure_bundled()
-    return tmp_path / "project"
+def folder(bundled_data: Path) -> Path:
+    return bundled_data
 
 
 @pytest.fixture

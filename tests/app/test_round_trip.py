@@ -63,7 +63,7 @@ def vote(qtbot: QtBot, opened: Opened, key: str) -> None:
         qtbot.waitUntil(bar.back.isEnabled, timeout=LONG_MS)
 
 
-@pytest.mark.usefixtures("warm_children")
+@pytest.mark.usefixtures("warm_children", "bundled_data")
 @pytest.mark.timeout(600)  # forty seconds alone
 def test_votes_train_the_policy_that_is_voted_on_and_the_lineage_tells_it(
     qtbot: QtBot, open_lab: Callable[[], Opened]

@@ -101,7 +101,7 @@ def test_drop_train_a_reward_model_and_ppo_through_the_window(
     opened.leave()
 
 
-@pytest.mark.usefixtures("warm_children")
+@pytest.mark.usefixtures("warm_children", "bundled_data")
 def test_a_killed_child_is_noticed_and_everything_plotted_is_there_after_a_restart(
     qtbot: QtBot, open_lab: Callable[[], Opened]
 ) -> None:
@@ -129,6 +129,7 @@ def test_a_killed_child_is_noticed_and_everything_plotted_is_there_after_a_resta
     again.leave()
 
 
+@pytest.mark.usefixtures("bundled_data")
 def test_a_run_trains_on_without_the_window_and_its_curve_goes_on(qtbot: QtBot, open_lab: Callable[[], Opened]) -> None:
     opened = open_lab()
     config = SftConfig(dataset="lab world demonstrations", max_steps=5000, checkpoint_every=0, eval_every=0, **SMALL)
@@ -153,7 +154,7 @@ def test_a_run_trains_on_without_the_window_and_its_curve_goes_on(qtbot: QtBot, 
     again.session.close()
 
 
-@pytest.mark.usefixtures("warm_children")
+@pytest.mark.usefixtures("warm_children", "bundled_data")
 def test_a_run_that_died_unwatched_is_interrupted_and_can_be_resumed(
     qtbot: QtBot, open_lab: Callable[[], Opened]
 ) -> None:

@@ -1,5 +1,7 @@
 """Few examples seen very often: what is said of it, when, and where."""
 
+from pathlib import Path
+
 import pytest
 
 from rlhf_lab.core.config import DpoConfig, PpoConfig, RewardConfig, RunConfig, SftConfig
@@ -53,6 +55,6 @@ def test_a_form_is_told_from_the_records_that_are_trained_on(project: Project) -
     assert foretold(asked.model_copy(update={"dataset": "ranked"}), project.store) == ""
 
 
-def test_the_guided_experiment_is_not_warned_of(project: Project) -> None:
-    project.ensure_bundled()
-    assert [foretold(step.planned, project.store) for step in expand(guided())] == ["", "", ""]
+def test_the_guided_experiment_is_not_warned_of(bundled_data: Path) -> None:
+    with Project.open(bundled_data) as project:
+        assert [foretold(step.planned, project.store) for step in expand(guided())] == ["", "", ""]

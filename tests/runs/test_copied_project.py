@@ -82,7 +82,7 @@ def test_the_copy_of_a_run_that_lives_is_nobodys(
     assert stopped.outcome == "stopped"
 
 
-@pytest.mark.usefixtures("warm_children")
+@pytest.mark.usefixtures("warm_children", "bundled_data")
 def test_a_real_run_on_a_model_inside_goes_on_where_the_project_is_now(tmp_path: Path) -> None:
     settings = {
         "batch_size": 2,
@@ -93,7 +93,6 @@ def test_a_real_run_on_a_model_inside_goes_on_where_the_project_is_now(tmp_path:
         "lora_r": 2,
     }
     with Project.open(tmp_path / "project") as project:
-        project.ensure_bundled()
         inside = shutil.copytree(resource("model"), project.models_folder / "mine")
         config = SftConfig(dataset="lab world demonstrations", model=str(inside), max_steps=2, threads=1, **settings)
         folder = project.create_run(config)

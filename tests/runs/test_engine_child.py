@@ -19,10 +19,8 @@ from .conftest import follow_on
 
 
 @pytest.fixture
-def bundled(tmp_path: Path) -> Project:
-    project = Project.open(tmp_path / "project")
-    project.ensure_bundled()
-    return project
+def bundled(bundled_data: Path) -> Project:
+    return Project.open(bundled_data)
 
 
 def test_sft_stops_and_resumes(bundled: Project, request: pytest.FixtureRequest) -> None:

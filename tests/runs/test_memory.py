@@ -59,9 +59,8 @@ def test_lengths_are_told_from_texts() -> None:
     assert lengths_of([pair], ((7,),)).answers == ((7,),)
 
 
-def test_a_form_reckons_with_the_data_that_was_chosen(tmp_path: Path) -> None:
-    with Project.open(tmp_path) as project:
-        project.ensure_bundled()
+def test_a_form_reckons_with_the_data_that_was_chosen(bundled_data: Path) -> None:
+    with Project.open(bundled_data) as project:
         config = SftConfig(
             dataset="lab world demonstrations", device="cpu", batch_size=64, micro_batch_size=64, max_new_tokens=400
         )

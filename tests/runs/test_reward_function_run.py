@@ -52,7 +52,6 @@ def run(tmp_path: Path, text: str, **settings: object) -> tuple[list[AnyEvent], 
         **settings,
     )
     with Project.open(tmp_path / "project") as project:
-        project.ensure_bundled()
         folder = project.create_run(config)
         source = ProcessRun(folder)
         source.start()
@@ -61,7 +60,7 @@ def run(tmp_path: Path, text: str, **settings: object) -> tuple[list[AnyEvent], 
     return events, finished, file
 
 
-@pytest.mark.usefixtures("warm_children")
+@pytest.mark.usefixtures("warm_children", "bundled_data")
 def test_it_trains_on_what_the_function_says(tmp_path: Path) -> None:
     events, finished, _ = run(tmp_path, SCORES)
     assert finished.outcome == "done", finished.message
@@ -70,7 +69,7 @@ def test_it_trains_on_what_the_function_says(tmp_path: Path) -> None:
     assert all(0 <= score <= 1 for score in scores)
 
 
-@pytest.mark.usefixtures("warm_children")
+@pytest.mark.usefixtures("warm_children", "bundled_data")
 @pytest.mark.parametrize(
     ("text", "line", "words", "updates"),
     [
