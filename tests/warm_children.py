@@ -28,13 +28,21 @@ CHILDREN = {
         "rlhf_lab.engine.oracles",
         "rlhf_lab.runs.child",
         "rlhf_lab.runs.export_child",
+        "rlhf_lab.runs.import_child",
         "rlhf_lab.runs.models_child",
         "rlhf_lab.runs.worker",
+        "rlhf_lab",
         "tests.runs.limited_child",
     },
-    (sys.executable, "-m"): {"rlhf_lab", "rlhf_lab.engine.oracles.shared_batch"},
+    (sys.executable, "-m"): {
+        "rlhf_lab",
+        "rlhf_lab.engine.oracles.shared_batch",
+        "tests.benchmarks.kills",
+        "tests.benchmarks.kills_careless",
+    },
+    (sys.executable,): {str(Path(__file__).parent / "runs" / "fake_child.py")},
 }
-"""Those of our processes that import torch, transformers and peft; and the command, whose own children are copies too."""
+"""Those of our processes that import for longer than they work; the command's own children are copies too."""
 NURSERIES: set[int] = set()
 """Processes that are copied: they serve more than one test."""
 
@@ -176,7 +184,10 @@ def _be(asked: dict[str, Any], streams: list[int]) -> None:
         sys.path.insert(0, asked["folder"])
     sys.argv = [module, *arguments]
     try:
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        if module.endswith(".py"):
+            runpy.run_path(module, run_name="__main__")
+        else:
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
         status = 0
     except SystemExit as ended:
         status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)

@@ -26,6 +26,7 @@ def test_it_holds_the_engine_against_known_answers(lab: Lab) -> None:
     assert not untold, "docs/correctness.md holds the table of an older selfcheck --all"
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_a_device_that_is_not_there_is_said(lab: Lab) -> None:
     ended = lab("selfcheck", "--device", "mps" if Path("/proc").exists() else "cuda")
     assert ended.returncode == 1

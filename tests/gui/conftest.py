@@ -80,7 +80,7 @@ def fakes() -> FakeRuns:
 
 
 @pytest.fixture
-def lab(qtbot: QtBot, project: Project, fakes: FakeRuns) -> Iterator[Lab]:
+def lab(qtbot: QtBot, project: Project, fakes: FakeRuns, warm_children: None) -> Iterator[Lab]:
     made = Lab(project, fakes.begin)
     yield made
     made.let_go()

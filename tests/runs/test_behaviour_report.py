@@ -31,6 +31,7 @@ def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_the_bundled_base_knows_its_world_and_an_empty_adapter_is_no_distance_away(
     adapter: Path, project: Project
 ) -> None:

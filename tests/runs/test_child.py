@@ -24,6 +24,8 @@ from .conftest import FAKE_CHILD, follow_on, start
 
 NewRun = Callable[..., RunFolder]
 
+pytestmark = pytest.mark.usefixtures("warm_children")
+
 
 def reached(step: int) -> Callable[[list[AnyEvent]], bool]:
     return lambda events: any(isinstance(e, Metrics) and e.step >= step for e in events)

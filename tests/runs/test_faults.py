@@ -23,6 +23,7 @@ from rlhf_lab.store import Store
 from .conftest import follow_on, start
 
 NewRun = Callable[..., RunFolder]
+pytestmark = pytest.mark.usefixtures("warm_children")
 HOLD = """
 import sqlite3, sys
 db = sqlite3.connect(sys.argv[1], isolation_level=None)

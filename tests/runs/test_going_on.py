@@ -19,6 +19,8 @@ from .conftest import follow_on, start
 
 NewRun = Callable[..., RunFolder]
 
+pytestmark = pytest.mark.usefixtures("warm_children")
+
 
 def end(project: Project, folder: RunFolder, outcome: str, steps: int) -> str:
     """As a child would that got so far: a log and an adapter."""

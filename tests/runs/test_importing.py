@@ -71,6 +71,7 @@ def test_a_child_previews_and_imports_as_this_process_does(data: Importing, data
     assert seen[-1] == (file.stat().st_size, file.stat().st_size)
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_columns_that_fit_no_format_ask_for_a_mapping(data: Importing, tmp_path: Path) -> None:
     file = tmp_path / "odd\udcff.csv"
     file.write_text("frage,erste,zweite,wer\nQ,x,y,1st\n")
@@ -85,6 +86,7 @@ def test_columns_that_fit_no_format_ask_for_a_mapping(data: Importing, tmp_path:
     assert result.records == 1
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_a_child_counts_and_indexes_as_this_process_does(data: Importing, database: Path, tmp_path: Path) -> None:
     data.import_files([pairs_file(tmp_path / "a.jsonl", 60)])
     with Store.open(database) as store:
@@ -98,6 +100,7 @@ def test_a_child_counts_and_indexes_as_this_process_does(data: Importing, databa
         data.statistics("nowhere")
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_export_and_import_again(data: Importing, database: Path, tmp_path: Path) -> None:
     data.import_files([pairs_file(tmp_path / "a.jsonl", 20)])
     assert data.export("a", tmp_path / "out.parquet", "parquet").records == 19
@@ -106,6 +109,7 @@ def test_export_and_import_again(data: Importing, database: Path, tmp_path: Path
         assert list(store.records(again.name)) == list(store.records("a"))
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_what_the_child_refuses_is_said_here(data: Importing, tmp_path: Path) -> None:
     with pytest.raises(LabError, match="There is no file"):
         data.import_files([tmp_path / "missing"])
@@ -181,6 +185,7 @@ def test_this_process_never_imports_pyarrow(tmp_path: Path) -> None:
     assert found.stdout.strip() == "[]"
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_packed_files_go_through_the_child(data: Importing, tmp_path: Path) -> None:
     plain = pairs_file(tmp_path / "a.jsonl", 30)
     packed = tmp_path / "b.gz"
@@ -189,13 +194,13 @@ def test_packed_files_go_through_the_child(data: Importing, tmp_path: Path) -> N
 
 
 def test_a_table_that_wants_more_memory_than_it_may_have_ends_in_words(database: Path, tmp_path: Path) -> None:
-    # 64 MB once in the file, and a hundred times in its rows: 4 GB for a batch of them.
+    # 32 MB once in the file, and a hundred times in its rows: 3 GB for a batch of them.
     written = subprocess.run(
         [
             sys.executable,
             "-c",
             "import sys, pyarrow as pa, pyarrow.parquet as pq; "
-            "texts = pa.DictionaryArray.from_arrays([0] * 100, ['x' * 2**26]); "
+            "texts = pa.DictionaryArray.from_arrays([0] * 100, ['x' * 2**25]); "
             "table = pa.table({'prompt': [f'q{n}' for n in range(100)], 'completion': texts}); "
             "pq.write_table(table, sys.argv[1], store_schema=False, compression='zstd')",
             str(tmp_path / "t"),
