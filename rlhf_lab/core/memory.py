@@ -18,7 +18,7 @@ from rlhf_lab.core.settings import OnPolicyRun
 
 ACTIVATIONS_AT_ONCE = 2**30
 """Bytes of activations that a micro-batch on the CPU keeps for its backward pass at most, as an fp32 base would."""
-KEPT_AT_ONCE = 3 * 2**29
+KEPT_AT_ONCE = 2**31
 """Bytes of those that may be kept from scoring a rollout for its first step, where a micro-batch may hold all of it."""
 ACTIVATIONS_PER_LINEAR = 2.0
 """Numbers kept, by what goes in and out of the linear layers; measured on Llama blocks with LoRA, as the library has them."""

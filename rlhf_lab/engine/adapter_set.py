@@ -30,6 +30,7 @@ class AdapterSet:
         self._device = device
         self._tuner: LoraModel | None = None
         self._layers: dict[str, dict[str, Any]] = {}
+        self._lowest: dict[str, int] = {}
         self._scales: dict[str, tuple[int, float, bool]] = {}
         self._trainable: set[str] = set()
         self._active: str | None = None
@@ -64,6 +65,7 @@ class AdapterSet:
         self._scales[name] = (r, alpha, rslora)
         # LoraLayer is not typed for what it holds per adapter.
         self._layers[name] = {layer: self._model.get_submodule(layer) for layer in layers}
+        self._lowest[name] = min(map(block_of, layers))  # every pass asks for it
         for layer in self._layers[name].values():
             # PEFT gives adapters the dtype of the base; small updates would round away in bf16.
             layer.lora_A[name].to(self._device, torch.float32)
@@ -101,7 +103,7 @@ class AdapterSet:
 
     def lowest_block(self, name: str) -> int:
         """Index of the lowest block that the adapter touches."""
-        return min(block_of(layer) for layer in self._layers[name])
+        return self._lowest[name]
 
     def select(self, name: str | None) -> None:
         """Switch this adapter on and all others off."""

@@ -16,6 +16,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from rlhf_lab.core.memory import WRITTEN_OUT
 from rlhf_lab.engine.lora import gated, together
 from rlhf_lab.engine.rms_norm import rms_norm
+from rlhf_lab.engine.rotary import rotated
 
 Places = int | Tensor
 """Which of T places are read: those from this one on, or in each row of B these, [B, K]."""
@@ -56,9 +57,9 @@ def written_out(
         query, (key, value) = attention.q_proj(read(states, places)), together(projections[1:], states)
     width = attention.head_dim
     at_query = (read(table, places).unsqueeze(1) for table in position_embeddings)
-    query = _rotated(_heads(query, width, getattr(attention, "q_norm", None)), *at_query)
+    query = rotated(_heads(query, width, getattr(attention, "q_norm", None)), *at_query)
     at_key = (table.unsqueeze(1) for table in position_embeddings)
-    key = _rotated(_heads(key, width, getattr(attention, "k_norm", None)), *at_key)
+    key = rotated(_heads(key, width, getattr(attention, "k_norm", None)), *at_key)
     value = _heads(value, width)
     if past_key_values is not None:
         key, value = past_key_values.update(key, value, attention.layer_idx)
@@ -78,8 +79,3 @@ def _heads(x: Tensor, width: int, norm: Any = None) -> Tensor:
     """[B, T, H·d] to [B, H, T, d]"""
     each = x.unflatten(-1, (-1, width))
     return (each if norm is None else rms_norm(norm, each)).transpose(1, 2)
-
-
-def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    low, high = x.chunk(2, dim=-1)
-    return x * cos + torch.cat((-high, low), dim=-1) * sin

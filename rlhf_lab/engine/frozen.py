@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-_LARGE = 2**17
+_LARGE = 10**5
 """Numbers in a weight from which on it is worth it: oneDNN makes a program for each number of rows anew."""
+_WIDE, _TALL = 2**10, 2**9
+"""Columns and rows of the large factor of a thin product from which on it is."""
 _HUGE = 2**24
 """Numbers from which on one that stands across is left to torch: oneDNN copies it whole for each product."""
 _FEW = 16
@@ -51,6 +53,20 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return _onednn(x, weight, bias)
 
 
+def thin(few: Tensor, rows: Tensor) -> Tensor:
+    """few [r, n] · rows [n, d], without a gradient."""
+    if _is_large(rows) and _is_for_onednn(few, rows.T):
+        return _onednn(few, rows.T, None)
+    return few @ rows
+
+
+def narrowed(rows: Tensor, narrow: Tensor) -> Tensor:
+    """(rows [n, d] · narrow [d, r])ᵀ, without a gradient: [r, n]."""
+    if _is_large(rows) and _is_for_onednn(narrow, rows):
+        return _onednn(rows, narrow.T.contiguous(), None).T
+    return narrow.T @ rows.T
+
+
 class _Frozen(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -63,6 +79,10 @@ class _Frozen(torch.autograd.Function):
         (weight,) = ctx.saved_tensors
         into = product(gradient.reshape(-1, gradient.shape[-1]), weight.T)
         return into.view(*gradient.shape[:-1], -1), None, None
+
+
+def _is_large(rows: Tensor) -> bool:
+    return rows.shape[0] >= _TALL and rows.shape[1] >= _WIDE
 
 
 def _is_for_onednn(x: Tensor, weight: Tensor) -> bool:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from rlhf_lab.engine.frozen import product
+from rlhf_lab.engine.frozen import narrowed, product, thin
 
 _CACHED = 2**19
 """Bytes of one piece, in fp32."""
@@ -149,12 +149,12 @@ class _Wants(NamedTuple):
 
 
 def _forwards(rows: Tensor, layers: Sequence[_Adapted]) -> tuple[Tensor, list[Tensor]]:
-    """x·Aᵀ of all layers side by side [n, r₁ + r₂ + …], and what each makes of rows [n, in]."""
-    low = rows.float() @ _side_by_side(layers).T
+    """A·xᵀ of all layers, one below the other [r₁ + r₂ + …, n], and what each makes of rows [n, in]."""
+    low = _below(layers) @ rows.float().T
     found = []
     for layer, place in zip(layers, _places(layers), strict=True):
         out = product(rows, layer.weight, layer.bias)
-        _add(out, low[:, place], layer.b.T, layer.scale)
+        _add(out, low[place].T, layer.b.T, layer.scale)
         found.append(out)
     return low, found
 
@@ -163,15 +163,15 @@ def _backwards(
     rows: Tensor, low: Tensor, gradients: Sequence[Tensor], layers: Sequence[_Adapted], wants: _Wants
 ) -> tuple[Tensor | None, list[tuple[Tensor | None, Tensor | None]]]:
     """Gradients of rows [n, in], and of A and B of each layer."""
-    back = low.new_empty(low.shape[1], len(low))  # along the tokens
+    back = torch.empty_like(low)
     for_bs: list[Tensor | None] = []
     for layer, place, gradient in zip(layers, _places(layers), gradients, strict=True):
         for_b = None
         for part in _parts(gradient):
             exact = gradient[part].float()  # itself on an fp32 base
-            torch.mm(layer.b.T, exact.T, out=back[place, part])
+            back[place, part] = narrowed(exact, layer.b)
             if wants.b:
-                for_b = _plus(for_b, low[part, place].T, exact)
+                for_b = _plus(for_b, low[place, part], exact)
         back[place].mul_(layer.scale)
         for_bs.append(None if for_b is None else for_b.mul_(layer.scale).T)
     for_a = into = None
@@ -183,24 +183,24 @@ def _backwards(
             part_of = product(gradient, layer.weight.T)
             into = part_of if into is None else into.add_(part_of)
         assert into is not None
-        _add(into, back.T, _side_by_side(layers), 1.0)
+        _add(into, back.T, _below(layers), 1.0)
     for_as = [None if for_a is None else for_a[place] for place in _places(layers)]
     return into, list(zip(for_as, for_bs, strict=True))
 
 
-def _side_by_side(layers: Sequence[_Adapted]) -> Tensor:
-    """A of all layers: [r₁ + r₂ + …, in]."""
+def _below(layers: Sequence[_Adapted]) -> Tensor:
+    """A of all layers, one below the other: [r₁ + r₂ + …, in]."""
     return layers[0].a if len(layers) == 1 else torch.cat([layer.a for layer in layers])
 
 
 def _places(layers: Sequence[_Adapted]) -> list[slice]:
-    """Where each layer's part is in what stands side by side."""
+    """Where each layer's part is in what stands one below the other."""
     ends = accumulate(len(layer.a) for layer in layers)
     return [slice(end - len(layer.a), end) for end, layer in zip(ends, layers, strict=True)]
 
 
 def _plus(total: Tensor | None, left: Tensor, right: Tensor) -> Tensor:
-    return left @ right if total is None else total.addmm_(left, right)
+    return thin(left, right) if total is None else total.addmm_(left, right)
 
 
 def _add(out: Tensor, low: Tensor, up: Tensor, scale: float) -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from rlhf_lab.engine import frozen
-from rlhf_lab.engine.frozen import FrozenLinear, freeze, product
+from rlhf_lab.engine.frozen import FrozenLinear, freeze, narrowed, product, thin
 
 
 @pytest.fixture
@@ -25,6 +25,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     assert frozen._agrees()
     monkeypatch.setattr(frozen, "_onednn", onednn)
     monkeypatch.setattr(frozen, "_LARGE", 1)
+    monkeypatch.setattr(frozen, "_TALL", 50)
+    monkeypatch.setattr(frozen, "_WIDE", 40)
     return seen
 
 
@@ -60,6 +62,17 @@ def test_factors_in_any_order_of_memory(asked: list[Any]) -> None:
             torch.testing.assert_close(product(x, factor), x @ factor.T)
             assert product(x, factor).is_contiguous()
     assert len(asked) == 2 * 12
+
+
+@pytest.mark.parametrize("least", ["_TALL", "_WIDE", None])
+def test_thin_products(monkeypatch: pytest.MonkeyPatch, asked: list[Any], least: str | None) -> None:
+    if least:
+        monkeypatch.setattr(frozen, least, 51)
+    low, rows, narrow = torch.randn(12, 50)[4:8], torch.randn(50, 40), torch.randn(40, 4)
+    for tall in (rows, rows.T.contiguous().T, torch.randn(50, 80)[:, 40:]):
+        torch.testing.assert_close(thin(low, tall), low @ tall)
+        torch.testing.assert_close(narrowed(tall, narrow), (tall @ narrow).T)
+    assert len(asked) == (0 if least else 6)
 
 
 def test_what_is_small_half_or_trained_stays_with_torch(monkeypatch: pytest.MonkeyPatch, asked: list[Any]) -> None:
