@@ -9,7 +9,6 @@ import ctypes
 import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -92,6 +91,8 @@ class QtProbe:
 
 def probe_qt(platform: str | None = None, timeout: float = 60) -> QtProbe:
     """Make a `QApplication` in a subprocess; ``platform`` None asks for the one that the window would get."""
+    import subprocess  # a window that opens needs none of it
+
     env = dict(os.environ)
     if platform is not None:
         env["QT_QPA_PLATFORM"] = platform
@@ -208,5 +209,7 @@ def as_root() -> list[str] | None:
         return []
     if not shutil.which("sudo"):
         return None
+    import subprocess
+
     asked = subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False, stdin=subprocess.DEVNULL)
     return ["sudo", "-n"] if asked.returncode == 0 else None

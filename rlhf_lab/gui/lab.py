@@ -5,20 +5,20 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QCoreApplication, QEvent, QObject, QTimer, Signal, Slot
 
-from rlhf_lab.core.config import RunConfig, total_steps
-from rlhf_lab.core.control import Command, GoOn, Pause, Set, Step
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.core.events import AnyEvent, Finished
 from rlhf_lab.gui.actions import Actions
 from rlhf_lab.gui.background import Background, Work
 from rlhf_lab.gui.collector import Collector
 from rlhf_lab.gui.recipes import Recipes
 from rlhf_lab.gui.run_state import RunState
-from rlhf_lab.gui.trainer import TrainerThread
 from rlhf_lab.runs.queue import RunQueue
 
 if TYPE_CHECKING:
+    from rlhf_lab.core.config import RunConfig
+    from rlhf_lab.core.control import Command
+    from rlhf_lab.core.events import AnyEvent, Finished
     from rlhf_lab.core.recipe import Place
+    from rlhf_lab.gui.trainer import TrainerThread
     from rlhf_lab.runs.folder import RunFolder
     from rlhf_lab.runs.project import Project
     from rlhf_lab.runs.source import RunSource
@@ -72,7 +72,7 @@ class Lab(QObject):
         self.recipes = Recipes(self)
         """What starts several runs, one after the other."""
 
-    def start(self, config: RunConfig, place: "Place | None" = None) -> str:
+    def start(self, config: "RunConfig", place: "Place | None" = None) -> str:
         """Make the run and put it in the queue; raises `LabError` that says why it cannot start.
 
         Its data is copied beside the window first; until then it counts as waiting. ``place``: which step of which
@@ -92,7 +92,8 @@ class Lab(QObject):
 
         Raises `LabError` where it cannot: see `rlhf_lab.runs.going_on.go_on_with`.
         """
-        from rlhf_lab.runs.going_on import go_on_with  # the first window needs none of it
+        from rlhf_lab.core.config import total_steps  # the first window needs none of it
+        from rlhf_lab.runs.going_on import go_on_with
 
         if self.state(run).live or run in self.queued():
             raise LabError(f"{self.state(run).title} is running or waiting already.")
@@ -123,18 +124,26 @@ class Lab(QObject):
 
     def pause(self, run: str) -> None:
         """Wait at the next tick of the work."""
+        from rlhf_lab.core.control import Pause
+
         self._send(run, Pause)
 
     def go_on(self, run: str) -> None:
         """Stop waiting."""
+        from rlhf_lab.core.control import GoOn
+
         self._send(run, GoOn)
 
     def step(self, run: str) -> None:
         """Finish the step that is being worked on, or do one whole step where it waits; then wait."""
+        from rlhf_lab.core.control import Step
+
         self._send(run, Step)
 
     def set(self, run: str, field: str, value: float) -> None:
         """Change ``kl_coef`` or ``learning_rate`` from the next step on."""
+        from rlhf_lab.core.control import Set
+
         self._send(run, Set, field=field, value=value)
 
     def state(self, run: str) -> RunState:
@@ -257,6 +266,8 @@ class Lab(QObject):
     def _frozen(self, result: tuple[str, str]) -> None:
         run, reason = result
         if reason:
+            from rlhf_lab.core.events import Finished
+
             self._states[run].take([Finished(outcome="failed", message=reason)])
         elif run not in self._freezing:  # cancelled meanwhile
             self.project.cancel(run)
@@ -281,6 +292,8 @@ class Lab(QObject):
             self._follow(run, self._hows.pop(run))
 
     def _follow(self, run: str, how: str) -> None:
+        from rlhf_lab.gui.trainer import TrainerThread
+
         state, folder = self.state(run), self.project.run(run)
         if how != "attach":
             state.outcome, state.phase = "starting", "starting"
@@ -291,7 +304,7 @@ class Lab(QObject):
         trainer.start()
         self.run_changed.emit(run)
 
-    def _send(self, run: str, command: Callable[..., Command], **fields: object) -> None:
+    def _send(self, run: str, command: Callable[..., "Command"], **fields: object) -> None:
         if run not in self._trainers:
             return
         try:
@@ -300,7 +313,9 @@ class Lab(QObject):
             self.message.emit(f"{self.state(run).title} could not be told: {error.strerror or error}.")
 
     @Slot(str, list)
-    def _take(self, run: str, events: list[AnyEvent]) -> None:
+    def _take(self, run: str, events: list["AnyEvent"]) -> None:
+        from rlhf_lab.core.events import Finished
+
         state = self.state(run)
         state.take(events)
         for event in events:
@@ -312,7 +327,7 @@ class Lab(QObject):
         if any(isinstance(event, Finished) for event in events):
             self.runs_changed.emit()
 
-    def _note_end(self, run: str, end: Finished) -> None:
+    def _note_end(self, run: str, end: "Finished") -> None:
         try:
             self.project.store.set_run_state(run, end.outcome, end.message)
         except LabError as error:  # the next start finds out by itself

@@ -1,17 +1,18 @@
 """What a person has to hear of runs wherever in the window they are: that one ended, failed, waits, or found something damaged."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Slot
 
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.core.events import AnyEvent, Warned
-from rlhf_lab.core.memory import micro_batch_of
 from rlhf_lab.core.out_of_memory import LESS_MEMORY, advised_in
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.run_state import RunState
 from rlhf_lab.gui.widgets.message_bar import MessageBar
+
+if TYPE_CHECKING:
+    from rlhf_lab.core.events import AnyEvent
 
 TOLD = frozenset({"checkpoint_damaged", "not_recorded"})
 """Warnings that are no matter of the run's pane alone."""
@@ -52,7 +53,9 @@ class RunNews(QObject):
             self._messages.show_message(f"{state.title} has finished. {state.message}".rstrip(), "success", show)
 
     @Slot(str, list)
-    def _listen(self, run: str, events: list[AnyEvent]) -> None:
+    def _listen(self, run: str, events: list["AnyEvent"]) -> None:
+        from rlhf_lab.core.events import Warned
+
         for event in events:
             if isinstance(event, Warned) and event.code in TOLD:
                 self._messages.show_message(f"{self._lab.state(run).title}: {event.text}", "problem")
@@ -83,6 +86,8 @@ class RunNews(QObject):
         unknown = LESS_MEMORY in state.message  # a GPU, say: half of it is the next thing to try
         if not advised and not unknown:
             return {}
+        from rlhf_lab.core.memory import micro_batch_of
+
         try:
             config = self._lab.project.run(state.run).config
         except LabError:

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from rlhf_lab.core.events import AnyEvent, Finished, Health, Metrics, Paused, Phase, Progress, Resumed, Started, Warned
 from rlhf_lab.core.naming import Stage, run_title
+
+if TYPE_CHECKING:
+    from rlhf_lab.core.events import AnyEvent, Health, Progress
 
 Standing = Literal["queued", "starting", "running", "paused", "done", "stopped", "failed", "interrupted"]
 LIVE: frozenset[str] = frozenset({"starting", "running", "paused"})
@@ -31,7 +33,7 @@ class RunState:
     """What it waits for, where a person has to do something before it can go on."""
     values: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-    health: dict[str, Health] = field(default_factory=dict)
+    health: dict[str, "Health"] = field(default_factory=dict)
     """The verdicts that hold now, by their code."""
     step_seconds: float | None = None
     _last: tuple[int, float] | None = None
@@ -57,12 +59,15 @@ class RunState:
             return None
         return max(0, self.total - self.step) * self.step_seconds
 
-    def take(self, events: Iterable[AnyEvent]) -> None:
+    def take(self, events: Iterable["AnyEvent"]) -> None:
         """Fold the events in."""
         for event in events:
             self._take(event)
 
-    def _take(self, event: AnyEvent) -> None:
+    def _take(self, event: "AnyEvent") -> None:
+        # Imported here: a window without a run needs no event.
+        from rlhf_lab.core.events import Finished, Health, Metrics, Paused, Phase, Progress, Resumed, Started, Warned
+
         match event:
             case Started() | Resumed():
                 self.outcome, self.message, self.phase, self.held = "running", "", "", ""
@@ -89,7 +94,7 @@ class RunState:
                 self.outcome, self.message = event.outcome, event.message
                 self.phase, self.held, self.stopping = "", "", False
 
-    def _advance(self, event: Progress) -> None:
+    def _advance(self, event: "Progress") -> None:
         if self._last is not None and event.done > self._last[0]:
             seconds = max(0.0, event.time - self._last[1]) / (event.done - self._last[0])  # the clock may be set back
             known = self.step_seconds

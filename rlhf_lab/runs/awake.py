@@ -2,11 +2,14 @@
 
 import contextlib
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rlhf_lab.runs import host
+
+if TYPE_CHECKING:
+    import subprocess
 
 _WHY = "A run is training"
 _UNTIL_ITS_INPUT_ENDS = ("cat",)
@@ -52,6 +55,8 @@ class Awake:
             return
         program = command()
         if program:
+            import subprocess  # the first window needs none of it
+
             with contextlib.suppress(OSError):  # not ours to mend: training goes on without it
                 self._child = subprocess.Popen(
                     program,
@@ -70,6 +75,8 @@ class Awake:
         child, self._child = self._child, None
         if child is None or child.stdin is None:
             return
+        import subprocess
+
         with contextlib.suppress(OSError):
             child.stdin.close()
         try:

@@ -2,11 +2,8 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from typing import IO, Any
-
-import psutil
 
 from rlhf_lab.core.out_of_memory import LESS_MEMORY
 
@@ -47,6 +44,8 @@ def private_files() -> None:
 def be_nice() -> None:
     """Let the window and everything else go first."""
     if sys.platform == "win32":
+        import psutil
+
         psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
     else:
         os.nice(5)
@@ -64,6 +63,8 @@ def limit_memory(most: int) -> None:
 def detached() -> dict[str, Any]:
     """Arguments of `subprocess.Popen` for a child that outlives its parent and gets none of its signals."""
     if sys.platform == "win32":
+        import subprocess
+
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
     return {"start_new_session": True}
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.runs import host
-from rlhf_lab.runs.project import Project
 from rlhf_lab.store.backups import ASKED, BEFORE_RESTORE, SCHEDULED, Backup, back_up, backups, due, thin
 from rlhf_lab.store.figures import figures
 from rlhf_lab.store.restore import restore
@@ -40,6 +39,8 @@ def back_up_if_due(database: Path, cancelled: Callable[[], bool] = lambda: False
 
 def restore_project(folder: Path, backup: Backup) -> Restored:
     """Put a backup in the place of the project's database, then read the run folders anew: they are the truth."""
+    from rlhf_lab.runs.project import Project
+
     aside = restore(folder / DATABASE, backup)
     with Project.open(folder) as project:
         runs = project.reindex()

@@ -4,11 +4,9 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from rlhf_lab.core.events import AnyEvent
 from rlhf_lab.core.judgement import Judgement, QueueName
-from rlhf_lab.core.recipe import Place
 from rlhf_lab.core.records import AnyRecord, Split
 from rlhf_lab.store.append import append_records
 from rlhf_lab.store.browse import PAGE, Browse, Row
@@ -23,6 +21,10 @@ from rlhf_lab.store.ranked import HowMany, RankedDataset, make_ranked
 from rlhf_lab.store.run_index import Curve, RunIndex, RunRow
 from rlhf_lab.store.scores import Scores
 from rlhf_lab.store.search_index import remove_orphans
+
+if TYPE_CHECKING:
+    from rlhf_lab.core.events import AnyEvent
+    from rlhf_lab.core.recipe import Place
 
 _JUDGING_WAITS_MS = 120
 """A verdict waits a little longer for another process's batch than the window does for what it can ask again."""
@@ -301,7 +303,7 @@ class Store:
         """Hide a run from all lists, or with None show it again."""
         self._runs.set_trashed(run, when)
 
-    def place_run(self, run: str, place: Place | None) -> None:
+    def place_run(self, run: str, place: "Place | None") -> None:
         """Note which step of which recipe the run is."""
         self._runs.set_place(run, place.model_dump_json() if place is not None else None)
 
@@ -321,7 +323,7 @@ class Store:
         """Remove a run from the index (not its folder), for instance to read its log anew."""
         self._runs.delete(run)
 
-    def record_events(self, run: str, batch: Sequence[tuple[AnyEvent | None, int]]) -> None:
+    def record_events(self, run: str, batch: Sequence[tuple["AnyEvent | None", int]]) -> None:
         """Store events with the log offset behind each, in one transaction; events already there change nothing.
 
         ``None`` stands for a line of a kind that this version does not know. State, step and total of the
@@ -333,7 +335,7 @@ class Store:
         """Where in the run's log to read on."""
         return self._runs.offset(run)
 
-    def events(self, run: str, kinds: Iterable[str] | None = None) -> list[AnyEvent]:
+    def events(self, run: str, kinds: Iterable[str] | None = None) -> list["AnyEvent"]:
         """Events that count (none that a later attempt superseded), in order."""
         return self._runs.events(run, kinds)
 

@@ -23,6 +23,7 @@ from rlhf_lab.runs.labels import (
     trash,
 )
 from rlhf_lab.runs.lineage import dependents, lineage
+from rlhf_lab.runs.making import new_folder
 from rlhf_lab.runs.project import Project
 
 
@@ -87,7 +88,7 @@ def test_only_what_is_in_the_trash_is_removed_and_its_name_is_never_given_again(
     assert project.store.runs() == project.store.runs(trashed=True) == []
     assert disk_use(folder.path) == 0
     assert project.reindex() == 0
-    assert project._new_folder("sft").run == "sft-2"
+    assert new_folder(project.runs_folder, "sft").run == "sft-2"
 
 
 def test_a_link_in_a_run_is_removed_and_not_what_it_leads_to(project: Project, tmp_path: Path) -> None:

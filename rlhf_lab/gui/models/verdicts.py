@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from rlhf_lab.core.events import Health
+if TYPE_CHECKING:
+    from rlhf_lab.core.events import Health
 
 ICONS = {"check": "warning", "stop": "halt"}
 """The icon of each level."""
@@ -19,7 +21,7 @@ CAUTION = "A rule of thumb on the curves, never a proof: look at the samples too
 class Spell:
     """A time during which a verdict held: ``said`` is its newest wording, ``end`` None while it still does."""
 
-    said: Health
+    said: "Health"
     begin: int
     end: int | None = None
 
@@ -34,7 +36,7 @@ class Spell:
         return f"since step {self.begin:,}" if self.end is None else f"step {self.begin:,} to {self.end:,}"
 
 
-def spells(said: Sequence[Health]) -> list[Spell]:
+def spells(said: Sequence["Health"]) -> list[Spell]:
     """All of them in the order in which they began."""
     found: dict[tuple[str, int], Spell] = {}
     open_since: dict[str, int] = {}
@@ -49,18 +51,18 @@ def spells(said: Sequence[Health]) -> list[Spell]:
     return sorted(found.values(), key=lambda spell: spell.begin)
 
 
-def standing(said: Sequence[Health]) -> list[Spell]:
+def standing(said: Sequence["Health"]) -> list[Spell]:
     """What holds now, the gravest first, then the newest."""
     now = [spell for spell in spells(said) if spell.holds]
     return sorted(now, key=lambda spell: (spell.said.level != "stop", -spell.begin))
 
 
-def passed(said: Sequence[Health]) -> list[Spell]:
+def passed(said: Sequence["Health"]) -> list[Spell]:
     """What held once and does no longer, the newest first."""
     return [spell for spell in reversed(spells(said)) if not spell.holds]
 
 
-def told(said: Health) -> list[tuple[str, str]]:
+def told(said: "Health") -> list[tuple[str, str]]:
     """What was seen, why, what to do, and why the rule draws its line where it does; without what is not known."""
     from rlhf_lab.core.health import RULES  # the first window has no verdicts
 
@@ -80,7 +82,7 @@ def in_full(spell: Spell) -> str:
     return "\n".join([head, *(f"{name}: {text}" for name, text in told(spell.said)), CAUTION])
 
 
-def in_short(said: Sequence[Health]) -> str:
+def in_short(said: Sequence["Health"]) -> str:
     """ "▲ KL is high +2": the gravest of what holds now, and how many others do; "" where nothing does."""
     now = standing(said)
     more = f" +{len(now) - 1}" if len(now) > 1 else ""

@@ -1,6 +1,5 @@
 """One record to read: the prompt, and its answers side by side, best first; of a pair, what differs is marked."""
 
-import difflib
 import re
 from collections import Counter
 
@@ -145,6 +144,8 @@ def differences(one: str, other: str) -> tuple[Spans, Spans]:
 
 
 def _compared(first: list[str], second: list[str]) -> tuple[Spans, Spans]:
+    import difflib  # the first record has one answer, as a rule
+
     left: Spans = []
     right: Spans = []
     for kind, a, b, c, d in difflib.SequenceMatcher(None, first, second, autojunk=False).get_opcodes():
