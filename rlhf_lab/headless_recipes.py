@@ -10,6 +10,7 @@ from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.naming import Stage
 from rlhf_lab.core.recipe import Recipe, Step
 from rlhf_lab.headless import train
+from rlhf_lab.runs import host
 from rlhf_lab.runs.chain import Chain, early_reasons
 from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.going_on import go_on_with
@@ -88,9 +89,8 @@ def guided_experiment(project: Project, seed: int, terminal: Terminal) -> dict[s
     with experiment.Quiz(project) as quiz:
 
         def known_before(chain: Chain, step: Step) -> None:
-            if step.stage == "ppo":  # on the core that training leaves free
-                quiz.ask("base", None)
-                quiz.ask("sft", _runs_of(chain)["sft"])
+            if step.stage == "ppo" and host.has_free_core():
+                quiz.ask_all(_runs_of(chain))
 
         chain = run_recipe(project, experiment.guided(seed), terminal, beside=known_before)
         if not chain.done:
@@ -101,7 +101,7 @@ def guided_experiment(project: Project, seed: int, terminal: Terminal) -> dict[s
                 f"Go on with: rlhf-lab resume {run} --project {shlex.quote(str(project.folder))}"
             )
         runs = _runs_of(chain)
-        quiz.ask("ppo", runs["ppo"])
+        quiz.ask_all(runs)
         terminal.say("Knowledge quiz. RLHF should change manner and leave knowledge where it was.")
         with terminal.bar("Quiz") as progress:
             shares = quiz.shares(progress)

@@ -9,19 +9,23 @@ from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.core.naming import Stage
 from rlhf_lab.gui.background import Background, Work
+from rlhf_lab.gui.guided_quiz import TITLE, QuizAndReport
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.recipes import RecipeWalk
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.plain_text import PlainLabel
+from rlhf_lab.runs import host
 
 if TYPE_CHECKING:
     from rlhf_lab.store import Store
 
 
 class GuidedWalk(QObject):
-    """Runs the guided recipe, then asks the quiz; any other end of a run than "done" ends the walk."""
+    """Runs the guided recipe and asks the quiz; any other end of a run than "done" ends the walk.
+
+    Where training leaves a core free, what was known before PPO is asked while PPO trains.
+    """
 
     told = Signal(str, str)
     """Title and sentence of where it is now."""
@@ -37,12 +41,14 @@ class GuidedWalk(QObject):
         self._lab, self._seed = lab, seed
         self._walk: RecipeWalk | None = None
         self._task: Background | None = None
+        self._quiz: QuizAndReport | None = None
+        self._quiz_task: Background | None = None
         self._began = 0.0
 
     @property
     def going(self) -> bool:
         """Whether it is under way."""
-        return self._walk is not None or self._task is not None
+        return self._walk is not None or self._task is not None or self._quiz_task is not None
 
     def begin(self) -> None:
         """From the first stage, once its data is there; does nothing while it is under way."""
@@ -56,9 +62,10 @@ class GuidedWalk(QObject):
     @Slot()
     def stop(self) -> None:
         """Stop and save the run that is under way, and start no other."""
-        if self._task is not None:
-            self._task.cancel()
-        elif self._walk is not None:
+        for task in (self._task, self._quiz_task):
+            if task is not None:
+                task.cancel()
+        if self._walk is not None:
             self._walk.stop()
 
     @Slot()
@@ -85,34 +92,63 @@ class GuidedWalk(QObject):
         said = self._walk.chain.recipe.stages[stage]
         self.told.emit(said.title, said.about)
         self.run_started.emit(run)
+        if said.stage == "ppo" and host.has_free_core():
+            self._begin_quiz()
 
     @Slot()
     def _runs_over(self) -> None:
         assert self._walk is not None
-        chain, self._walk = self._walk.chain, None
+        chain = self._walk.chain
         if chain.done:
-            self._ask_what_is_known({stage.stage: chain.runs[name] for name, stage in chain.recipe.stages.items()})
+            self._ask_what_is_known()
+        self._walk = None
+        if chain.done:
             return
+        self._leave_quiz()
         name, why = next(iter(chain.messages.items()))
         title = self._lab.state(chain.runs[name]).title if name in chain.runs else chain.recipe.stages[name].title
         self.ended.emit(f"It ended with {title}: {why}")
 
-    def _ask_what_is_known(self, runs: dict[Stage, str]) -> None:
+    def _ask_what_is_known(self) -> None:
         self.told.emit(
             "Last: what does it still know?",
             "The base, the SFT and the PPO model answer the same quiz. RLHF should change how they answer, not what "
             "they know. Then the report is written.",
         )
-        work = _quiz_and_report(self._lab.project.folder, runs, self._began)
-        self._task = self._lab.in_background(work, "The quiz of the guided experiment: its runs are kept, no report.")
-        self._task.progressed.connect(self.progressed)
-        self._task.done.connect(self._reported)
-        self._task.failed.connect(self._task_failed)
+        if self._quiz_task is None:
+            self._begin_quiz()
+        assert self._quiz is not None
+        assert self._quiz_task is not None
+        self._quiz_task.title = TITLE
+        self._quiz.trained.set()
+
+    def _begin_quiz(self) -> None:
+        assert self._walk is not None
+        chain = self._walk.chain
+        runs = {stage.stage: chain.runs[name] for name, stage in chain.recipe.stages.items()}
+        self._quiz = QuizAndReport(self._lab.project.folder, runs, self._began)
+        self._quiz_task = self._lab.in_background(self._quiz)
+        self._quiz_task.progressed.connect(self.progressed)
+        self._quiz_task.done.connect(self._reported)
+        self._quiz_task.failed.connect(self._quiz_failed)
+
+    def _leave_quiz(self) -> None:
+        if self._quiz_task is not None:
+            self._quiz_task.cancel()
+            self._quiz_task = None
 
     @Slot(object)
     def _reported(self, report: str) -> None:
-        self._task = None
+        self._quiz_task = None
         self.report_written.emit(report)
+
+    @Slot(str)
+    def _quiz_failed(self, reason: str) -> None:
+        if self.sender() is not self._quiz_task:
+            return  # its experiment has ended, and said why
+        self._quiz_task = None
+        if self._walk is None:  # else it is begun once more when PPO is done
+            self.ended.emit(reason)
 
     @Slot(str)
     def _task_failed(self, reason: str) -> None:
@@ -128,26 +164,6 @@ def put_bundled(folder: Path) -> Work:
 
         with Project.open(folder) as project:
             project.ensure_bundled()
-
-    return work
-
-
-def _quiz_and_report(folder: Path, runs: dict[Stage, str], began: float) -> Work:
-    """Work for `Lab.in_background`: the path of the report."""
-
-    def work(store: "Store", task: Background) -> str:
-        from rlhf_lab.runs.experiment import take_quiz
-        from rlhf_lab.runs.project import Project
-        from rlhf_lab.runs.report import build
-
-        def progress(done: int, total: int) -> None:
-            if task.cancelled():
-                raise LabError("The guided experiment was stopped before the quiz was over; its three runs are there.")
-            task.progressed.emit(done, total)
-
-        with Project.open(folder) as project:
-            quiz = take_quiz(project, runs, progress)
-            return str(build(project, runs, quiz, time.monotonic() - began)["report"])
 
     return work
 

@@ -54,6 +54,12 @@ class Quiz:
             prompts, wishes = [_raw(prompt) for prompt in prompts], wishes | {"mode": "raw", "stop": RAW_END}
         self._asked[name] = self._inference.generate(spec, prompts, **wishes)
 
+    def ask_all(self, runs: Mapping[Stage, str]) -> None:
+        """Put them to the base, and to the SFT and the PPO model as far as they are there; to each once."""
+        for name, run in (("base", None), ("sft", runs.get("sft")), ("ppo", runs.get("ppo"))):
+            if name not in self._asked and (run is not None or name == "base"):
+                self.ask(name, run)
+
     def shares(self, progress: Callable[[int, int], object] = lambda done, total: None) -> dict[str, float]:
         """Wait for all that was asked; by name. Raises `LabError` when a model cannot answer."""
         total, done = len(self._asked) * len(self._prompts), 0
@@ -75,17 +81,6 @@ class Quiz:
 
     def __exit__(self, *_: object) -> None:
         self._inference.close()
-
-
-def take_quiz(
-    project: Project, runs: Mapping[Stage, str], progress: Callable[[int, int], object] = lambda done, total: None
-) -> dict[str, float]:
-    """Share of right answers of the base, the SFT and the PPO model."""
-    with Quiz(project) as quiz:
-        quiz.ask("base", None)
-        quiz.ask("sft", runs["sft"])
-        quiz.ask("ppo", runs["ppo"])
-        return quiz.shares(progress)
 
 
 def _raw(prompt: Prompt) -> Prompt:

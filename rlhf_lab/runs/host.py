@@ -27,6 +27,11 @@ def default_threads() -> int:
     return max(1, cores() - 1)
 
 
+def has_free_core() -> bool:
+    """Whether training with the threads of `default_threads` leaves one to other work."""
+    return cores() > default_threads()
+
+
 def device_of(device: str) -> str:
     """Which device a config means, guessed without torch; for the queue alone."""
     if device != "auto":

@@ -12,7 +12,7 @@ from rlhf_lab import headless_recipes
 from rlhf_lab.core.recipe import Recipe
 from rlhf_lab.core.records import load_record
 from rlhf_lab.core.resources import resource
-from rlhf_lab.runs import experiment
+from rlhf_lab.runs import experiment, host
 from rlhf_lab.runs.project import Project
 from rlhf_lab.terminal import Terminal
 
@@ -73,6 +73,7 @@ def test_the_demo_trains_three_runs_and_ends_in_a_report(
             ask(quiz, name, run)
 
         monkeypatch.setattr(experiment.Quiz, "ask", noted)
+        monkeypatch.setattr(host, "has_free_core", lambda: True)
         figures = headless_recipes.guided_experiment(project, 3, terminal)
         outcomes = {row.run: row.outcome for row in project.store.runs()}
         configs = [project.run(run).config for run in ("sft-1", "reward-1", "ppo-1")]
