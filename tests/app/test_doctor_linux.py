@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydantic_core import _pydantic_core
 from PySide6.QtCore import QLibraryInfo
 
 from rlhf_lab.system_libraries import OFFSCREEN, X11, Library
@@ -67,8 +68,18 @@ def test_the_window_says_which_library_it_lacks(lab: Lab, broken_egl: Path) -> N
     assert "Traceback" not in ended.stderr
 
 
-def test_a_display_that_does_not_answer_is_said(lab: Lab) -> None:
-    ended = lab(env={**NO_DISPLAY, "DISPLAY": ":987"})
+@pytest.fixture
+def x11_libraries(tmp_path: Path) -> Path:
+    """A loader path on which each library of an X11 display opens, whether or not this machine has it."""
+    folder = tmp_path / "libraries"
+    folder.mkdir()
+    for library in X11:
+        (folder / library.soname).symlink_to(_pydantic_core.__file__)
+    return folder
+
+
+def test_a_display_that_does_not_answer_is_said(lab: Lab, x11_libraries: Path) -> None:
+    ended = lab(env={**NO_DISPLAY, "DISPLAY": ":987", "LD_LIBRARY_PATH": str(x11_libraries)})
     assert ended.returncode == 1
     assert "the display :987 does not answer" in ended.stderr
 

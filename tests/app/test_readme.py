@@ -16,6 +16,7 @@ TEST = (
     "&& .venv/bin/rlhf-lab doctor --fix && .venv/bin/pytest"
 )
 STARTED_BY_OTHERS = {
+    "kills_careless.py",
     "memory_case.py",
     "equal_trl.py",
     "speed_lab.py",
