@@ -89,6 +89,8 @@ def _cycles_end_in_their_own_thread() -> Iterator[None]:
     """What a module's tests leave to the collector is collected here, not in a thread of a later test."""
     yield
     gc.collect()
+    if not gc.get_freeze_count():  # a window of theirs has closed: what is imported is set aside again
+        gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

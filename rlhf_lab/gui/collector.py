@@ -17,6 +17,7 @@ class Collector(QObject):
     def __init__(self, parent: QObject):
         super().__init__(parent)
         self._thresholds = gc.get_threshold()
+        self._settled = False
         gc.disable()
         self._timer = QTimer(self)
         self._timer.setInterval(_EVERY_MS)
@@ -26,11 +27,13 @@ class Collector(QObject):
     def close(self) -> None:
         """Let Python collect as it likes again."""
         self._timer.stop()
-        gc.unfreeze()
+        if self._settled:
+            gc.unfreeze()  # what this window held may go
         gc.enable()
 
     def settle(self) -> None:
         """What is there now is there to stay (modules, panes): full collections need not walk it (59 ms)."""
+        self._settled = True
         gc.freeze()
 
     @Slot()

@@ -80,8 +80,12 @@ def fakes() -> FakeRuns:
 
 
 @pytest.fixture
-def lab(qtbot: QtBot, project: Project, fakes: FakeRuns, warm_children: None) -> Iterator[Lab]:
+def lab(
+    qtbot: QtBot, project: Project, fakes: FakeRuns, warm_children: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Lab]:
     made = Lab(project, fakes.begin)
+    # At its close each would have the collector walk through all that the tests have imported again.
+    monkeypatch.setattr(made.collector, "settle", lambda: None)
     yield made
     made.let_go()
 

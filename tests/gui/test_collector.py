@@ -3,8 +3,10 @@
 import gc
 import weakref
 
+from PySide6.QtCore import QObject
 from pytestqt.qtbot import QtBot
 
+from rlhf_lab.gui.collector import Collector
 from rlhf_lab.gui.lab import Lab
 
 
@@ -23,10 +25,22 @@ def test_cycles_go_on_the_timer_and_only_there(qtbot: QtBot, lab: Lab) -> None:
     assert len(kept) > 0
 
 
-def test_what_has_settled_is_not_walked_again(lab: Lab) -> None:
+def test_what_has_settled_is_not_walked_again(qtbot: QtBot) -> None:
+    owner = QObject()
+    collector = Collector(owner)
     before = gc.get_freeze_count()
-    lab.collector.settle()
-    assert gc.get_freeze_count() > before + 1000
-    lab.collector.close()
+    kept = [Cycle() for _ in range(1000)]
+    collector.settle()
+    assert gc.get_freeze_count() >= before + len(kept)
+    collector.close()
     assert gc.get_freeze_count() == 0
+    assert gc.isenabled()
+
+
+def test_what_was_set_aside_before_stays_so_where_nothing_settled(qtbot: QtBot) -> None:
+    gc.freeze()
+    before = gc.get_freeze_count()
+    owner = QObject()
+    Collector(owner).close()
+    assert gc.get_freeze_count() == before > 1000
     assert gc.isenabled()
