@@ -18,6 +18,7 @@ from rlhf_lab.gui.widgets.plain_text import PlainLabel
 from rlhf_lab.runs import host
 
 if TYPE_CHECKING:
+    from rlhf_lab.runs.chain import Chain
     from rlhf_lab.store import Store
 
 
@@ -93,38 +94,34 @@ class GuidedWalk(QObject):
         self.told.emit(said.title, said.about)
         self.run_started.emit(run)
         if said.stage == "ppo" and host.has_free_core():
-            self._begin_quiz()
+            self._begin_quiz(self._walk.chain)
 
     @Slot()
     def _runs_over(self) -> None:
         assert self._walk is not None
-        chain = self._walk.chain
+        chain, self._walk = self._walk.chain, None
         if chain.done:
-            self._ask_what_is_known()
-        self._walk = None
-        if chain.done:
+            self._ask_what_is_known(chain)
             return
         self._leave_quiz()
         name, why = next(iter(chain.messages.items()))
         title = self._lab.state(chain.runs[name]).title if name in chain.runs else chain.recipe.stages[name].title
         self.ended.emit(f"It ended with {title}: {why}")
 
-    def _ask_what_is_known(self) -> None:
+    def _ask_what_is_known(self, chain: "Chain") -> None:
+        if self._quiz_task is None:
+            self._begin_quiz(chain)
+        assert self._quiz is not None
+        assert self._quiz_task is not None
         self.told.emit(
             "Last: what does it still know?",
             "The base, the SFT and the PPO model answer the same quiz. RLHF should change how they answer, not what "
             "they know. Then the report is written.",
         )
-        if self._quiz_task is None:
-            self._begin_quiz()
-        assert self._quiz is not None
-        assert self._quiz_task is not None
         self._quiz_task.title = TITLE
         self._quiz.trained.set()
 
-    def _begin_quiz(self) -> None:
-        assert self._walk is not None
-        chain = self._walk.chain
+    def _begin_quiz(self, chain: "Chain") -> None:
         runs = {stage.stage: chain.runs[name] for name, stage in chain.recipe.stages.items()}
         self._quiz = QuizAndReport(self._lab.project.folder, runs, self._began)
         self._quiz_task = self._lab.in_background(self._quiz)
