@@ -12,10 +12,11 @@ from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.naming import STAGE_NAMES, Stage
 from rlhf_lab.core.resources import resource
 from rlhf_lab.core.settings import ScoreSettings
+from rlhf_lab.core.small_files import read_json
 from rlhf_lab.runs.approval import FunctionFile, is_approved, read_function
 from rlhf_lab.runs.disk import needed_bytes
 from rlhf_lab.runs.folder import RunFolder
-from rlhf_lab.runs.hub import hub_cache, hub_folder
+from rlhf_lab.runs.hub import hub_cache, hub_folder, snapshot
 from rlhf_lab.store import DatasetRow, Store
 
 _FREE_BYTES = 200 << 20
@@ -179,12 +180,31 @@ def model_reasons(model: str) -> list[str]:
         return [
             f'model: {model[:_LONGEST_SHOWN]!r} is not there. Give "bundled", a folder, a .gguf file or a downloaded hub id.'
         ]
+    shown = model[:_LONGEST_SHOWN]
+    get = f"under “Manage models…”, or with: rlhf-lab models download {shown}"
     if not os.path.isdir(hub_folder(model)):  # noqa: PTH112 - as above
         return [
-            f"model: {model[:_LONGEST_SHOWN]!r} is neither a folder nor a hub id that is already downloaded (looked in "
-            f"{hub_cache()}). Download it under “Manage models…”, or with: rlhf-lab models download {model[:_LONGEST_SHOWN]}"
+            f"model: {shown!r} is neither a folder nor a hub id that is already downloaded (looked in {hub_cache()}). "
+            f"Download it {get}"
         ]
+    version = snapshot(hub_folder(model))
+    if version is None or (missing := _missing_from(version)):
+        what = "" if version is None else f": {missing[:_LONGEST_SHOWN]} is missing"
+        return [f"model: the download of {shown!r} is not whole{what}. Go on with it {get}"]
     return []
+
+
+def _missing_from(version: Path) -> str:
+    """The first file without which a download cannot be loaded; "" where there is none."""
+    if not (version / "config.json").is_file():
+        return "config.json"
+    if (version / "model.safetensors").is_file():
+        return ""
+    try:
+        shards = sorted(set(read_json(version / "model.safetensors.index.json")["weight_map"].values()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # another name, or damaged: the loader says so
+        return "" if any(version.glob("*.safetensors")) else "model.safetensors"
+    return next((str(shard) for shard in shards if not (version / str(shard)).is_file()), "")
 
 
 def _finished_run(

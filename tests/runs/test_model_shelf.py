@@ -28,6 +28,7 @@ from rlhf_lab.runs.model_shelf import (
     shelf,
     usable_names,
 )
+from rlhf_lab.runs.plan import model_reasons
 from rlhf_lab.runs.project import Project
 
 
@@ -44,6 +45,29 @@ def downloaded(name: str, kind: str = "llama") -> Path:
     (place / "refs" / "main").write_text("abc123")
     fill(place / "snapshots" / "abc123", kind)
     return place
+
+
+def test_a_download_that_is_not_whole_says_what_it_lacks() -> None:
+    name = "someone/some-model"
+    version = downloaded(name) / "snapshots" / "abc123"
+    assert model_reasons(name) == []
+    (version / "model.safetensors").rename(version / "model-00001-of-00002.safetensors")
+    shards = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
+    (version / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
+    (lacks,) = model_reasons(name)
+    assert "'someone/some-model' is not whole: model-00002-of-00002.safetensors is missing" in lacks
+    assert "rlhf-lab models download someone/some-model" in lacks
+    fill(version / "rest")
+    (version / "rest" / "model.safetensors").rename(version / "model-00002-of-00002.safetensors")
+    assert model_reasons(name) == []
+    for lost in ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"):
+        (version / lost).unlink()
+    (version / "model.safetensors.index.json").write_text("[]")
+    assert "model.safetensors is missing" in "".join(model_reasons(name))
+    (version / "config.json").unlink()
+    assert "config.json is missing" in "".join(model_reasons(name))
+    (hub_folder(name) / "refs" / "main").unlink()
+    assert "is not whole. Go on" in "".join(model_reasons(name))
 
 
 def by_title(project: Project) -> dict[str, Shelved]:
