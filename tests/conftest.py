@@ -118,13 +118,13 @@ SERVES_THE_PROCESS = "rlhf_lab.engine.template_child"
 def _nothing_left_behind() -> Iterator[None]:
     """A test that leaves a thread or a child process running fails, and says which."""
     threads = set(threading.enumerate())
-    children = {child.pid for child in _children()}
+    children = _descendants()
     yield
     left = [t for t in threading.enumerate() if t not in threads and not t.daemon]
     for thread in left:
         thread.join(5)
     assert not [t for t in left if t.is_alive()], f"threads left running: {left}"
-    born = [c for c in _children() if c.pid not in children and not _serves(c)]
+    born = [child for child in map(_process, _descendants() - children) if child is not None and not _serves(child)]
     _, alive = psutil.wait_procs(born, timeout=5)
     lines = [" ".join(child.cmdline()) for child in alive]
     for child in alive:
@@ -132,13 +132,29 @@ def _nothing_left_behind() -> Iterator[None]:
     assert not lines, f"child processes left running: {lines}"
 
 
-def _children() -> list[psutil.Process]:
-    """All that descend from this process. psutil looks at every process of the machine, so Linux is asked first."""
-    with contextlib.suppress(OSError):  # a thread that has just ended
-        by_thread = [task.read_bytes() for task in Path("/proc/self/task").glob("*/children")]
-        if by_thread and not any(by_thread):
-            return []
-    return psutil.Process().children(recursive=True)
+def _descendants() -> set[int]:
+    """Of this process. psutil looks at every process of the machine for them, so Linux is asked first."""
+    found: set[int] = set()
+    new = {os.getpid()}
+    while new:
+        by_thread = [_read(task) for pid in new for task in Path(f"/proc/{pid}/task").glob("*/children")]
+        if not by_thread and not found:
+            return {child.pid for child in psutil.Process().children(recursive=True)}
+        new = {int(pid) for pids in by_thread for pid in pids.split()} - found
+        found |= new
+    return found
+
+
+def _read(file: Path) -> bytes:
+    with contextlib.suppress(OSError):  # of a thread that has just ended
+        return file.read_bytes()
+    return b""
+
+
+def _process(pid: int) -> psutil.Process | None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid)
+    return None
 
 
 def _serves(process: psutil.Process) -> bool:

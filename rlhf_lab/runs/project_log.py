@@ -39,7 +39,8 @@ class ProjectLog(logging.Handler):
         """See `logging.Handler.emit`."""
         try:
             line = without_secrets(self.format(record)).encode(errors="replace") + b"\n"
-            self._rotate(len(line))
+            with suppress(FileNotFoundError):  # there is none yet, or another process has just put it aside
+                self._rotate(len(line))
             file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             try:
                 os.write(file, line)
@@ -50,11 +51,7 @@ class ProjectLog(logging.Handler):
 
     def _rotate(self, more: int) -> None:
         """Put a full file aside; of several processes that find it full, one does."""
-        try:
-            file = self.path.open("rb")
-        except FileNotFoundError:
-            return
-        with file:
+        with self.path.open("rb") as file:
             full = os.fstat(file.fileno()).st_size + more > MOST_BYTES
             if not full or not host.lock(file) or not os.path.samestat(os.fstat(file.fileno()), self.path.stat()):
                 return

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rlhf_lab.runs import project_log
+from rlhf_lab.runs import host, project_log
 from rlhf_lab.runs.project_log import last_lines, logging_to
 
 LOG = logging.getLogger("rlhf_lab.test")
@@ -95,6 +95,23 @@ with project_log.logging_to(Path(sys.argv[1])):
     assert len(said) == 900
     assert all(line == "y" * 100 for *_, line in said)
     assert len({(who, n) for who, n, _ in said}) == 900
+
+
+def test_a_line_is_not_lost_when_another_process_has_just_put_the_full_file_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "lab.log"
+
+    def lock(_: object) -> bool:
+        file.rename(tmp_path / "lab.log.1")
+        return True
+
+    monkeypatch.setattr(project_log, "MOST_BYTES", 100)
+    with logging_to(tmp_path):
+        LOG.info("first %s", "x" * 50)
+        monkeypatch.setattr(host, "lock", lock)
+        LOG.info("second %s", "x" * 50)
+    assert [line.split()[3] for line in last_lines(tmp_path, 5)] == ["first", "second"]
 
 
 def test_a_log_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
