@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from rlhf_lab.core.events import AnyEvent, Finished, Metrics, Phase, Warned
+from rlhf_lab.runs import follow
 from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.follow import Limits
 from rlhf_lab.runs.project import Project
@@ -54,7 +55,10 @@ def pid_of(folder: RunFolder) -> int:
     return process.pid
 
 
-def test_a_run_goes_on_while_its_database_is_locked_and_says_so(new_run: NewRun, project: Project) -> None:
+def test_a_run_goes_on_while_its_database_is_locked_and_says_so(
+    new_run: NewRun, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "_UNRECORDED_S", 1.0)
     folder = new_run("talk on")
     source = start(folder)
     follow_on(source, Recorder(project.store), until=at_work)
@@ -118,12 +122,13 @@ def test_no_run_is_left_half_made_where_the_database_is_locked(new_run: NewRun, 
     assert len(list(project.runs_folder.iterdir())) == 1
 
 
-def test_a_stopped_process_is_told_before_it_is_ended(new_run: NewRun) -> None:
+def test_a_stopped_process_is_told_before_it_is_ended(new_run: NewRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follow, "_QUIET_S", 0.5)
     folder = new_run("talk on")
     source = start(folder)
     follow_on(source, until=lambda events: sum(isinstance(e, Metrics) for e in events) > 20)
     os.kill(pid_of(folder), signal.SIGSTOP)
-    heard, finished = follow_on(source, limits=Limits(look=0.05, silence=8, silence_factor=0), until=_worked(source))
+    heard, finished = follow_on(source, limits=Limits(look=0.05, silence=3, silence_factor=0), until=_worked(source))
     assert any(isinstance(event, Phase) and "no sign of life for" in event.name for event in heard)
     assert finished is not None
     assert finished.message.startswith("Hung while")
