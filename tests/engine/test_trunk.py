@@ -265,7 +265,8 @@ def test_a_run_is_that_of_the_plain_path(
     stage: str, deep_llama: Path, reward_on_top: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     records = {"sft": demonstrations(), "reward": pairs(), "dpo": pairs()}.get(stage, demonstrations())
-    settings = TRAINED[stage].model_copy(update={"learning_rate": 1e-4, "eval_every": 0})
+    changes = {"learning_rate": 1e-4, "eval_every": 0} | ({"updates": 2} if stage == "ppo" else {})
+    settings = TRAINED[stage].model_copy(update=changes)
     rewards = {"reward_adapter": reward_on_top} if stage == "ppo" else {}
     shared = run(settings, parts(tmp_path / "shared", deep_llama, records, **rewards))
     without_trunk(monkeypatch)

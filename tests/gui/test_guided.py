@@ -24,6 +24,8 @@ from tests.fakes import leave_adapter
 from tests.gui.conftest import FakeRuns
 from tests.warm_children import NURSERIES
 
+pytestmark = pytest.mark.usefixtures("bundled_data")
+
 
 def finish(project: Project, fakes: FakeRuns, run: str) -> None:
     """End the fake as a real run ends: with an adapter."""
