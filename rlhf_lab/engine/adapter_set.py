@@ -1,7 +1,7 @@
 """Named LoRA adapters inside one frozen model: PEFT's layers, of which a call switches on at most one.
 
-``requires_grad`` stays as it was declared when an adapter was added (PEFT's ``set_adapter`` and
-``disable_adapter`` change it). LoRA weights are fp32 on any base.
+``requires_grad`` stays as it was declared when an adapter was added (PEFT's ``set_adapter``, which layers of other kinds
+than `LoraLinear` need, and ``disable_adapter`` change it). LoRA weights are fp32 on any base.
 """
 
 import math
@@ -30,6 +30,7 @@ class AdapterSet:
         self._device = device
         self._tuner: LoraModel | None = None
         self._layers: dict[str, dict[str, Any]] = {}
+        self._adapted: dict[str, Any] = {}
         self._lowest: dict[str, int] = {}
         self._scales: dict[str, tuple[int, float, bool]] = {}
         self._trainable: set[str] = set()
@@ -65,6 +66,7 @@ class AdapterSet:
         self._scales[name] = (r, alpha, rslora)
         # LoraLayer is not typed for what it holds per adapter.
         self._layers[name] = {layer: self._model.get_submodule(layer) for layer in layers}
+        self._adapted |= self._layers[name]
         self._lowest[name] = min(map(block_of, layers))  # every pass asks for it
         for layer in self._layers[name].values():
             # PEFT gives adapters the dtype of the base; small updates would round away in bf16.
@@ -75,6 +77,7 @@ class AdapterSet:
         self._model.eval()
         self._active = name  # PEFT leaves some other adapter switched on: switch all off
         self.select(None)
+        self.declare_grads()
 
     @torch.no_grad()
     def start(self, name: str, generator: torch.Generator) -> None:
@@ -115,12 +118,17 @@ class AdapterSet:
             return
         if name is not None and name not in self._scales:
             raise KeyError(name)
-        layers = {id(layer): layer for found in self._layers.values() for layer in found.values()}
-        for layer in layers.values():
-            here = name is not None and name in layer.lora_A
-            layer.set_adapter([name] if here else [], inference_mode=True)
+        others = False
+        for layer in self._adapted.values():
+            here = [name] if name is not None and name in layer.lora_A else []
+            if isinstance(layer, LoraLinear):
+                layer.switch_to(here)
+            else:
+                layer.set_adapter(here, inference_mode=True)
+                others = True
         self._active = name
-        self.declare_grads()
+        if others:
+            self.declare_grads()
 
     def declare_grads(self) -> None:
         """Trained adapters, and only these, have ``requires_grad``."""

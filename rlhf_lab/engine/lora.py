@@ -24,6 +24,10 @@ _CACHED = 2**19
 class LoraLinear(Linear):
     """PEFT's layer for `nn.Linear`, with another way to compute the usual case: one adapter, on an fp32 or bf16 base."""
 
+    def switch_to(self, names: list[str]) -> None:
+        """As `set_adapter`, but ``requires_grad`` of all adapters is neither changed nor looked at."""
+        self._active_adapter = names
+
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """[..., in] to [..., out]."""
         adapted = None if args or kwargs else _adapted(self, x)
