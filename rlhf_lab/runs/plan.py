@@ -21,6 +21,7 @@ from rlhf_lab.store import DatasetRow, Store
 
 _FREE_BYTES = 200 << 20
 _LONGEST_SHOWN = 200
+_PICKLED = "has no .safetensors file; other weight files are refused, since they can run code."
 _JUDGED = {"pair", "ranking", "rated", "mixed"}
 _ASKING = {"prompt", "demonstration", "unpaired", "candidates", *_JUDGED}
 KINDS: dict[Stage, set[str]] = {
@@ -172,7 +173,7 @@ def model_reasons(model: str) -> list[str]:
         if not (path / "config.json").is_file():
             return [f"model: {path} has no config.json, so it is not a model folder."]
         if not list(path.glob("*.safetensors")):
-            return [f"model: {path} has no .safetensors file; other weight files are refused, since they can run code."]
+            return [f"model: {path} {_PICKLED}"]
         return []
     if os.path.isfile(path):  # noqa: PTH113
         return [] if path.suffix == ".gguf" else [f"model: {path} is neither a folder nor a .gguf file."]
@@ -188,9 +189,11 @@ def model_reasons(model: str) -> list[str]:
             f"Download it {get}"
         ]
     version = snapshot(hub_folder(model))
+    if version is not None and not list(version.glob("*.safetensors")) and list(version.glob("*.bin")):
+        return [f"model: {shown!r} {_PICKLED}"]
     if version is None or (missing := _missing_from(version)):
         what = "" if version is None else f": {missing[:_LONGEST_SHOWN]} is missing"
-        return [f"model: the download of {shown!r} is not whole{what}. Go on with it {get}"]
+        return [f"model: {shown!r} is downloaded only in part{what}. Go on with it {get}"]
     return []
 
 

@@ -55,7 +55,7 @@ def test_a_download_that_is_not_whole_says_what_it_lacks() -> None:
     shards = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
     (version / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
     (lacks,) = model_reasons(name)
-    assert "'someone/some-model' is not whole: model-00002-of-00002.safetensors is missing" in lacks
+    assert "'someone/some-model' is downloaded only in part: model-00002-of-00002.safetensors is missing" in lacks
     assert "rlhf-lab models download someone/some-model" in lacks
     fill(version / "rest")
     (version / "rest" / "model.safetensors").rename(version / "model-00002-of-00002.safetensors")
@@ -64,10 +64,13 @@ def test_a_download_that_is_not_whole_says_what_it_lacks() -> None:
         (version / lost).unlink()
     (version / "model.safetensors.index.json").write_text("[]")
     assert "model.safetensors is missing" in "".join(model_reasons(name))
+    (version / "pytorch_model.bin").write_bytes(b"pickle")
+    assert "has no .safetensors file; other weight files are refused" in "".join(model_reasons(name))
+    (version / "pytorch_model.bin").unlink()
     (version / "config.json").unlink()
     assert "config.json is missing" in "".join(model_reasons(name))
     (hub_folder(name) / "refs" / "main").unlink()
-    assert "is not whole. Go on" in "".join(model_reasons(name))
+    assert "is downloaded only in part. Go on" in "".join(model_reasons(name))
 
 
 def by_title(project: Project) -> dict[str, Shelved]:
