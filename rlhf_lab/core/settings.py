@@ -82,7 +82,9 @@ class BaseRun(BaseModel):
         "Base precision",
         "Of the frozen base; adapters are always fp32. auto: bf16 where the device computes it natively.",
     )
-    device: Literal["auto", "cpu", "cuda", "mps"] = setting("auto", "Device", "auto: a GPU when there is one.")
+    device: Literal["auto", "cpu", "cuda", "mps"] = setting(
+        "auto", "Device", "auto: a CUDA GPU when there is one. An Apple GPU is only used with mps; nobody has tried it."
+    )
     threads: int = setting(0, "Threads", "0: one fewer than the cores, so that the window stays smooth.", ge=0, le=1024)
     eval_every: int = setting(
         10, "Evaluate every", "Steps between looks at held-out data; 0: only at the end.", unit="steps", ge=0

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from rlhf_lab.core.diagnosis import Accuracy, CalibrationBin, RewardDiagnosis, Scored, WorstPair
 from rlhf_lab.core.records import Pair
+from rlhf_lab.engine.maths import in_double
 from rlhf_lab.engine.pairs import right_by
 from rlhf_lab.engine.reward_verdict import verdict
 from rlhf_lab.engine.seeds import generator_for
@@ -145,7 +146,7 @@ def expected_error(bins: Sequence[CalibrationBin]) -> float:
 
 def correlation(one: Tensor, other: Tensor) -> float | None:
     """Pearson's; None where one of them does not vary."""
-    one, other = one.double() - one.double().mean(), other.double() - other.double().mean()
+    one, other = (x - x.mean() for x in map(in_double, (one, other)))
     norm = (one.square().sum() * other.square().sum()).sqrt().item()
     return (one * other).sum().item() / norm if norm > 1e-12 else None
 

@@ -15,10 +15,13 @@ from rlhf_lab.core.errors import LabError
 
 
 def pick_device(name: str) -> torch.device:
-    """The device that a config names; "auto" is a GPU when there is one."""
+    """The device that a config names; "auto" is a CUDA GPU when there is one.
+
+    Apple's GPUs have no float64, and nobody has tried the lab on one: they are used where they are asked for.
+    """
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
-        name = next(kind for kind in ("cuda", "mps", "cpu") if there[kind])
+        name = next(kind for kind in ("cuda", "cpu") if there[kind])
     if not there[name]:
         raise LabError(f"There is no {name} device here. Set device to auto or cpu.")
     return torch.device(name)

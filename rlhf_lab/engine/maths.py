@@ -51,6 +51,11 @@ def entropy(table: Tensor) -> Tensor:
     return -(table.exp() * table).sum(-1)
 
 
+def in_double(x: Tensor) -> Tensor:
+    """x in float64; on the CPU where its device has none (Apple's GPUs)."""
+    return (x.cpu() if x.device.type == "mps" else x).double()
+
+
 def sampling_z(logprobs: Tensor, entropy: Tensor, mask: Tensor) -> float:
     """How far sampled tokens are from as surprising as the policy's entropy says, in standard errors; all [B, T].
 
@@ -58,7 +63,7 @@ def sampling_z(logprobs: Tensor, entropy: Tensor, mask: Tensor) -> float:
     its variance; a sampler that cuts the tail or sharpens gives a negative number that grows with the tokens. A
     policy that is sure surprises too seldom to show its spread: hence at least 2 nats² for each nat of entropy.
     """
-    off = torch.where(mask, -logprobs - entropy, 0).double()
+    off = in_double(torch.where(mask, -logprobs - entropy, 0))
     variance = max(off.square().sum().item(), 2 * masked_row_sum(entropy, mask).sum().item())
     return off.sum().item() / math.sqrt(variance) if variance > 0 else 0.0
 
@@ -138,7 +143,7 @@ class Moments:
 
     def with_(self, values: Tensor) -> "Moments":
         """These and ``values``."""
-        new = values.double()
+        new = in_double(values)
         count = self.count + new.numel()
         apart = new.mean().item() - self.mean
         within = (new - new.mean()).square().sum().item()

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.batches import pad
+from rlhf_lab.engine.maths import in_double
 
 
 @torch.no_grad()
@@ -49,7 +50,7 @@ def sample(
                 asked = torch.tensor(reading, device=backbone.device)
                 cache.batch_select_indices(asked)
                 logits, mask = logits[asked], mask[asked]
-            drawn = draw(logits, temperature, noise[rows].to(logits.device))
+            drawn = draw(logits, temperature, noise[rows]).to(backbone.device)
             for row, token in zip(rows, drawn.tolist(), strict=True):
                 answers[row].append(token)
                 if on_token is not None:
@@ -72,11 +73,15 @@ def sample(
 
 
 def draw(logits: Tensor, temperature: float, noise: Tensor) -> Tensor:
-    """Ids [B] from logits [B, V] by inverting the distribution function at noise [B] in [0, 1)."""
+    """Ids [B] from logits [B, V] by inverting the distribution function at noise [B] in [0, 1), float64.
+
+    They may come on another device than the logits'.
+    """
     if temperature == 0:
         return logits.argmax(-1)
     # In double precision: over a wide vocabulary fp32 sums would shift the tail.
-    mass = torch.softmax(logits.double() / temperature, -1).cumsum(-1)
+    mass = torch.softmax(in_double(logits) / temperature, -1).cumsum(-1)
+    noise = noise.to(mass.device)
     # right=True: the first id whose mass exceeds the point, so that none of probability 0 is ever drawn.
     found = torch.searchsorted(mass, (noise[:, None] * mass[:, -1:]).contiguous(), right=True)
     return found.squeeze(-1).clamp(max=logits.shape[-1] - 1)

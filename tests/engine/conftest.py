@@ -114,6 +114,29 @@ def backbone(load: Callable[..., Backbone]) -> Backbone:
     return load()
 
 
+class OnApple(torch.Tensor):
+    """Says that it lies on an Apple GPU, and has no float64, as there; `on_apple` makes one."""
+
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        return torch.device("mps")
+
+    def cpu(self) -> torch.Tensor:  # type: ignore[override]
+        return self.as_subclass(torch.Tensor)
+
+    @classmethod
+    def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = super().__torch_function__(function, types, args, kwargs or {})
+        if isinstance(found, OnApple) and found.dtype == torch.float64:
+            raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+        return found
+
+
+def on_apple(x: torch.Tensor) -> torch.Tensor:
+    """The same numbers there."""
+    return x.as_subclass(OnApple)
+
+
 def prompt(text: str) -> Prompt:
     """One user turn."""
     return Prompt(messages=(Message(role="user", content=text),))

@@ -6,7 +6,18 @@ import sys
 import pytest
 import torch
 
-from rlhf_lab.engine.machine import peak_memory_mb
+from rlhf_lab.engine.machine import peak_memory_mb, pick_device
+
+
+@pytest.mark.parametrize(("cuda", "chosen"), [(True, "cuda"), (False, "cpu")])
+def test_an_apple_gpu_is_used_where_it_is_asked_for_alone(
+    cuda: bool, chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert pick_device("auto").type == chosen
+    assert pick_device("mps").type == "mps"
+
 
 _TELL = "import torch; from rlhf_lab.engine.machine import peak_memory_mb; print(peak_memory_mb(torch.device('cpu')))"
 

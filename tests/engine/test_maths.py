@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlhf_lab.engine import maths
+from tests.engine.conftest import on_apple
 
 RIGHT = torch.tensor([[1, 1, 1, 0], [1, 0, 0, 0], [1, 1, 1, 1]], dtype=torch.bool)
 
@@ -240,3 +241,11 @@ def test_surprise_of_padding_does_not_count():
     logp, entropy = torch.tensor([[-1.0, -9.0]]), torch.tensor([[0.5, 7.0]])
     assert maths.sampling_z(logp, entropy, torch.tensor([[True, False]])) == pytest.approx(0.5 / 1.0)
     assert maths.sampling_z(torch.zeros(1, 2), torch.zeros(1, 2), torch.ones(1, 2, dtype=torch.bool)) == 0.0
+
+
+def test_where_there_is_no_float64_sums_are_the_same() -> None:
+    values, other = torch.randn(2, 40, generator=torch.Generator().manual_seed(0)).unbind()
+    assert maths.NOTHING_SEEN.with_(on_apple(values)) == maths.NOTHING_SEEN.with_(values)
+    mask = (values > -1).expand(1, -1)
+    there = maths.sampling_z(on_apple(values[None]), on_apple(other.abs()[None]), on_apple(mask))
+    assert there == maths.sampling_z(values[None], other.abs()[None], mask)

@@ -5,7 +5,7 @@ from rlhf_lab.core.control import StopRequested
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.batches import pad
 from rlhf_lab.engine.sampler import draw, sample
-from tests.engine.conftest import perturb
+from tests.engine.conftest import on_apple, perturb
 
 PROMPTS = [[5, 20, 33], [9, 100, 12, 44, 61, 70], [7], [3, 90, 30]]
 
@@ -84,6 +84,14 @@ def test_frequencies_are_those_of_the_softmax() -> None:
         drawn = draw(logits.expand(len(noise), -1), temperature, noise)
         share = torch.bincount(drawn, minlength=4) / len(noise)
         assert torch.allclose(share, torch.softmax(logits[0] / temperature, -1), atol=2e-4)
+
+
+def test_where_there_is_no_float64_the_same_ids_are_drawn() -> None:
+    logits = torch.randn(50, 1000, generator=torch.Generator().manual_seed(0))
+    noise = torch.rand(50, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    with pytest.raises(TypeError, match="float64"):
+        on_apple(logits).double()
+    assert torch.equal(draw(on_apple(logits), 0.8, noise), draw(logits, 0.8, noise))
 
 
 def test_ids_of_no_probability_are_never_drawn() -> None:
