@@ -89,8 +89,20 @@ def _cycles_end_in_their_own_thread() -> Iterator[None]:
     """What a module's tests leave to the collector is collected here, not in a thread of a later test."""
     yield
     gc.collect()
-    if not gc.get_freeze_count():  # a window of theirs has closed: what is imported is set aside again
-        gc.freeze()
+    gc.freeze()  # what is left was imported or is kept for all: later collections need not walk through it
+
+
+FIRST = (
+    *("app/test_demo", "app/test_round_trip", "app/test_selfcheck", "app/test_window", "engine/test_export"),
+    *("hostile/test_checkpoints", "hostile/test_files", "hostile/test_models", "runs/test_model_work"),
+)
+"""Modules with a test of five to fifteen seconds: begun last, one of them would be waited for alone."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of what was shuffled, the long ones come first."""
+    items.sort(key=lambda item: not item.nodeid.removeprefix("tests/").startswith(FIRST))
 
 
 @pytest.hookimpl(wrapper=True)
