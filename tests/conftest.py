@@ -93,8 +93,9 @@ def _cycles_end_in_their_own_thread() -> Iterator[None]:
 
 
 FIRST = (
-    *("app/test_demo", "app/test_round_trip", "app/test_selfcheck", "app/test_window", "engine/test_export"),
-    *("hostile/test_checkpoints", "hostile/test_files", "hostile/test_models", "runs/test_model_work"),
+    *("app/test_cli_training", "app/test_contracts", "app/test_demo", "app/test_round_trip", "app/test_selfcheck"),
+    *("app/test_window", "engine/test_export", "hostile/test_checkpoints", "hostile/test_files"),
+    *("hostile/test_models", "runs/test_model_work", "store/test_ranking_machine"),
 )
 """Modules with a test of five to fifteen seconds: begun last, one of them would be waited for alone."""
 

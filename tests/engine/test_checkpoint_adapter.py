@@ -1,5 +1,6 @@
 """The adapter inside a checkpoint is the one that the run would have left."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,14 +19,25 @@ from tests.engine.test_sft import CONFIG as SFT
 PPO = PpoConfig(**(ON_POLICY | {"value_learning_rate": 3e-3}))
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a run of each stage is kept, trained once."""
+    return tmp_path_factory.mktemp("finished")
+
+
 @pytest.fixture(params=[SFT, PPO], ids=lambda config: config.stage)
-def trained(request: pytest.FixtureRequest, given: Callable[..., Parts], tiny_model: Path, tmp_path: Path) -> Path:
-    """The folder of a finished run, with its config."""
+def trained(
+    request: pytest.FixtureRequest, finished: Path, given: Callable[..., Parts], tiny_model: Path, tmp_path: Path
+) -> Path:
+    """The folder of a finished run, with its config; the test's own."""
     config: RunConfig = request.param
-    with_parts = given() if config is PPO else parts(tmp_path / "run", tiny_model, demonstrations())
-    (with_parts.folder / "config.json").write_text(config.model_dump_json())
-    run(config, with_parts)
-    return with_parts.folder
+    kept = finished / config.stage
+    if not kept.exists():
+        with_parts = given() if config is PPO else parts(tmp_path / "run", tiny_model, demonstrations())
+        (with_parts.folder / "config.json").write_text(config.model_dump_json())
+        run(config, with_parts)
+        with_parts.folder.rename(kept)
+    return Path(shutil.copytree(kept, tmp_path / "run"))
 
 
 def last_save(folder: Path) -> Path:
