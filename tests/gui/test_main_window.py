@@ -232,17 +232,18 @@ SECOND = """
 import sys
 from pathlib import Path
 from PySide6.QtCore import QCoreApplication
-from rlhf_lab.gui.single import SingleWindow
+from rlhf_lab.gui import single
+single._WAIT_MS = int(sys.argv[2])
 app = QCoreApplication([])
-second = SingleWindow(Path(sys.argv[1]))
+second = single.SingleWindow(Path(sys.argv[1]))
 assert not second.claim()
 sys.exit(0 if second.raise_first() else 7)
 """
 
 
-def second_start(folder: Path) -> QProcess:
+def second_start(folder: Path, wait_ms: int = 3000) -> QProcess:
     process = QProcess()
-    process.start(sys.executable, ["-c", SECOND, str(folder)])
+    process.start(sys.executable, ["-c", SECOND, str(folder), str(wait_ms)])
     assert process.waitForStarted()
     return process
 
@@ -266,7 +267,7 @@ def test_a_first_window_that_hangs_is_not_taken_for_raised(qtbot: QtBot, tmp_pat
     first = SingleWindow(tmp_path)
     assert first.claim()
     first.listen()
-    second = second_start(tmp_path)
+    second = second_start(tmp_path, wait_ms=500)
     assert second.waitForFinished(30_000), "it waits for no answer for ever"  # meanwhile nothing here answers
     assert second.exitCode() == 7
     first.close()

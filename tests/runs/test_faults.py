@@ -128,7 +128,7 @@ def test_a_stopped_process_is_told_before_it_is_ended(new_run: NewRun, monkeypat
     source = start(folder)
     follow_on(source, until=lambda events: sum(isinstance(e, Metrics) for e in events) > 20)
     os.kill(pid_of(folder), signal.SIGSTOP)
-    heard, finished = follow_on(source, limits=Limits(look=0.05, silence=3, silence_factor=0), until=_worked(source))
+    heard, finished = follow_on(source, limits=Limits(look=0.05, silence=2, silence_factor=0), until=_worked(source))
     assert any(isinstance(event, Phase) and "no sign of life for" in event.name for event in heard)
     assert finished is not None
     assert finished.message.startswith("Hung while")
