@@ -29,11 +29,11 @@ from rlhf_lab.core.memory import (
     KEPT_AT_ONCE,
 )
 from rlhf_lab.core.out_of_memory import is_out_of_memory
-from rlhf_lab.engine import adapters, attention, chat, checkpoint_adapter
+from rlhf_lab.engine import adapters, attention, chat, checkpoint_adapter, one_token
 from rlhf_lab.engine.adapter_set import AdapterSet
 from rlhf_lab.engine.adapters import Adapter
 from rlhf_lab.engine.blocks import Blocks, block_of, top_blocks
-from rlhf_lab.engine.cache import new_cache
+from rlhf_lab.engine.cache import keeps_all, new_cache
 from rlhf_lab.engine.decoder_block import Places, read
 from rlhf_lab.engine.frozen import freeze
 from rlhf_lab.engine.machine import pick_device, pick_dtype, return_freed_memory
@@ -256,11 +256,13 @@ class Backbone:
         return self._trunk(**self._branched(ids, sees, positions)) if self.trunk_depth else None
 
     def decode(self, ids: Tensor, mask: Tensor, cache: DynamicCache, adapter: str | None) -> Tensor:
-        """Last hidden state [B, D] of the newest token, for sampling.
+        """Last hidden state [B, D] of the newest token, for sampling: without a gradient.
 
         ids [B, T_new] goes on from what ``cache`` holds; mask [B, T_past + T_new] covers both.
         """
         self._adapters.select(adapter)
+        if ids.shape[1] == 1 and self._blocks.are_known and keeps_all(cache):
+            return one_token.last_states(self._decoder, ids[:, 0], mask, cache)
         positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
         with self._blocks.written_out():
             found = self._decoder(

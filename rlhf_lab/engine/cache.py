@@ -21,6 +21,11 @@ def new_cache(config: PreTrainedConfig) -> DynamicCache:
     return made
 
 
+def keeps_all(cache: DynamicCache) -> bool:
+    """Whether each of its layers holds all places: none that sees a window only."""
+    return all(isinstance(layer, RoomyLayer) for layer in cache.layers)
+
+
 class RoomyLayer(DynamicLayer):
     """A `DynamicLayer` whose ``keys`` and ``values`` [B, heads, T, width] are the front of something longer."""
 

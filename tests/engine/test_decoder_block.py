@@ -1,4 +1,4 @@
-"""Blocks as they are written out, and the last one at the places that are read alone, beside the library's own."""
+"""Blocks as they are written out, token by token too, and the last one at the places read alone, beside the library's own."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import GPT2Config, MistralConfig, Qwen2Config, Qwen3Config
 
-from rlhf_lab.engine import blocks
+from rlhf_lab.engine import blocks, one_token
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.batches import pad
 from tests.engine.conftest import make_tokenizer, perturb, save_model, tiny_llama
@@ -180,13 +180,47 @@ def test_passes_without_gradients_and_with_a_cache_say_the_same(
         with torch.no_grad():
             return [
                 made.hidden(ids, mask, adapter)[mask.bool()],
-                made.decode(ids[:, :7], mask[:, :7], cache, adapter),
-                made.decode(ids[:, 7:], mask, cache, adapter),
+                made.decode(ids[:, :6], mask[:, :6], cache, adapter),
+                made.decode(ids[:, 6:], mask, cache, adapter),
             ]
 
     with library_alone(monkeypatch):
         expected = states()
     torch.testing.assert_close(states(), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("adapter", ["policy", None])
+def test_token_by_token_they_say_the_same(
+    made: Backbone, kind: str, adapter: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[torch.Size] = []
+    real = one_token.last_states
+    monkeypatch.setattr(
+        one_token, "last_states", lambda decoder, *given: asked.append(given[0].shape) or real(decoder, *given)
+    )
+
+    def states(side: Any, *, merged: bool) -> list[torch.Tensor]:
+        """Of each row's last four tokens, where its first are one pass; then of two rows that go on alone."""
+        ids, mask = pad([row[-5:] for row in ROWS] if side is None else ROWS, made.pad_id, side or "left")
+        cache, since = made.new_cache(), ids.shape[1] - 4
+        with torch.no_grad(), made.generation(adapter if merged else None):
+            made.decode(ids[:, :since], mask[:, :since], cache, adapter)
+            found = [
+                made.decode(ids[:, i : i + 1], mask[:, : i + 1], cache, adapter) for i in range(since, ids.shape[1])
+            ]
+            cache.batch_select_indices(torch.tensor([2, 0]))
+            ones = mask.new_ones(2, 1)
+            return [*found, made.decode(7 * ones, torch.cat([mask[[2, 0]], ones], 1), cache, adapter)]
+
+    for side, merged in product((None, "left"), (False, True)):
+        asked.clear()
+        with library_alone(monkeypatch):
+            expected = states(side, merged=False)
+        assert not asked
+        torch.testing.assert_close(states(side, merged=merged), expected, atol=1e-5, rtol=1e-5)
+        # GPT-2's blocks are not known; Mistral's here see a window only.
+        first = [(3,)] if side is None else []  # of one token too
+        assert asked == ([] if kind in ("gpt2", "mistral") else [*first, *[(3,)] * 4, (2,)])
 
 
 @pytest.mark.parametrize("kind", ["llama", "qwen3"])
