@@ -1,4 +1,4 @@
-"""Blocks as they are written out, token by token too, and the last one at the places read alone, beside the library's own."""
+"""Blocks as they are written out, also token by token, and the last one where it is read, beside the library's own."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
