@@ -83,7 +83,9 @@ class BaseRun(BaseModel):
         "Of the frozen base; adapters are always fp32. auto: bf16 where the device computes it natively.",
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = setting(
-        "auto", "Device", "auto: a CUDA GPU when there is one. An Apple GPU is only used with mps; nobody has tried it."
+        "auto",
+        "Device",
+        "auto: a CUDA GPU where there is one, else the CPU. An Apple GPU is used with mps alone; nobody has tried it.",
     )
     threads: int = setting(0, "Threads", "0: one fewer than the cores, so that the window stays smooth.", ge=0, le=1024)
     eval_every: int = setting(

@@ -61,7 +61,7 @@ class Shelved:
         if self.kind == "run":
             return ""
         if reasons := model_reasons(self.name):
-            return reasons[0].removeprefix("model: ")
+            return _sentence(reasons[0])
         return _refused(self.facts)
 
 
@@ -90,7 +90,7 @@ def add_folder(project: Project, folder: Path) -> str:
             f"{folder} is no folder. Choose a folder with config.json and safetensors, or import a .gguf file."
         )
     if reasons := model_reasons(name) or [words for words in [_refused(facts_of(Path(name)))] if words]:
-        raise LabError(reasons[0].removeprefix("model: "))
+        raise LabError(_sentence(reasons[0]))
     _write_added(project, [*(known for known in _added(project) if known != name), name])
     return name
 
@@ -190,6 +190,11 @@ def _loads(folder: Path) -> bool:
         return False
     weights = any(folder.glob("*.safetensors"))
     return kind in MODEL_TYPES and not config.get("quantization_config") and weights
+
+
+def _sentence(reason: str) -> str:
+    words = reason.removeprefix("model: ")
+    return words[:1].upper() + words[1:]
 
 
 def _refused(facts: ModelFacts) -> str:

@@ -193,7 +193,7 @@ def model_reasons(model: str) -> list[str]:
         return [f"model: {shown!r} {_PICKLED}"]
     if version is None or (missing := _missing_from(version)):
         what = "" if version is None else f": {missing[:_LONGEST_SHOWN]} is missing"
-        return [f"model: {shown!r} is downloaded only in part{what}. Go on with it {get}"]
+        return [f"model: downloaded only in part{what}. Go on with it {get}"]
     return []
 
 

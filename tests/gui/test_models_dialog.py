@@ -76,6 +76,11 @@ def test_every_model_is_told_with_its_check(shelf: ModelShelf) -> None:
     assert column(dialog, 1) == ["bundled", "GGUF import", "GGUF import"]
     assert column(dialog, 7) == ["can be used", "It is strange.", "can be used"]
     assert not dialog.use.isVisible()
+    choose(dialog, "strange-0123")
+    where = f"It lies in {dialog.chosen().place}"
+    assert dialog.detail.text() == f"It is strange.\n{where}", "the cell may be too narrow for it"
+    choose(dialog, "tiny-0123")
+    assert dialog.detail.text() == f"It lies in {dialog.chosen().place}"
 
 
 def test_a_folder_is_added_and_one_that_is_none_is_refused(

@@ -47,7 +47,7 @@ def downloaded(name: str, kind: str = "llama") -> Path:
     return place
 
 
-def test_a_download_that_is_not_whole_says_what_it_lacks() -> None:
+def test_a_download_that_is_not_whole_says_what_it_lacks(project: Project) -> None:
     name = "someone/some-model"
     version = downloaded(name) / "snapshots" / "abc123"
     assert model_reasons(name) == []
@@ -55,8 +55,10 @@ def test_a_download_that_is_not_whole_says_what_it_lacks() -> None:
     shards = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
     (version / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
     (lacks,) = model_reasons(name)
-    assert "'someone/some-model' is downloaded only in part: model-00002-of-00002.safetensors is missing" in lacks
+    assert "model: downloaded only in part: model-00002-of-00002.safetensors is missing" in lacks
     assert "rlhf-lab models download someone/some-model" in lacks
+    (shelved,) = (model for model in shelf(project) if model.kind == "hub")
+    assert shelved.quick_problem.startswith("Downloaded only in part: ")
     fill(version / "rest")
     (version / "rest" / "model.safetensors").rename(version / "model-00002-of-00002.safetensors")
     assert model_reasons(name) == []
@@ -70,7 +72,7 @@ def test_a_download_that_is_not_whole_says_what_it_lacks() -> None:
     (version / "config.json").unlink()
     assert "config.json is missing" in "".join(model_reasons(name))
     (hub_folder(name) / "refs" / "main").unlink()
-    assert "is downloaded only in part. Go on" in "".join(model_reasons(name))
+    assert "downloaded only in part. Go on" in "".join(model_reasons(name))
 
 
 def by_title(project: Project) -> dict[str, Shelved]:

@@ -59,6 +59,7 @@ class ModelsDialog(QDialog):
     def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)
         self._models: Sequence[Shelved] = []
+        self._checked: Mapping[str, str] = {}
         self._leaving: Shelved | None = None
         self._busy = False
         self.setWindowTitle("Models")
@@ -110,7 +111,7 @@ class ModelsDialog(QDialog):
     def show_models(self, models: Sequence[Shelved], checked: Mapping[str, str]) -> None:
         """Show these; ``checked``: the problem, or "", of each that was looked through already."""
         before = self.chosen()
-        self._models = models
+        self._models, self._checked = models, checked
         self.table.setRowCount(len(models))
         for row, model in enumerate(models):
             waits = model.kind != "run" and not model.quick_problem and model.name not in checked
@@ -183,7 +184,7 @@ class ModelsDialog(QDialog):
         model = self.chosen()
         if model is None or self._leaving is None or model.name != self._leaving.name:
             self.asking.hide()
-        self.detail.setText(f"It lies in {model.place}" if model is not None else "")
+        self.detail.setText(self._words_on(model) if model is not None else "")
         for button in (self.add, self.load, self.fetch):
             button.setEnabled(not self._busy)
         self.remove.setEnabled(model is not None and not self._busy)
@@ -192,6 +193,11 @@ class ModelsDialog(QDialog):
         self.use.setToolTip(
             "" if loads else plain_tip("A run starts from a base that can be used; a run is chosen under “Start from”.")
         )
+
+    def _words_on(self, model: Shelved) -> str:
+        """What its row has no room for."""
+        problem = self._checked.get(model.name) or model.quick_problem
+        return "\n".join(filter(None, (problem, f"It lies in {model.place}")))
 
     @Slot()
     def _choose_folder(self) -> None:
