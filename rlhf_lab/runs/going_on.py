@@ -61,12 +61,12 @@ def can_change(config: RunConfig) -> tuple[str, ...]:
 
 
 def standing_on(project: Project, run: str) -> list[str]:
-    """Runs that have begun and whose model, or reward, has this run's adapter in it."""
+    """Runs that have begun, or wait to, and whose model, or reward, has this run's adapter in it."""
     found = []
     for row in project.store.runs():
         other = RunFolder(project.runs_folder / row.run)
-        if row.run == run or not other.is_complete() or not other.attempt():
-            continue
+        if row.run == run or not other.is_complete() or not (other.attempt() or row.outcome == "queued"):
+            continue  # one that was cancelled before it began needs nothing any more
         manifest = other.manifest
         if run in (*manifest.start_runs, *manifest.reward_start_runs, manifest.reward_run):
             found.append(row.run)

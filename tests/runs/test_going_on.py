@@ -132,7 +132,12 @@ def test_a_base_that_lies_elsewhere_now_can_be_named(
 def test_nothing_goes_on_while_another_run_stands_on_it(project: Project, new_run: NewRun, model: str) -> None:
     sft = end(project, new_run("", max_steps=4), "done", 4)
     reward = project.create_run(RewardConfig(dataset="pairs", model=model, start_from=sft, max_steps=3))
-    assert standing_on(project, sft) == [], "it has not begun"
+    assert standing_on(project, sft) == [reward.run], "it waits, and would begin from something else"
+    with pytest.raises(LabError, match="Reward 1 stands on the result of SFT 1"):
+        go_on_with(project, sft, {"max_steps": 8})
+    cancelled = project.create_run(RewardConfig(dataset="pairs", model=model, start_from=sft, max_steps=3))
+    project.cancel(cancelled.run)
+    assert standing_on(project, sft) == [reward.run]
     end(project, reward, "stopped", 1)
     ppo = project.create_run(
         PpoConfig(dataset="talks", model=model, start_from=sft, reward_model=reward.run, updates=3)
