@@ -1,9 +1,10 @@
-"""How late a 16 ms timer of the window is while PPO trains in its child and all plots are live.
+"""How late a 16 ms timer of the window is while PPO trains in its child and all plots are live, and the window's memory.
 
     python tests/benchmarks/heartbeat.py [--updates 8] [--json]
 
 A real window with the Policy pane in front, the bundled model, the guided experiment's PPO settings.
-SFT and the reward model before it are cut to a few steps: only PPO is measured.
+SFT and the reward model before it are cut to a few steps: only PPO is measured. Memory is what the window's process holds
+after the last update, and the most that it ever held (Linux).
 """
 
 import argparse
@@ -16,6 +17,8 @@ from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
+import psutil
+from peak import peak_mb
 from PySide6.QtCore import QObject, Qt, QTimer, Slot
 from PySide6.QtWidgets import QApplication
 
@@ -39,6 +42,7 @@ class Heartbeat(QObject):
         self._session, self._updates = session, updates
         self._runs: dict[Stage, str] = {}
         self.late_ms: list[float] = []
+        self.memory_mb = 0.0
         self._last = 0.0
         self._timer = QTimer(self, interval=BEAT_MS, timerType=Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self._beat)
@@ -75,6 +79,7 @@ class Heartbeat(QObject):
         if state.outcome == "done" and state.stage in following:
             self._start(following[state.stage])
         else:
+            self.memory_mb = psutil.Process().memory_info().rss / 2**20
             self._session.window.close()
 
     @Slot()
@@ -104,7 +109,15 @@ def main() -> None:
         session.close()
     beats = sorted(heart.late_ms)
     at = lambda share: round(beats[min(len(beats) - 1, int(share * len(beats)))], 2)  # noqa: E731
-    result = {"beats": len(beats), "p50": at(0.5), "p99": at(0.99), "max": at(1.0), "run": outcome}
+    result = {
+        "beats": len(beats),
+        "p50": at(0.5),
+        "p99": at(0.99),
+        "max": at(1.0),
+        "run": outcome,
+        "memory_mb": round(heart.memory_mb),
+        "peak_mb": round(peak_mb()),
+    }
     sys.stdout.write(json.dumps(result) + "\n" if wanted.json else f"late by (ms): {result}\n")
 
 
