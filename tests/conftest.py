@@ -14,6 +14,7 @@ import hypothesis
 import psutil
 import pytest
 
+import rlhf_lab.gui  # noqa: F401 - PySide, which pytest-qt imports, would read the source of all that tests import
 from tests.warm_children import NURSERIES, Nursery, popen
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -150,12 +151,18 @@ def _descendants() -> set[int]:
     found: set[int] = set()
     new = {os.getpid()}
     while new:
-        by_thread = [_read(task) for pid in new for task in Path(f"/proc/{pid}/task").glob("*/children")]
+        by_thread = [_read(children) for pid in new for children in _by_thread(pid)]
         if not by_thread and not found:
             return {child.pid for child in psutil.Process().children(recursive=True)}
         new = {int(pid) for pids in by_thread for pid in pids.split()} - found
         found |= new
     return found
+
+
+def _by_thread(pid: int) -> list[Path]:
+    with contextlib.suppress(OSError):  # of a process that has just ended
+        return list(Path(f"/proc/{pid}/task").glob("*/children"))
+    return []
 
 
 def _read(file: Path) -> bytes:

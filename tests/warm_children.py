@@ -140,18 +140,23 @@ def _serve(asks: socket.socket) -> tuple[dict[str, Any], list[int]]:
         between = os.fork()
         if between == 0:
             until_it_is_gone, gone = os.pipe()
-            if child := os.fork():
-                os.write(tells, str(child).encode())
+            if os.fork():
                 os._exit(0)
             asks.close()
-            for end in (told, tells, gone):
+            for end in (told, gone):
                 os.close(end)
             os.read(until_it_is_gone, 1)
             os.close(until_it_is_gone)
-            return json.loads(asked), streams
+            wanted = json.loads(asked)
+            if wanted["session"]:
+                os.setsid()
+            os.write(tells, str(os.getpid()).encode())  # only now: who started it may look at its parent and session
+            os.close(tells)
+            return wanted, streams
+        os.close(tells)
         os.waitpid(between, 0)
         asks.send(os.read(told, 99))
-        for end in (told, tells, *streams):
+        for end in (told, *streams):
             os.close(end)
 
 
@@ -175,8 +180,6 @@ def _be(asked: dict[str, Any], streams: list[int]) -> None:
     sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stdout = sys.__stdout__ = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = sys.__stderr__ = open(2, "w", 1, "utf-8", "backslashreplace", closefd=False)  # noqa: SIM115
-    if asked["session"]:
-        os.setsid()
     os.chdir(asked["folder"])
     os.environ.clear()
     os.environ.update(asked["environment"])
