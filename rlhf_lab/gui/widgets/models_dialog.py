@@ -196,7 +196,7 @@ class ModelsDialog(QDialog):
 
     def _words_on(self, model: Shelved) -> str:
         """What its row has no room for."""
-        problem = self._checked.get(model.name) or model.quick_problem
+        problem = self._checked.get(model.name, model.quick_problem)
         return "\n".join(filter(None, (problem, f"It lies in {model.place}")))
 
     @Slot()
