@@ -39,6 +39,7 @@ class Guard:
         self._patch.setenv("PYTHONPATH", os.pathsep.join([str(_WATCH), str(_ROOT)]))
         self._patch.setenv("HOSTILE_REPORT", str(self._pipe))
         self._patch.setenv("HOSTILE_PROJECT", str(self.project))
+        self._patch.setenv("HOSTILE_OUTSIDE", str(self.outside))
         self._patch.setenv("RLHF_LAB_HOME", str(self.project / "home"))
         self._patch.setenv("HOME", str(self.project / "home"))
         self._patch.setenv("HF_HOME", str(self.project / "hub"))
@@ -86,7 +87,11 @@ class Guard:
 
 
 class _Kernel:
-    """Files of a folder that anybody opens, whatever language the library is written in (inotify)."""
+    """Files of a folder that anybody opens, whatever language the library is written in (inotify).
+
+    Not the folder itself: anybody who looks through the disk meanwhile lists it too, and the kernel does not say who.
+    The hook in each process notes that.
+    """
 
     def __init__(self, folder: Path) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
@@ -101,9 +106,9 @@ class _Kernel:
         names, at = [], 0
         while at < len(found):
             _, _, _, length = struct.unpack_from("iIII", found, at)
-            names.append(found[at + 16 : at + 16 + length].rstrip(b"\0").decode() or "the folder")
+            names.append(found[at + 16 : at + 16 + length].rstrip(b"\0").decode())
             at += 16 + length
-        return names
+        return [name for name in names if name]
 
     def close(self) -> None:
         os.close(self._handle)

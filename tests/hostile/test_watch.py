@@ -15,6 +15,8 @@ from tests.hostile.guard import Guard
 
 ACTS = {
     "a file outside is read": ("open(outside + '/secret.txt').read()", "open: read"),
+    "a folder outside is listed": ("os.listdir(outside)", "os.listdir: listed"),
+    "a folder outside is walked": ("list(os.walk(outside))", "os.scandir: listed"),
     "a file outside is written": ("open(outside + '/new', 'w')", "open: written"),
     "a file outside is deleted": ("os.remove(outside + '/none')", "os.remove"),
     "a command is run": ("os.system('true')", "os.system"),

@@ -1,7 +1,8 @@
 """Python imports this at the start of every process under watch: an audit hook that notes what must not happen.
 
 Nothing is hindered, all is written down: one JSON line each into the pipe ``HOSTILE_REPORT``. What may be read lies in
-``HOSTILE_PROJECT`` (the project, the hostile files), among Python's libraries, or is the system's own.
+``HOSTILE_PROJECT`` (the project, the hostile files), among Python's libraries, or is the system's own. What nobody may
+even list lies in ``HOSTILE_OUTSIDE``.
 """
 
 import json
@@ -49,6 +50,7 @@ class Watch:
     def __init__(self) -> None:
         self._report = os.open(os.environ["HOSTILE_REPORT"], os.O_WRONLY | os.O_NONBLOCK)
         self._project = tuple(map(os.path.realpath, os.environ["HOSTILE_PROJECT"].split(os.pathsep)))
+        self._outside = os.path.realpath(os.environ["HOSTILE_OUTSIDE"])
         places = (sys.prefix, sys.base_prefix, sys.exec_prefix, *sys.path)
         self._libraries = tuple({os.path.realpath(place) for place in places if place})
         self._renders = _RENDERS in sys.orig_argv
@@ -96,6 +98,11 @@ class Watch:
                 else self._opened(path, flags)
             )
         return self._opened(path, flags)
+
+    def _listed(self, path: object = None) -> str:
+        if path is None or isinstance(path, int) or not self._in(path, (self._outside,)):
+            return ""
+        return f"listed: {path!r}"
 
     def _opened(self, path: object, flags: object) -> str:
         if isinstance(flags, int) and flags & _CHANGES:
@@ -169,6 +176,7 @@ _HANDLERS = {
     **dict.fromkeys(("os.remove", "os.rmdir"), Watch._removed),
     "os.rename": Watch._moved,
     "open": Watch._open,
+    **dict.fromkeys(("os.listdir", "os.scandir"), Watch._listed),
     "compile": Watch._compiled,
     "exec": Watch._executed,
     "import": Watch._imported,
