@@ -67,7 +67,7 @@ except AttributeError:
 for i in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
     properties = torch.cuda.get_device_properties(i)
     name = f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
-    found.append({"device": f"cuda:{i}", "name": name, "bf16": torch.cuda.is_bf16_supported()})
+    found.append({"device": f"cuda:{i}", "name": name, "bf16": torch.cuda.is_bf16_supported(including_emulation=False)})
 if torch.backends.mps.is_available():
     found.append({"device": "mps", "name": "Apple GPU", "bf16": True})
 print(json.dumps(found), flush=True)

@@ -29,7 +29,9 @@ class FrozenLinear(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:
         """[..., in] to [..., out]."""
         if not _is_for_onednn(input, self.weight) or self.weight.requires_grad:
-            return super().forward(input)
+            # A slice would take another product where there is a bias, which in bf16 rounds once more than a LoRA layer
+            # does: the reference would not be the policy that changes nothing.
+            return super().forward(input.contiguous())
         if torch.is_grad_enabled():
             found: Tensor = _Frozen.apply(input, self.weight, self.bias)
             return found

@@ -2,9 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from transformers import Qwen2Config
 
 from rlhf_lab.core.config import PpoConfig, SftConfig
 from rlhf_lab.core.events import Started
@@ -16,7 +20,7 @@ from rlhf_lab.engine.examples import Encoder
 from rlhf_lab.engine.machine import pick_dtype
 from rlhf_lab.engine.parts import Parts
 from rlhf_lab.engine.sft import answer_loss, encode
-from tests.engine.conftest import ON_POLICY, demonstrations, perturb
+from tests.engine.conftest import ON_POLICY, demonstrations, make_tokenizer, perturb, save_model, tiny_llama
 from tests.engine.stage_runs import last, metric, of, parts, run
 from tests.engine.test_ppo_update import config, learned, roll, with_roles
 
@@ -31,6 +35,18 @@ def test_auto_is_bf16_where_the_processor_has_it(
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
     assert pick_dtype("auto", torch.device("cpu")) == expected
+
+
+@pytest.mark.parametrize(("capability", "expected"), [((7, 5), torch.float32), ((8, 0), torch.bfloat16)])
+def test_auto_is_bf16_where_the_gpu_has_it_and_not_where_it_would_be_emulated(
+    capability: tuple[int, int], expected: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = SimpleNamespace(major=capability[0], minor=capability[1])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: card)
+    monkeypatch.setattr(torch.cuda, "_check_bf16_tensor_supported", lambda device: True)  # what emulation does
+    assert pick_dtype("auto", torch.device("cuda")) == expected
 
 
 @pytest.mark.parametrize("dtype", ["fp32", "bf16", "auto"])
@@ -95,3 +111,23 @@ def test_ppo_learns_on_a_bf16_base(given: Callable[..., Parts]) -> None:
     assert last(events).outcome == "done"
     assert max(metric(events, "policy/ratio_first_dev")) < 1e-2
     assert all(norm > 0 for norm in metric(events, "optim/grad_norm"))
+
+
+def test_with_biases_too_the_policy_that_changes_nothing_is_its_own_reference(tmp_path: Path) -> None:
+    tokenizer = make_tokenizer()
+    shape = tiny_llama(len(tokenizer)).to_dict() | {"num_hidden_layers": 4}
+    folder = save_model(tmp_path / "qwen", Qwen2Config(**shape), tokenizer)
+    with safe_open(folder / "model.safetensors", "pt") as file:
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    generator = torch.Generator().manual_seed(0)
+    for name, weight in weights.items():
+        if name.endswith("bias"):
+            weights[name] = torch.randn(weight.shape, generator=generator)
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    backbone = Backbone.load(folder, device="cpu", dtype="bf16")
+    backbone.add_adapter("policy", r=4, alpha=8, seed=0)
+    ids, mask = pad(ROWS, backbone.pad_id)
+    with torch.no_grad():
+        for places in (0, 2, torch.tensor([[5], [2], [3]])):
+            ours, reference = (backbone.hidden(ids, mask, name, places=places) for name in ("policy", None))
+            assert torch.equal(ours, reference)
