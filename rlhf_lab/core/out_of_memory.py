@@ -2,6 +2,7 @@
 
 import errno
 import re
+import traceback
 from typing import Any
 
 from rlhf_lab.core.naming import gigabytes
@@ -36,16 +37,27 @@ def is_out_of_memory(error: BaseException) -> bool:
     return any(sign in str(error) for sign in _SIGNS)
 
 
-def advice(fits: int | None, free: int, *, checkpointing: bool = False) -> str:
+def let_go_of_frames(error: BaseException) -> None:
+    """Let the work's tensors go, which the frames of ``error`` hold; where it was raised is noted on it in words."""
+    error.add_note("".join(traceback.format_tb(error.__traceback__)))
+    held: BaseException | None = error
+    while held is not None:
+        held.__traceback__ = None
+        held = held.__context__
+
+
+def advice(fits: int | None, free: int, *, checkpointing: bool = False, sampling: bool = False) -> str:
     """What to do, where it was reckoned what fits into the ``free`` bytes; None: not even a micro-batch of 1.
 
-    ``checkpointing``: it fits only where gradients are checkpointed.
+    ``checkpointing``: it fits only where gradients are checkpointed. ``sampling``: answering a batch of prompts needs more
+    than learning does, whatever the micro-batch.
     """
     size = gigabytes(free)
     if fits is None:
+        less = "a smaller batch_size" if sampling else "lora_layers = 0.33"
         return (
             f"{size} were free, and by the estimate no smaller micro-batch fits into that. Close other programs and "
-            "resume, or start a run with lora_layers = 0.33, fewer max_prompt_tokens or max_new_tokens, or a smaller "
+            f"resume, or start a run with {less}, fewer max_prompt_tokens or max_new_tokens, or a smaller "
             "base model."
         )
     also = " and gradient_checkpointing = on" if checkpointing else ""

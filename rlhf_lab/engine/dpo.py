@@ -75,7 +75,7 @@ def train(config: DpoConfig, parts: Parts) -> Iterator[Event]:
                 require_finite({"the loss": summed})
                 summed.backward()
                 loss += summed.item()
-            yield from training.learn({"dpo/loss": loss} | seen.metrics(), sum(batch.lengths()))
+            yield from training.learn({"dpo/loss": loss} | seen.metrics(), batch.answer_tokens)
         # 5. The result.
         if encoder.lost():
             yield Warned(step=training.step, code="cut", text=encoder.lost() + ".")
@@ -84,6 +84,8 @@ def train(config: DpoConfig, parts: Parts) -> Iterator[Event]:
         yield from training.stop({})
     except NotFinite as error:
         yield from training.fail({}, error)
+    except Exception as error:
+        yield from training.break_off({}, error)
 
 
 def preference_loss(policy: Tensor, reference: Tensor, lengths: Tensor, wrong: Tensor, config: DpoConfig) -> Tensor:

@@ -10,6 +10,7 @@ from rlhf_lab.core.config import PpoConfig, RlooConfig, steps_in_words
 from rlhf_lab.core.control import StopRequested
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import AnyEvent, Finished, Phase, Progress, Warned
+from rlhf_lab.core.out_of_memory import is_out_of_memory, let_go_of_frames
 from rlhf_lab.engine import machine, room
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.beginning import begin, load_base
@@ -81,11 +82,21 @@ def train(
             outcome="failed",
             message=f"{error} What was learned up to update {run.step} is kept.",
         )
+    except Exception as error:
+        if is_out_of_memory(error) and run.whole:
+            let_go_of_frames(error)
+            yield from _keep(run)
+        raise
     # 5. Keep what was learned in whole updates.
+    yield from _keep(run)
+    yield end
+
+
+def _keep(run: Run) -> Iterator[AnyEvent]:
+    """The last whole update, as a checkpoint and as ``adapter/``."""
     run.undo_part_of_update()
     yield from run.save()
-    room.save_adapter(backbone, "policy", parts, {"stage": config.stage, "step": run.step})
-    yield end
+    room.save_adapter(run.backbone, "policy", run.parts, {"stage": run.config.stage, "step": run.step})
 
 
 def _advice(bad: NotFinite, step: int) -> str:

@@ -27,6 +27,11 @@ class Compared:
     weight: Tensor
     """[B], summing to B: what each pair counts for beside the others of the batch"""
 
+    @property
+    def answer_tokens(self) -> int:
+        """Of all pairs, both sides."""
+        return sum(map(len, (*self.chosen, *self.rejected)))
+
     def lengths(self) -> list[int]:
         """Tokens of each pair."""
         parts = zip(self.prompts, self.chosen, self.rejected, strict=True)

@@ -97,7 +97,7 @@ def train(config: RewardConfig, parts: Parts) -> Iterator[Event]:
                 "reward/accuracy": accuracy(differences, batch.tie),
                 "reward/margin": differences.mean().item(),
             }
-            yield from training.learn(values, sum(batch.lengths()))
+            yield from training.learn(values, batch.answer_tokens)
         # 5. The zero and the unit of the score.
         lab: dict[str, Any] = _RAW
         if config.normalise:
@@ -115,3 +115,5 @@ def train(config: RewardConfig, parts: Parts) -> Iterator[Event]:
         yield from training.stop(_RAW)
     except NotFinite as error:
         yield from training.fail(_RAW, error)
+    except Exception as error:
+        yield from training.break_off(_RAW, error)

@@ -83,6 +83,8 @@ def train(config: SftConfig, parts: Parts) -> Iterator[Event]:
         yield from training.stop({})
     except NotFinite as error:
         yield from training.fail({}, error)
+    except Exception as error:
+        yield from training.break_off({}, error)
 
 
 @dataclass(frozen=True)

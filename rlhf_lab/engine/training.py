@@ -19,6 +19,7 @@ from rlhf_lab.core.events import (
     Progress,
     relative_path,
 )
+from rlhf_lab.core.out_of_memory import is_out_of_memory, let_go_of_frames
 from rlhf_lab.engine import checkpoint, machine, room
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.beginning import begin
@@ -40,6 +41,7 @@ class Training:
         self._adapter = adapter
         self._optimiser = Optimiser(backbone.parameters_of(adapter), config.max_grad_norm)
         self._learning_rate = config.learning_rate
+        self._begun = False
         self._evaluated = -1
         self._saved: tuple[int, dict[str, Any]] | None = None
         self._since = time.perf_counter()
@@ -52,6 +54,7 @@ class Training:
     def begin(self) -> Iterator[Event]:
         """Say `Started`, or restore the newest sound checkpoint and say `Resumed`."""
         yield from begin(self._parts, self._backbone, self._config.max_steps, self._restore)
+        self._begun = True
 
     def changes(self) -> Iterator[Event]:
         """Take over settings that a person changed."""
@@ -121,6 +124,14 @@ class Training:
             "Lower the learning rate, or look at the data."
         )
         yield Finished(step=self.step, outcome="failed", message=text)
+
+    def break_off(self, lab: dict[str, Any], error: Exception) -> Iterator[Event]:
+        """Keep the last whole step where memory ran out, then raise the ``error`` again."""
+        if self._begun and is_out_of_memory(error):
+            let_go_of_frames(error)
+            yield from self._save()
+            self._write_adapter(lab)
+        raise error
 
     def _save(self) -> Iterator[Event]:
         """Unless the newest checkpoint is this state already: what is good is never written over."""

@@ -1,7 +1,7 @@
 """DPO: the loss by hand, ln 2 at the start, true labels recovered, exact resume, a planted NaN."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,13 +10,14 @@ import torch
 from rlhf_lab.core.config import DpoConfig
 from rlhf_lab.core.control import NoControl
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.core.events import Changed, Checkpointed, Metrics, Resumed, Samples, Warned
+from rlhf_lab.core.events import Changed, Checkpointed, Event, Metrics, Resumed, Samples, Warned
 from rlhf_lab.core.records import Completion, Pair
 from rlhf_lab.engine import checkpoint, dpo
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.examples import Encoder
-from rlhf_lab.engine.pairs import encode
+from rlhf_lab.engine.pairs import Compared, encode
 from rlhf_lab.engine.parts import Parts
+from rlhf_lab.engine.training import Training
 from tests.engine.conftest import demonstrations, pairs, perturb, prompt
 from tests.engine.stage_runs import Counter, Person, StopAfterTicks, curves, last, metric, of, parts, run
 
@@ -243,3 +244,24 @@ def test_data_without_pairs_is_refused_and_without_held_out_ones_named(given: Ca
     events = run(config(max_steps=1), given("train", trained_only))
     assert "no_heldout" in [e.code for e in of(events, Warned)]
     assert not list(of(events, Samples))
+
+
+def test_throughput_counts_answers_alone(given: Callable[..., Parts], monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[int] = []
+    batches: list[Compared] = []
+    learn, encoded = Training.learn, dpo.encode
+
+    def heard(self: Training, values: dict[str, float], tokens: int) -> Iterator[Event]:
+        counted.append(tokens)
+        return learn(self, values, tokens)
+
+    def kept(encoder: Encoder, records: Sequence[Pair]) -> Compared:
+        batches.append(encoded(encoder, records))
+        return batches[-1]
+
+    monkeypatch.setattr(Training, "learn", heard)
+    monkeypatch.setattr(dpo, "encode", kept)
+    run(config(max_steps=1, eval_every=0), given(records=[pair for pair in pairs() if pair.split == "train"]))
+    (batch,) = batches
+    assert counted == [sum(map(len, batch.chosen)) + sum(map(len, batch.rejected))]
+    assert counted[0] < sum(batch.lengths())
