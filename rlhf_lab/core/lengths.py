@@ -33,15 +33,24 @@ class Lengths:
             for i, prompt in enumerate(self.prompts)
         ]
 
+    def longest_prompt(self, config: RunConfig) -> int:
+        """Its tokens, under the run's limit."""
+        return min(max(self.prompts, default=config.max_prompt_tokens), config.max_prompt_tokens)
+
+    @staticmethod
+    def asked_at_once(config: RunConfig) -> int:
+        """Of how many prompts answers are sampled together."""
+        if isinstance(config, SftConfig):
+            return min(config.batch_size, _SHOWN)
+        if isinstance(config, RewardConfig):  # for the scale of its scores
+            return min(4 * (config.micro_batch_size or 2 * config.batch_size), _SCALED) if config.normalise else 0
+        return config.batch_size
+
     def cached(self, config: RunConfig) -> int:
         """The most tokens in the cache of a sampled batch: answers that have ended are dropped from it."""
-        prompt = min(max(self.prompts, default=config.max_prompt_tokens), config.max_prompt_tokens)
+        prompt = self.longest_prompt(config)
         ends = [side for answer in self.answers for side in answer] if isinstance(config, OnPolicyRun) else []
-        count = config.batch_size
-        if isinstance(config, SftConfig):
-            count = min(count, _SHOWN)
-        elif isinstance(config, RewardConfig):  # for the scale of its scores, so many at once
-            count = min(4 * (config.micro_batch_size or 2 * count), _SCALED) if config.normalise else 0
+        count = self.asked_at_once(config)
         ends = [min(answer, config.max_new_tokens) for answer in ends] or [config.max_new_tokens]
         often, more = divmod(count, len(ends))  # they are drawn in turn
         alike: Counter[int] = Counter()

@@ -43,6 +43,12 @@ _LOGITS_AT_ONCE = 2**22
 """As many numbers in a chunk of logits; beside it stand its softmax and its gradient."""
 _SFT_LOGITS_AT_ONCE = 2**24
 """The same for SFT. DPO's chunks are the smaller ones, but with what they leave in the heap it measured as much."""
+READ_AT_ONCE = 2**28
+"""Bytes that prompts may take up on their way through the model, beside what the cache keeps of them."""
+DRAWN_AT_ONCE = 2**22
+"""Logits from which tokens are drawn at one time,"""
+_DRAWN = 2 * 8
+"""with two tables in double precision."""
 _SURE = 0.8
 """Of free memory: the estimate may be off by a fifth."""
 _BATCHES = 8
@@ -142,6 +148,11 @@ class Memory:
         """At the peak."""
         return self.libraries + self.weights + self.adapters + max(self.learning, self.sampling)
 
+    @property
+    def is_for_sampling(self) -> bool:
+        """Whether answering a batch of prompts needs more than learning from some of it: the micro-batch changes nothing."""
+        return self.sampling > self.learning
+
     def as_megabytes(self) -> dict[str, float]:
         """Each part by name."""
         return {part.name: getattr(self, part.name) / 2**20 for part in fields(self)}
@@ -172,7 +183,11 @@ def estimate(
     cache = lengths.cached(config) * 2 * shape.kv * shape.layers * size
     at_once = _SFT_LOGITS_AT_ONCE if isinstance(config, SftConfig | DpoConfig) else _LOGITS_AT_ONCE
     logits = 3 * 4 * min(at_once, tokens * shape.vocabulary)
-    sampled = 3 * 4 * min(_LOGITS_AT_ONCE, config.batch_size * shape.vocabulary)
+    prompt, asked = lengths.longest_prompt(config), lengths.asked_at_once(config)
+    passing = read_numbers(shape.width, max(shape.mlp, shape.attention)) * size
+    passing = min(asked * prompt * passing, max(READ_AT_ONCE, prompt * passing))
+    wide = asked * shape.vocabulary
+    drawn = (6 if half else 4) * wide + _DRAWN * min(DRAWN_AT_ONCE, wide)
     # A reward run samples too, for the scale of its scores, but from the base as it is.
     merged = 0 if half or isinstance(config, RewardConfig) else 4 * adapted * (shape.block_parameters - 2 * shape.width)
     holes = int(_HOLES * merged) if isinstance(config, OnPolicyRun) else 0
@@ -181,8 +196,13 @@ def estimate(
         weights=shape.parameters * size,
         adapters=_adapters(config, shape, adapted),
         learning=int(activations) + kept + logits + holes,
-        sampling=cache + merged + sampled,
+        sampling=cache + merged + max(passing, drawn),
     )
+
+
+def read_numbers(width: int, widest: int) -> int:
+    """Numbers that a token takes up while it goes through a block whose widest layer is ``widest``, without a gradient."""
+    return 2 * width + 3 * widest
 
 
 def asking(shape: Shape, half: bool) -> int:
@@ -290,7 +310,8 @@ def in_words(needed: Memory, room: int, advised: int | None, micro_batch_size: i
     if needed.total <= room:
         return text
     if advised is None:
-        return f"{text} That is too little: choose a smaller model, lora_layers = 0.33 or shorter texts."
+        less = "a smaller batch_size" if needed.is_for_sampling else "lora_layers = 0.33"
+        return f"{text} That is too little: choose a smaller model, {less} or shorter texts."
     if advised < micro_batch_size:
         return f"{text} That is too little: with micro_batch_size = {advised} it fits."
     return text

@@ -27,6 +27,8 @@ from rlhf_lab.core.memory import (
     ACTIVATIONS_WRITTEN_OUT,
     BF16_ACTIVATIONS,
     KEPT_AT_ONCE,
+    READ_AT_ONCE,
+    read_numbers,
 )
 from rlhf_lab.core.out_of_memory import is_out_of_memory
 from rlhf_lab.engine import adapters, attention, chat, checkpoint_adapter, one_token
@@ -134,6 +136,13 @@ class Backbone:
     def tokens_kept(self) -> int:
         """The most tokens whose graphs are kept from scoring a rollout for its first step."""
         return int(KEPT_AT_ONCE / (self._kept_by_token * (BF16_ACTIVATIONS if self.dtype == torch.bfloat16 else 1)))
+
+    @property
+    def tokens_read_at_once(self) -> int:
+        """The most tokens of prompts that go through the model together before an answer is sampled."""
+        widest = max(max(layer.weight.shape) for layer in self._adapters.linears.values())
+        each = read_numbers(self.model.config.hidden_size, widest) * self.dtype.itemsize
+        return max(1, READ_AT_ONCE // each)
 
     @property
     def _kept_by_token(self) -> float:

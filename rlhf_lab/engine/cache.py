@@ -4,8 +4,10 @@ The library's cache copies all that it holds for each new token. Here a layer th
 into which a token is written; layers of other kinds, such as those with a sliding window, stay the library's.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedConfig
 from transformers.cache_utils import DynamicLayer
@@ -24,6 +26,15 @@ def new_cache(config: PreTrainedConfig) -> DynamicCache:
 def keeps_all(cache: DynamicCache) -> bool:
     """Whether each of its layers holds all places: none that sees a window only."""
     return all(isinstance(layer, RoomyLayer) for layer in cache.layers)
+
+
+def joined(caches: Sequence[DynamicCache]) -> DynamicCache:
+    """One cache of the rows of several that keep all places, as many each; these are used up."""
+    whole, *others = caches
+    # Layer by layer, so that little is held twice.
+    for number, layer in enumerate(whole.layers if others else ()):
+        layer.add_rows([cache.layers[number] for cache in others])
+    return whole
 
 
 class RoomyLayer(DynamicLayer):
@@ -51,6 +62,19 @@ class RoomyLayer(DynamicLayer):
     def batch_select_indices(self, indices: Tensor) -> None:
         """Keep these rows; the places of all of them go at once, not layer by layer with the next token."""
         super().batch_select_indices(indices)
+        self._rooms = None
+
+    def add_rows(self, others: Sequence["RoomyLayer"]) -> None:
+        """Those of ``others``, as many places each, after its own; the others are left empty."""
+        self.keys = torch.cat([self.keys, *(other.keys for other in others)])
+        self.values = torch.cat([self.values, *(other.values for other in others)])
+        self._rooms = None
+        for other in others:
+            other.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        super().reset()
         self._rooms = None
 
     def _has_room(self, length: int) -> bool:

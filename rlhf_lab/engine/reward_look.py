@@ -22,7 +22,7 @@ from rlhf_lab.engine.parts import Parts
 from rlhf_lab.engine.prompts import unique_prompts
 from rlhf_lab.engine.reward_loss import bradley_terry
 from rlhf_lab.engine.reward_scores import ADAPTER, head_scores, last_states
-from rlhf_lab.engine.sampler import sample
+from rlhf_lab.engine.sampler import noise_for, sample
 from rlhf_lab.engine.seeds import generator_for
 
 SAMPLED = 256
@@ -128,7 +128,8 @@ def normalisation(
     """
     pool, _ = unique_prompts(parts.records)
     prompts = [pool[i] for i in choose(len(pool), SAMPLED, config.seed)]
-    generator = generator_for(config.seed, "normalisation")
+    # Each answer has its own numbers, so that it is the same one however many are sampled at a time.
+    noise = noise_for(generator_for(config.seed, "normalisation"), config.max_new_tokens, len(prompts))
     found: list[Tensor] = []
     shown: list[SampleRow] = []
     at_once = 4 * config.micro_batch_size
@@ -141,7 +142,7 @@ def normalisation(
             adapter=None,
             temperature=1.0,
             max_new_tokens=config.max_new_tokens,
-            generator=generator,
+            noise=noise[:, start : start + at_once],
             tick=parts.control.tick,
         )
         rows = [prompt + answer for prompt, answer in zip(asked, answers, strict=True)]

@@ -12,7 +12,7 @@ from rlhf_lab.engine.finite import require_finite
 from rlhf_lab.engine.first_pass import FirstPass
 from rlhf_lab.engine.prompts import Asked
 from rlhf_lab.engine.rewards import RewardSource, Weighted
-from rlhf_lab.engine.sampler import sample
+from rlhf_lab.engine.sampler import noise_for, sample
 from rlhf_lab.engine.scoring import Episodes, score_tokens, score_values
 
 
@@ -62,7 +62,7 @@ def sample_episodes(
         adapter=adapter,
         temperature=temperature_of(config),
         max_new_tokens=config.max_new_tokens,
-        generator=generator,
+        noise=noise_for(generator, config.max_new_tokens, len(asked)),
         tick=tick,
     )
     return Episodes(asked, answers)

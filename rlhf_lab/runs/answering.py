@@ -16,7 +16,7 @@ from rlhf_lab.engine.checkpoint_adapter import is_checkpoint
 from rlhf_lab.engine.models import resolve
 from rlhf_lab.engine.prompts import Asked
 from rlhf_lab.engine.rewards import score_scale
-from rlhf_lab.engine.sampler import sample
+from rlhf_lab.engine.sampler import noise_for, sample
 from rlhf_lab.engine.scoring import Episodes, score_by_head, score_tokens
 from rlhf_lab.runs.ask import Answer, Generate, ModelSpec, Reply, Score, Token, Unload
 from rlhf_lab.world.judge import judge
@@ -83,7 +83,7 @@ def generate(request: Generate, models: Models, reply: Callable[[Reply], None], 
     """Answer in groups that fit, each group's answers sent when it is done."""
     backbone, adapter = models.get(request.model)
     asked = _encode(backbone, request)
-    generator = torch.Generator().manual_seed(request.seed)
+    noise = noise_for(torch.Generator().manual_seed(request.seed), request.max_new_tokens, len(asked) * request.best_of)
     if request.best_of > 1 and request.reward is None:
         raise LabError("The best of several answers is chosen by a reward model. Choose one.")
     at_once = max(1, _AT_ONCE // request.best_of)
@@ -96,7 +96,7 @@ def generate(request: Generate, models: Models, reply: Callable[[Reply], None], 
             adapter=adapter,
             temperature=request.temperature,
             max_new_tokens=request.max_new_tokens,
-            generator=generator,
+            noise=noise[:, start * request.best_of : (start + at_once) * request.best_of],
             tick=tick,
             stop=request.stop,
             on_token=stream if request.best_of == 1 else None,

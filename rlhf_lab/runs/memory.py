@@ -96,8 +96,9 @@ def less_memory(folder: RunFolder, free: int) -> str:
         less = ran.model_copy(update={"micro_batch_size": smaller})
         if fits := smaller_micro_batch(less, shape, free, bf16=half, lengths=lengths):
             return advice(fits, free)
-    if ran.gradient_checkpointing == "on" or not adapters_trained(ran):
-        return advice(None, free)
+    least = estimate(ran.model_copy(update={"micro_batch_size": 1}), shape, bf16=half, lengths=lengths)
+    if ran.gradient_checkpointing == "on" or not adapters_trained(ran) or least.is_for_sampling:
+        return advice(None, free, sampling=least.is_for_sampling)
     lean = ran.model_copy(update={"gradient_checkpointing": "on"})
     return advice(smaller_micro_batch(lean, shape, free, bf16=half, lengths=lengths), free, checkpointing=True)
 

@@ -8,10 +8,13 @@ import torch
 from rlhf_lab.core.records import Prompt, PromptOnly
 from rlhf_lab.engine import chat
 from rlhf_lab.engine.backbone import Backbone
-from rlhf_lab.engine.sampler import sample
+from rlhf_lab.engine.sampler import noise_for, sample
 from rlhf_lab.world.datasets import prompts, quiz
 from rlhf_lab.world.grammar import raw_question
 from rlhf_lab.world.judge import judge
+
+_LONGEST = 72
+"""Tokens of an answer."""
 
 
 def quiz_score(backbone: Backbone, records: list[PromptOnly]) -> float:
@@ -47,8 +50,8 @@ def answer_raw(backbone: Backbone, asked: list[Prompt], *, temperature: float) -
         [chat.encode_raw(backbone.tokenizer, raw_question(prompt.text)) for prompt in asked],
         adapter=None,
         temperature=temperature,
-        max_new_tokens=72,
-        generator=torch.Generator().manual_seed(0),
+        max_new_tokens=_LONGEST,
+        noise=noise_for(torch.Generator().manual_seed(0), _LONGEST, len(asked)),
         tick=lambda: None,
         stop="\n",
     )

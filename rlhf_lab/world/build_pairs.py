@@ -15,7 +15,7 @@ from rlhf_lab.core.records import Pair, Prompt, Split
 from rlhf_lab.engine import chat, sft
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.parts import Parts
-from rlhf_lab.engine.sampler import sample
+from rlhf_lab.engine.sampler import noise_for, sample
 from rlhf_lab.world.datasets import SHARES, demonstrations, questions, sampled_pairs
 from rlhf_lab.world.grammar import prompt_of
 from rlhf_lab.world.matter import TOPICS
@@ -76,7 +76,7 @@ def _answers(backbone: Backbone, seed: int, say: Callable[[str], None]) -> list[
             adapter=None,
             temperature=1.0,
             max_new_tokens=LONGEST_ANSWER,
-            generator=generator,
+            noise=noise_for(generator, LONGEST_ANSWER, len(ids)),
             tick=lambda: None,
         )
         texts = [chat.decode(backbone.tokenizer, one) for one in told]

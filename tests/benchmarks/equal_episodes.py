@@ -26,7 +26,7 @@ from rlhf_lab.engine.batches import batch_indices
 from rlhf_lab.engine.prompts import encode, unique_prompts
 from rlhf_lab.engine.record_file import RecordFile
 from rlhf_lab.engine.rewards import score_scale
-from rlhf_lab.engine.sampler import sample
+from rlhf_lab.engine.sampler import noise_for, sample
 from rlhf_lab.engine.scoring import Episodes, score_by_head
 from rlhf_lab.runs.ask import ModelSpec
 from rlhf_lab.runs.export_child import base_of, read
@@ -97,7 +97,7 @@ class Match:
             adapter=None,
             temperature=1.0,
             max_new_tokens=config.max_new_tokens,
-            generator=torch.Generator().manual_seed(0),
+            noise=noise_for(torch.Generator().manual_seed(0), config.max_new_tokens, len(asked)),
             tick=lambda: None,
         )
         backbone.load_adapter("reward", trained.folder, head=True)

@@ -14,7 +14,7 @@ from rlhf_lab.engine.ppo_state import Trainable
 from rlhf_lab.engine.prompts import Asked
 from rlhf_lab.engine.reward_scores import score_rows
 from rlhf_lab.engine.rewards import RewardModel
-from rlhf_lab.engine.sampler import sample
+from rlhf_lab.engine.sampler import noise_for, sample
 from rlhf_lab.engine.scoring import Episodes
 from tests.engine.conftest import perturb, prompt
 
@@ -82,7 +82,7 @@ def test_sampling_reads_nothing_from_the_model_s_generation_config(load: Callabl
             adapter=None,
             temperature=1.0,
             max_new_tokens=20,
-            generator=torch.Generator().manual_seed(0),
+            noise=noise_for(torch.Generator().manual_seed(0), 20, 2),
             tick=lambda: None,
         )
         answers.append(found)

@@ -1,10 +1,13 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 
 from rlhf_lab.core.control import StopRequested
+from rlhf_lab.engine import sampler
 from rlhf_lab.engine.backbone import Backbone
 from rlhf_lab.engine.batches import pad
-from rlhf_lab.engine.sampler import draw, sample
+from rlhf_lab.engine.sampler import draw, noise_for, sample
 from tests.engine.conftest import on_apple, perturb
 
 PROMPTS = [[5, 20, 33], [9, 100, 12, 44, 61, 70], [7], [3, 90, 30]]
@@ -15,7 +18,7 @@ def answers(backbone: Backbone, prompts: list[list[int]], seed: int = 0, **optio
         "adapter": None,
         "temperature": 1.0,
         "max_new_tokens": 24,
-        "generator": torch.Generator().manual_seed(seed),
+        "noise": noise_for(torch.Generator().manual_seed(seed), int(options.get("max_new_tokens", 24)), len(prompts)),  # type: ignore[call-overload]
         "tick": lambda: None,
     }
     return sample(backbone, prompts, **{**settings, **options})  # type: ignore[arg-type]
@@ -75,6 +78,45 @@ def test_a_prompt_that_is_asked_several_times_is_read_once_and_answered_each_tim
         others: list[list[int]] = [[10 + i, 4] for i in range(len(often))]
         others[place] = prompt
         assert answers(backbone, others, temperature=2.0, max_new_tokens=40)[place] == found[place]
+
+
+def test_prompts_read_some_at_a_time_are_answered_as_if_read_together(
+    load: Callable[[], Backbone], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backbone = load()
+    together = answers(backbone, PROMPTS, temperature=2.0, max_new_tokens=40)
+    monkeypatch.setattr("rlhf_lab.engine.backbone.READ_AT_ONCE", 1)
+    assert backbone.tokens_read_at_once == 1
+    read: list[torch.Size] = []
+    decode = backbone.decode
+
+    def heard(ids: torch.Tensor, *rest: object) -> torch.Tensor:
+        read.append(ids.shape)
+        return decode(ids, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(backbone, "decode", heard)
+    assert answers(backbone, PROMPTS, temperature=2.0, max_new_tokens=40) == together
+    assert read[:5] == [(1, 6)] * 4 + [(4, 1)]
+    often = [PROMPTS[0], PROMPTS[0], PROMPTS[2]]
+    assert answers(backbone, often, temperature=2.0)[2] == answers(backbone, [[4], [9], PROMPTS[2]], temperature=2.0)[2]
+
+
+def test_an_answer_is_the_same_however_many_are_sampled_at_a_time(backbone: Backbone) -> None:
+    noise = noise_for(torch.Generator().manual_seed(3), 24, len(PROMPTS))
+    together = answers(backbone, PROMPTS, temperature=2.0, noise=noise)
+    apart = [answers(backbone, [p], temperature=2.0, noise=noise[:, [i]])[0] for i, p in enumerate(PROMPTS)]
+    assert apart == together
+
+
+def test_rows_drawn_some_at_a_time_are_those_drawn_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits = torch.randn(50, 100, generator=torch.Generator().manual_seed(0))
+    noise = torch.rand(50, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    together = draw(logits, 0.8, noise)
+    monkeypatch.setattr(sampler, "DRAWN_AT_ONCE", 700)
+    softmax, seen = torch.softmax, []
+    monkeypatch.setattr(torch, "softmax", lambda x, dim: seen.append(len(x)) or softmax(x, dim))
+    assert torch.equal(draw(logits, 0.8, noise), together)
+    assert seen == [7] * 7 + [1]
 
 
 def test_frequencies_are_those_of_the_softmax() -> None:

@@ -99,7 +99,7 @@ def begun(tmp_path: Path) -> RunFolder:
     """A run on a model whose activations are most of what it needs."""
     model, folder = tmp_path / "wide", RunFolder(tmp_path / "sft-1")
     model.mkdir()
-    sizes = {"hidden_size": 64, "num_attention_heads": 2, "num_hidden_layers": 12, "vocab_size": 100}
+    sizes = {"hidden_size": 64, "num_attention_heads": 2, "num_hidden_layers": 24, "vocab_size": 100}
     (model / "config.json").write_text(json.dumps(sizes))
     folder.path.mkdir()
     settings = {"device": "cpu", "dtype": "fp32", "micro_batch_size": 8, "gradient_checkpointing": "off"}

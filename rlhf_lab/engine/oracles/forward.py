@@ -9,7 +9,7 @@ import torch
 from rlhf_lab.engine.batches import pad
 from rlhf_lab.engine.oracles.bench import END, Bench, asked, episodes, largest, perturb, quiet, with_roles
 from rlhf_lab.engine.oracles.oracle import Oracle
-from rlhf_lab.engine.sampler import sample
+from rlhf_lab.engine.sampler import noise_for, sample
 from rlhf_lab.engine.scoring import Episodes, score_answers, score_tokens, score_values
 
 ROUNDING = 2e-5
@@ -123,7 +123,7 @@ def sampling(bench: Bench) -> Iterator[Oracle]:
         adapter="policy",
         temperature=1.3,
         max_new_tokens=12,
-        generator=torch.Generator().manual_seed(11),
+        noise=noise_for(torch.Generator().manual_seed(11), 12, len(prompts)),
         tick=quiet,
     )
     found = Episodes(prompts, answers)
