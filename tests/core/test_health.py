@@ -275,9 +275,10 @@ def test_length_may_change_where_it_helps() -> None:
 
 
 def test_bf16_may_round() -> None:
-    rounded: dict[str, Value] = {"policy/ratio_first_dev": at(5e-3)}
+    rounded: dict[str, Value] = {"policy/ratio_first_dev": at(0.06)}
     assert verdicts(config_of("ppo"), story("ppo", rounded))
     assert not verdicts(config_of("ppo", dtype="bf16"), story("ppo", rounded))
+    assert verdicts(config_of("ppo", dtype="bf16"), story("ppo", {"policy/ratio_first_dev": at(0.4)}))
 
 
 def test_ipo_starts_elsewhere() -> None:
