@@ -40,7 +40,7 @@ class BlindVote(QObject):
         self._drawn: tuple[Contender, Contender] | None = None
         self._question: PromptOnly | None = None
         self._ballot: Ballot | None = None
-        self._cast = False
+        self._cast_by = ""
         self._since = 0.0
         self.bar.voted.connect(self._vote)
         self.bar.next_asked.connect(self.ask_next)
@@ -68,7 +68,7 @@ class BlindVote(QObject):
     def show(self, blind: bool) -> None:
         """Begin, or put the names back."""
         self._drawn = self._ballot = None
-        self._cast = False
+        self._cast_by = ""
         self.bar.setVisible(blind)
         for view in self._views:
             view.hide_model(blind)
@@ -102,7 +102,7 @@ class BlindVote(QObject):
         if wish is None:
             return
         self._question, self._drawn = self._card.question(), draw(self._models, self._votes, self._chance)
-        self._ballot, self._cast = None, False
+        self._ballot, self._cast_by = None, ""
         self._texts.clear()
         project = self._lab.project
         for place, (view, model) in enumerate(zip(self._views, self._drawn, strict=True)):
@@ -132,7 +132,7 @@ class BlindVote(QObject):
 
     def forget_vote(self) -> None:
         """The last vote cannot be taken back from here any more."""
-        self._cast = False
+        self._cast_by = ""
         self.bar.back.setEnabled(False)
 
     @Slot(int, str, dict)
@@ -180,17 +180,18 @@ class BlindVote(QObject):
     @Slot(str)
     def _vote(self, vote: Vote) -> None:
         ballot = self._ballot
-        if ballot is None or self._cast:
+        if ballot is None or self._cast_by:
             return
         seconds = min(time.monotonic() - self._since, LONGEST_LOOK)
         new = VOTES not in {row.name for row in self._lab.project.store.datasets()}
+        who = self.bar.name
         try:
-            cast(self._lab.project.store, ballot, self.bar.name, vote, seconds=seconds)
+            cast(self._lab.project.store, ballot, who, vote, seconds=seconds)
         except LabError as error:
             self._card.show_problem(f"This vote is not kept yet: {error}")
             return
         self._card.show_problem("")
-        self._cast = True
+        self._cast_by = who
         two = frozenset(model.title for model in ballot.models)
         self._votes[two] += 1
         for view, model in zip(self._views, ballot.models, strict=True):
@@ -204,14 +205,14 @@ class BlindVote(QObject):
     @Slot()
     def _take_back(self) -> None:
         try:
-            found = self._lab.project.store.undo(self.bar.name)
+            found = self._lab.project.store.undo(self._cast_by)  # another name may stand in the bar now
         except LabError as error:
             self._card.show_problem(str(error))
             return
         assert self._ballot is not None
         if found is not None:
             self._votes[frozenset(model.title for model in self._ballot.models)] -= 1
-        self._ballot, self._cast = None, False
+        self._ballot, self._cast_by = None, ""
         self._show_state("The vote is taken back. The names are known now: go on with another prompt.")
 
     @Slot()
@@ -229,7 +230,7 @@ class BlindVote(QObject):
         self._card.show_busy(self.busy)
         self.bar.words.show_text(words)
         self.bar.show_state(
-            votable=self._ballot is not None and not self._cast,
-            voted=self._cast,
+            votable=self._ballot is not None and not self._cast_by,
+            voted=bool(self._cast_by),
             can_go_on=len(self._models) > 1 and not self.busy,
         )

@@ -129,6 +129,19 @@ def test_a_vote_can_be_taken_back_and_is_not_given_again(qtbot, pane, inference,
     assert project.store.verdict_count(VOTES) == 1
 
 
+def test_take_back_takes_that_vote_whoever_is_named_now(qtbot, pane, inference, project) -> None:
+    hers = Judgement(who="Ada", when=0.0, verdict="ranked", ranks=(1, 2))
+    project.store.judge("pairs", project.store.page("pairs")[0].id, hers)
+    answer(qtbot, pane, inference, "Yes.", "No.")
+    bar_of(pane).who.setCurrentText("Bob")
+    vote(qtbot, pane, Qt.Key.Key_1)
+    bar_of(pane).who.setCurrentText("Ada")
+    qtbot.mouseClick(bar_of(pane).back, Qt.MouseButton.LeftButton)
+    assert "taken back" in bar_of(pane).words.text()
+    assert [said for _, said in project.store.verdicts("pairs")] == [hers]
+    assert project.store.verdict_count(VOTES) == 0
+
+
 def test_a_vote_that_cannot_be_written_is_said_and_can_be_given_again(qtbot, pane, inference, project) -> None:
     answer(qtbot, pane, inference, "Yes.", "No.")
     with closing(sqlite3.connect(project.store.path, isolation_level=None)) as other:
