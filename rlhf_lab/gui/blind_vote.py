@@ -69,6 +69,7 @@ class BlindVote(QObject):
         """Begin, or put the names back."""
         self._drawn = self._ballot = None
         self._cast_by = ""
+        self._open.clear()  # cancelled by now; their end may be heard when others are being written
         self.bar.setVisible(blind)
         for view in self._views:
             view.hide_model(blind)

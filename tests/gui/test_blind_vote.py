@@ -166,6 +166,35 @@ def test_a_failed_answer_gives_no_vote_and_no_name(qtbot, pane, inference) -> No
     assert bar_of(pane).next.isEnabled()
 
 
+@pytest.mark.parametrize("left", ["Blind vote", "Side by side"])
+def test_a_page_is_left_while_answers_are_written_and_their_end_comes_later(
+    qtbot: QtBot, pane: ComparePane, inference: list[FakeInference], left: str
+) -> None:
+    """The child ends an answer that it was told to cancel when it comes to it."""
+    other = "Side by side" if left == "Blind vote" else "Blind vote"
+    pane.pages[left].click()
+    pane.card.prompt.setPlainText("What is tea?")
+    qtbot.mouseClick(pane.card.ask, Qt.MouseButton.LeftButton)
+    child = inference[0]
+    qtbot.waitUntil(lambda: len(child.asked) == 2)
+    child.cancel = child.cancelled.append
+    pane.pages[other].click()
+    assert child.cancelled == [1, 2]
+    assert (pane.blind.busy, pane.card.ask.isEnabled(), pane.card.stop.isEnabled()) == (False, True, False)
+
+    qtbot.mouseClick(pane.card.ask, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: len(child.asked) == 4)
+    child.say(Answer(id=1, index=0, text="Half an ans", values={}))
+    for request in child.cancelled:
+        child.say(Done(id=request, cancelled=True))
+    assert pane.card.stop.isEnabled(), "two are still being written"
+    for request in (3, 4):
+        child.say(Answer(id=request, index=0, text=f"Answer {request}.", values={}))
+        child.say(Done(id=request))
+    qtbot.waitUntil(pane.card.ask.isEnabled)
+    assert [view.answer.toPlainText() for view in pane.views[:2]] == ["Answer 3.", "Answer 4."]
+
+
 def test_one_model_alone_cannot_be_voted_on(qtbot, pane, inference) -> None:
     pane.pages["Side by side"].click()
     pane.views[1].model.setCurrentIndex(pane.views[0].model.currentIndex())

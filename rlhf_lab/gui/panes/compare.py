@@ -211,6 +211,10 @@ class ComparePane(QWidget):
     @Slot()
     def _show_page(self) -> None:
         self.stop()
+        for view in self._sides.values():
+            view.end("")
+        self._sides.clear()  # that they have ended may be heard when others are being written
+        self.card.show_busy(False)
         page = next(name for name, button in self.pages.items() if button.isChecked())
         blind, asking = page == "Blind vote", page in ASKING
         for widget in (self.count, self.tint):
