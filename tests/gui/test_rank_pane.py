@@ -197,6 +197,17 @@ def test_several_can_be_equal_bad_or_skipped(qtbot, pane, project, key, verdict)
     assert last(project, "four").verdict == verdict
 
 
+@pytest.mark.parametrize("key", [Qt.Key.Key_E, Qt.Key.Key_X, Qt.Key.Key_Return])
+def test_a_key_held_down_over_several_is_one_verdict(qtbot, pane, project, key) -> None:
+    begin(qtbot, pane, dataset="four")
+    press(qtbot, "2", "1", "2", "4", key)
+
+    QTest.simulateEvent(QApplication.focusWidget(), True, key, Qt.KeyboardModifier.NoModifier, "", True)
+
+    assert project.store.verdict_count("four") == 1
+    assert "Not ranked" not in pane.bench.several.hint.text()
+
+
 def drag(qtbot: QtBot, start: QWidget, at: QPoint, end: QWidget, to: QPoint) -> None:
     qtbot.mousePress(start, Qt.MouseButton.LeftButton, pos=at)
     there = start.mapFromGlobal(end.mapToGlobal(to))

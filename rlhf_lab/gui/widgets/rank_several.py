@@ -17,6 +17,7 @@ _COLUMNS = {3: 3, 4: 2, 5: 3, 6: 3, 7: 3, 8: 3, 9: 3}
 _DIGITS = {Qt.Key(Qt.Key.Key_1 + n): n + 1 for n in range(MOST_RANKED)}
 _STEPS = {Qt.Key.Key_Up: -1, Qt.Key.Key_Left: -1, Qt.Key.Key_Down: 1, Qt.Key.Key_Right: 1}
 _ENTER = Qt.Key.Key_Return, Qt.Key.Key_Enter
+_GIVING = *_ENTER, Qt.Key.Key_E, Qt.Key.Key_X
 _PLAIN = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.KeypadModifier
 _HINT = (
     "1–9 rank the answer in focus, Space lifts it and the arrows move it, or drag it onto the ladder. Equal is fine."
@@ -76,6 +77,8 @@ class SeveralBoard(QWidget):
         key, at = Qt.Key(event.key()), self._focused()
         if event.modifiers() not in _PLAIN:
             return False
+        if event.isAutoRepeat() and key in _GIVING:  # a key held down is one verdict, not thirty a second
+            return True
         self._missing = ""
         if self._lifted is not None and self._take_lifted(key):
             return True
