@@ -134,10 +134,10 @@ class Project:
 
     def run_row(self, run: str) -> RunRow:
         """What the database knows of a run; raises `LabError` when there is none."""
-        for row in self.store.runs():
-            if row.run == run:
-                return row
-        raise LabError(f"There is no run {run!r} in {self.folder}. List them with: rlhf-lab runs")
+        row = self.store.run_row(run)
+        if row is None:
+            raise LabError(f"There is no run {run!r} in {self.folder}. List them with: rlhf-lab runs")
+        return row
 
     def adapters(self, runs: Sequence[str]) -> tuple[Path, ...]:
         """The adapter folders of the runs, in order."""

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 Curve = tuple[list[int], list[float]]
 """Steps in rising order, and the values at them."""
 _LAST = 2**62
+_ROW = (
+    "SELECT run, stage, outcome, step, total, message, created, dir, coalesce(config ->> 'dataset', ''), tags, "
+    "coalesce(note, config ->> 'note', ''), trashed, place FROM runs"
+)
 
 
 @dataclass(frozen=True)
@@ -55,12 +59,12 @@ class RunIndex:
             )
 
     def all(self, trashed: bool) -> list[RunRow]:
-        rows = self._connection.rows(
-            "SELECT run, stage, outcome, step, total, message, created, dir, coalesce(config ->> 'dataset', ''), tags, "
-            "coalesce(note, config ->> 'note', ''), trashed, place "
-            f"FROM runs WHERE trashed IS {'NOT ' if trashed else ''}NULL ORDER BY created, id"
-        )
-        return [_row(*row) for row in rows]
+        which = f"trashed IS {'NOT ' if trashed else ''}NULL"
+        return [_row(*row) for row in self._connection.rows(f"{_ROW} WHERE {which} ORDER BY created, id")]
+
+    def row(self, run: str) -> RunRow | None:
+        rows = self._connection.rows(f"{_ROW} WHERE trashed IS NULL AND run = ?", (run,))
+        return _row(*rows[0]) if rows else None
 
     def set_labels(self, run: str, tags: Sequence[str], note: str | None) -> None:
         key = self._id(run)

@@ -295,6 +295,10 @@ class Store:
         """All runs, oldest first; those in the trash only where they are asked for, and then they alone."""
         return self._runs.all(trashed)
 
+    def run_row(self, run: str) -> RunRow | None:
+        """One run by its id; None where there is none outside of the trash."""
+        return self._runs.row(run)
+
     def label_run(self, run: str, tags: Sequence[str], note: str | None) -> None:
         """Write what people say of a run; a note that is None is the one of its config."""
         self._runs.set_labels(run, tags, note)

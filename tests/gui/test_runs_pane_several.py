@@ -11,10 +11,12 @@ from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models import overlay
 from rlhf_lab.gui.models.runs_table import COLUMNS, size_in_words
 from rlhf_lab.gui.panes.runs import RunsPane
+from rlhf_lab.gui.widgets.run_header import RunHeader
 from rlhf_lab.runs.disk import disk_use
 from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.labels import labels_of
 from rlhf_lab.runs.project import Project
+from rlhf_lab.store import RunRow, Store
 from tests.gui.runs_made import made_run
 
 
@@ -85,6 +87,50 @@ def test_a_filter_that_nothing_passes_can_be_taken_back(qtbot, pane) -> None:
     assert pane.filter.isVisible()
     pane.filter.search.clear()
     assert len(listed(pane)) == 4
+
+
+@pytest.fixture
+def all_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A number for each time that all runs are read."""
+    reads: list[int] = []
+    runs = Store.runs
+
+    def noted(store: Store, *, trashed: bool = False) -> list[RunRow]:
+        found = runs(store, trashed=trashed)
+        reads.append(len(found))
+        return found
+
+    monkeypatch.setattr(Store, "runs", noted)
+    return reads
+
+
+def test_a_status_is_looked_for_without_reading_all_runs_for_each(pane, lab, all_read) -> None:
+    lab._states.clear()  # as after a start: the window has seen none of them yet
+    pane.filter.outcome.setCurrentText("✕ failed")
+    pane.filter.outcome.activated.emit(pane.filter.outcome.currentIndex())
+    assert listed(pane) == ["ppo-2"]
+    assert all_read == []
+
+
+def test_a_header_lists_its_runs_from_one_reading(qtbot, pane, lab, all_read) -> None:
+    lab._states.clear()
+    header = RunHeader(lab, {"ppo": ()})
+    qtbot.addWidget(header)
+    header.list_runs()
+    assert [header.picker.itemText(n) for n in range(2)] == ["PPO 2 · failed", "PPO 1 · done"]
+    assert all_read == [4]
+
+
+def test_many_chosen_runs_are_chosen_again_at_once(qtbot, pane, lab, monkeypatch) -> None:
+    pane.table.selectAll()
+    assert len(pane.selected()) == 4
+    shown = []
+    monkeypatch.setattr(pane.overlay, "show_runs", shown.append)
+
+    lab.runs_changed.emit()
+
+    assert [row.run for row in pane.selected()] == ["ppo-2", "ppo-1", "reward-1", "sft-1"]
+    assert {len(runs) for runs in shown} == {4}  # never a part of them
 
 
 def test_curves_of_the_selected_runs_lie_over_each_other(qtbot, pane) -> None:

@@ -11,8 +11,10 @@ from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import Finished, Metrics, Started
 from rlhf_lab.core.records import Completion, Message, Pair, Prompt, Ranking, load_record
 from rlhf_lab.runs.folder import RunFolder
+from rlhf_lab.runs.labels import trash
 from rlhf_lab.runs.log import EventLog
 from rlhf_lab.runs.project import BUNDLED, Project, default_folder
+from rlhf_lab.store import Store
 from tests.fakes import leave_adapter
 
 NewRun = Callable[..., RunFolder]
@@ -206,6 +208,16 @@ def test_unknown_runs_are_said(project: Project) -> None:
     for ask in (project.run, project.run_row):
         with pytest.raises(LabError, match="There is no run 'ppo-7'"):
             ask("ppo-7")
+
+
+def test_one_run_is_read_without_the_others(project: Project, new_run: NewRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = new_run("well"), new_run("well")
+    rows = {row.run: row for row in project.store.runs()}
+    monkeypatch.setattr(Store, "runs", lambda self, **_: pytest.fail("all runs were read"))
+    assert [project.run_row(folder.run) for folder in (first, second)] == list(rows.values())
+    trash(project.store, first)
+    with pytest.raises(LabError, match=f"There is no run '{first.run}'"):
+        project.run_row(first.run)
 
 
 def test_the_index_is_built_again_from_the_folders(project: Project, new_run: NewRun) -> None:

@@ -1,6 +1,6 @@
 """The Runs pane: every run of the project, what came of it, several held against each other, and the way back into one."""
 
-from PySide6.QtCore import QItemSelectionModel, Qt, Slot
+from PySide6.QtCore import QItemSelection, QItemSelectionModel, Qt, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
     QHBoxLayout,
@@ -150,15 +150,18 @@ class RunsPane(QWidget):
         trashed = self.filter.wanted().trashed
         self._stack.setCurrentIndex(1 if self.model.total or trashed or self.filter.wanted() != RunFilter() else 0)
         self._show_found()
-        places = [place for place in map(self.model.row_of, self._chosen) if place >= 0]
+        chosen = set(self._chosen)
+        places = [place for place, run in enumerate(self.model.runs()) if run in chosen]
         selection = self.table.selectionModel()
         if not places and self.model.rowCount():
             self.table.selectRow(0)
         elif places:
             selection.setCurrentIndex(self.model.index(places[0], 0), QItemSelectionModel.SelectionFlag.NoUpdate)
             flags = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
+            rows = QItemSelection()  # told of at once: each telling shows all that is selected
             for place in places:
-                selection.select(self.model.index(place, 0), flags)
+                rows.select(self.model.index(place, 0), self.model.index(place, 0))
+            selection.select(rows, flags)
         self._show_actions()
         self._show_views()
 
