@@ -54,6 +54,7 @@ def warm_children(_nursery: Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
     `test_cli.py`, `test_cli_training.py`, `test_doctor.py` and `test_wheel.py`.
     """
     if sys.platform == "linux":
+        _nursery.begin()  # now, and not while the first test that starts one waits for what it does
         monkeypatch.setattr(subprocess, "Popen", popen(_nursery))
 
 

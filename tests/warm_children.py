@@ -47,6 +47,7 @@ NURSERIES: set[int] = set()
 """Processes that are copied: they serve more than one test."""
 
 _MOST_BYTES = 1 << 20
+_READY = b"ready"
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
 _start = inspect.signature(subprocess.Popen._execute_child)
 
@@ -58,10 +59,16 @@ class Nursery:
         self._socket = there
         self._process: subprocess.Popen[bytes] | None = None
 
-    def bear(self, wanted: dict[str, Any], streams: Sequence[int]) -> int:
-        """Have a child of this process born; its pid."""
+    def begin(self) -> None:
+        """Have it ready: seconds, at the first time."""
         if self._socket is None:
             self._socket = self._begin()
+            assert self._socket.recv(_MOST_BYTES) == _READY, "the process that children are copied from did not begin"
+
+    def bear(self, wanted: dict[str, Any], streams: Sequence[int]) -> int:
+        """Have a child of this process born; its pid."""
+        self.begin()
+        assert self._socket is not None
         # Its parent for a moment is a process between, and then whoever looks after orphans.
         _look_after_orphans(True)
         try:
@@ -232,5 +239,6 @@ def _import_what_takes_seconds() -> None:
 if __name__ == "__main__":
     with contextlib.closing(socket.socket(fileno=int(sys.argv[1]))) as requests:
         _import_what_takes_seconds()
+        requests.send(_READY)
         found = _serve(requests)
     _be(*found)
