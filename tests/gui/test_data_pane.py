@@ -10,6 +10,7 @@ from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDragMoveEvent, QDro
 from PySide6.QtWidgets import QApplication, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
+from rlhf_lab.gui.file_export import Wanted
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.main_window import MainWindow
 from rlhf_lab.gui.panes.data import DataPane
@@ -213,6 +214,34 @@ def test_cancelling_an_import_leaves_nothing(qtbot: QtBot, pane: DataPane, proje
     assert "cancelled" in told.args[0]
     assert [row.name for row in project.store.datasets()] == ["talks", "pairs"]
     assert pane.stack.currentWidget() is pane.view
+
+
+def test_nothing_ends_an_import_but_its_own_cancel(
+    qtbot: QtBot, pane: DataPane, project: Project, lab: Lab, tmp_path: Path
+) -> None:
+    large = tmp_path / "large.jsonl"
+    with large.open("w") as lines:
+        for n in range(120_000):
+            lines.write(json.dumps({"prompt": f"Tea {n}?", "chosen": "Yes, please.", "rejected": "Go away."}) + "\n")
+    drop(pane, drag(pane, large))
+    wait_for_preview(qtbot, pane)
+    qtbot.mouseClick(pane.panel.go, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: pane.panel.bar.value() > 0)
+    task, told = pane._task, []
+    assert task is not None
+    lab.message.connect(told.append)
+    pane.view.export_asked.emit(project.store.datasets()[0])
+    pane.exporter.export_asked.emit(Wanted("pairs", tmp_path / "out.jsonl", "native", None, True))
+    pane.select("pairs")
+    assert len(told) == 3
+    assert {"Another import or export is under way" in words for words in told} == {True}
+    assert pane._task is task
+    assert not task.cancelled()
+    assert pane.stack.currentWidget() is pane.panel
+    qtbot.mouseClick(pane.panel.cancel, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: pane._task is None)
+    assert "cancelled" in told[-1]
+    assert not (tmp_path / "out.jsonl").exists()
 
 
 def test_problems_are_searched(qtbot: QtBot, pane: DataPane, project: Project, lab: Lab) -> None:

@@ -164,7 +164,9 @@ class DataPane(QWidget):
             self._show_records()
 
     def select(self, name: str, otherwise: int = 0) -> None:
-        """Choose a data set by its name, else by its place."""
+        """Choose a data set by its name, else by its place; what is being stored stays in view until it is done."""
+        if self._is_storing():
+            return
         self.list.setCurrentRow(self._place(name, otherwise))
         self._show_records()
 
@@ -224,8 +226,7 @@ class DataPane(QWidget):
 
     def look_at(self, paths: list[Path]) -> None:
         """Show what the files hold, before anything is stored."""
-        if self._storing:
-            self._lab.message.emit("Another import or export is under way. Wait for it, or cancel it first.")
+        if self._is_storing():
             return
         if not paths:
             self._lab.message.emit("There is no file in what was dropped.")
@@ -275,11 +276,15 @@ class DataPane(QWidget):
 
     @Slot(object)
     def _ask_export(self, row: "DatasetRow") -> None:
+        if self._is_storing():
+            return
         self.exporter.show_dataset(row)
         self.stack.setCurrentWidget(self.exporter)
 
     @Slot(object)
     def _export(self, wanted: Wanted) -> None:
+        if self._is_storing():
+            return
         task = self._begin(export_file(self._process, wanted), f"Exporting {wanted.dataset}: nothing of it is kept.")
         self._storing = True
         task.progressed.connect(self.exporter.show_progress)
@@ -310,6 +315,12 @@ class DataPane(QWidget):
     @Slot()
     def _rest(self) -> None:
         self._process.rest()
+
+    def _is_storing(self) -> bool:
+        """Whether files are being written or read, which nothing else may end; it is said then."""
+        if self._storing:
+            self._lab.message.emit("Another import or export is under way. Wait for it, or cancel it first.")
+        return self._storing
 
     def _begin(self, work: Work, title: str = "") -> Background:
         self._end()
