@@ -49,6 +49,7 @@ class TrainingPane(QWidget):
         self._faces: dict[Stage, RunFace] = {}
         self._run: str | None = None
         self._history: RunHistory | None = None
+        self._reading: Background | None = None
         self._early: list[AnyEvent] = []
         self.setAccessibleName(views[0].title)
         self.launchers = Launchers(lab, [view.stage for view in views])
@@ -111,9 +112,9 @@ class TrainingPane(QWidget):
         self._faces_stack.setCurrentWidget(self._face)
         self._stack.setCurrentIndex(1)
         self._show(None)
-        task: Background = self._lab.in_background(lambda store, _: load_history(store, run))
-        task.done.connect(self._loaded)
-        task.failed.connect(self._lab.message)
+        self._reading = self._lab.in_background(lambda store, _: load_history(store, run))
+        self._reading.done.connect(self._loaded)
+        self._reading.failed.connect(self._not_loaded)
 
     def fill_in(self, fields: Mapping[str, Any]) -> None:
         """Put these settings into the form; "stage" among them chooses which."""
@@ -128,11 +129,20 @@ class TrainingPane(QWidget):
 
     @Slot(object)
     def _loaded(self, history: RunHistory) -> None:
-        if history.run != self._run or self._history is not None:
+        if self.sender() is not self._reading:  # of another run, or of this one before it was left and chosen again
             return
+        self._begin_with(history)
+
+    def _begin_with(self, history: RunHistory) -> None:
         history.feed(self._early)
         self._history, self._early = history, []
         self._show(history)
+
+    @Slot(str)
+    def _not_loaded(self, reason: str) -> None:
+        self._lab.message.emit(reason)
+        if self.sender() is self._reading and self._run is not None:
+            self._begin_with(RunHistory(self._run))  # what comes is shown
 
     def _show(self, history: RunHistory | None) -> None:
         self._face.show_history(history)
