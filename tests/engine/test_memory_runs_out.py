@@ -15,7 +15,7 @@ from rlhf_lab.engine import on_policy_run
 from rlhf_lab.engine.ppo_state import Trainable
 from rlhf_lab.engine.stages import TRAIN
 from tests.engine.conftest import ON_POLICY, demonstrations, pairs, questions
-from tests.engine.stage_runs import curves, last, parts, run
+from tests.engine.stage_runs import Counter, curves, last, parts, run
 
 SMALL: dict[str, Any] = {
     "batch_size": 6,
@@ -50,15 +50,6 @@ class Scarce(NoControl):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1.2 GiB")
 
 
-class Counted(NoControl):
-    """How many ticks there were."""
-
-    ticks = 0
-
-    def tick(self) -> None:
-        self.ticks += 1
-
-
 def begun(stage: str, folder: Path, model: Path, ticks: int, **changes: Any) -> tuple[list[Event], BaseException]:
     config, records = RUNS[stage]
     seen: list[Event] = []
@@ -73,7 +64,7 @@ def test_the_last_whole_step_is_kept_and_a_resumed_run_is_the_uninterrupted_one(
     stage: str, tiny_model: Path, tmp_path: Path
 ) -> None:
     config, records = RUNS[stage]
-    counted = Counted()
+    counted = Counter()
     ticks: dict[int, int] = {}
     whole = []
     for event in TRAIN[stage](config, parts(tmp_path / "whole", tiny_model, records(), control=counted)):

@@ -24,6 +24,19 @@ def answers(backbone: Backbone, prompts: list[list[int]], seed: int = 0, **optio
     return sample(backbone, prompts, **{**settings, **options})  # type: ignore[arg-type]
 
 
+def reads(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> list[torch.Size]:
+    """Rows and tokens of each pass to come."""
+    seen: list[torch.Size] = []
+    decode = backbone.decode
+
+    def heard(ids: torch.Tensor, *rest: object) -> torch.Tensor:
+        seen.append(ids.shape)
+        return decode(ids, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(backbone, "decode", heard)
+    return seen
+
+
 def test_greedy_is_the_argmax_of_whole_forwards(backbone: Backbone) -> None:
     backbone.add_adapter("policy", r=4, alpha=8, seed=0)
     perturb(backbone, "policy")
@@ -62,14 +75,7 @@ def test_a_prompt_that_is_asked_several_times_is_read_once_and_answered_each_tim
     backbone: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     often = [PROMPTS[0], PROMPTS[1], PROMPTS[0], PROMPTS[0], PROMPTS[1], PROMPTS[2]]
-    read: list[torch.Size] = []
-    decode = backbone.decode
-
-    def heard(ids: torch.Tensor, *rest: object) -> torch.Tensor:
-        read.append(ids.shape)
-        return decode(ids, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(backbone, "decode", heard)
+    read = reads(backbone, monkeypatch)
     found = answers(backbone, often, temperature=2.0, max_new_tokens=40)
     assert read[:2] == [(3, 6), (6, 1)]
     assert len({tuple(answer) for answer in found}) == len(often)
@@ -87,14 +93,7 @@ def test_prompts_read_some_at_a_time_are_answered_as_if_read_together(
     together = answers(backbone, PROMPTS, temperature=2.0, max_new_tokens=40)
     monkeypatch.setattr("rlhf_lab.engine.backbone.READ_AT_ONCE", 1)
     assert backbone.tokens_read_at_once == 1
-    read: list[torch.Size] = []
-    decode = backbone.decode
-
-    def heard(ids: torch.Tensor, *rest: object) -> torch.Tensor:
-        read.append(ids.shape)
-        return decode(ids, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(backbone, "decode", heard)
+    read = reads(backbone, monkeypatch)
     assert answers(backbone, PROMPTS, temperature=2.0, max_new_tokens=40) == together
     assert read[:5] == [(1, 6)] * 4 + [(4, 1)]
     often = [PROMPTS[0], PROMPTS[0], PROMPTS[2]]

@@ -66,6 +66,18 @@ def wait_for_preview(qtbot: QtBot, pane: DataPane) -> None:
     qtbot.waitUntil(lambda: pane.panel.go.isVisible())
 
 
+def begin_large_import(qtbot: QtBot, pane: DataPane, folder: Path) -> None:
+    """One that goes on until it is cancelled."""
+    large = folder / "large.jsonl"
+    with large.open("w") as lines:
+        for n in range(120_000):
+            lines.write(json.dumps({"prompt": f"Tea {n}?", "chosen": "Yes, please.", "rejected": "Go away."}) + "\n")
+    drop(pane, drag(pane, large))
+    wait_for_preview(qtbot, pane)
+    qtbot.mouseClick(pane.panel.go, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: pane.panel.bar.value() > 0)
+
+
 def test_a_dropped_file_is_previewed_imported_and_shown(
     qtbot: QtBot, pane: DataPane, project: Project, file: Path
 ) -> None:
@@ -201,14 +213,7 @@ def test_an_empty_project_says_what_to_do(qtbot: QtBot, pane: DataPane, project:
 
 
 def test_cancelling_an_import_leaves_nothing(qtbot: QtBot, pane: DataPane, project: Project, tmp_path: Path) -> None:
-    large = tmp_path / "large.jsonl"
-    with large.open("w") as lines:
-        for n in range(120_000):
-            lines.write(json.dumps({"prompt": f"Tea {n}?", "chosen": "Yes, please.", "rejected": "Go away."}) + "\n")
-    drop(pane, drag(pane, large))
-    wait_for_preview(qtbot, pane)
-    qtbot.mouseClick(pane.panel.go, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: pane.panel.bar.value() > 0)
+    begin_large_import(qtbot, pane, tmp_path)
     with qtbot.waitSignal(pane._lab.message) as told:
         qtbot.mouseClick(pane.panel.cancel, Qt.MouseButton.LeftButton)
     assert "cancelled" in told.args[0]
@@ -219,14 +224,7 @@ def test_cancelling_an_import_leaves_nothing(qtbot: QtBot, pane: DataPane, proje
 def test_nothing_ends_an_import_but_its_own_cancel(
     qtbot: QtBot, pane: DataPane, project: Project, lab: Lab, tmp_path: Path
 ) -> None:
-    large = tmp_path / "large.jsonl"
-    with large.open("w") as lines:
-        for n in range(120_000):
-            lines.write(json.dumps({"prompt": f"Tea {n}?", "chosen": "Yes, please.", "rejected": "Go away."}) + "\n")
-    drop(pane, drag(pane, large))
-    wait_for_preview(qtbot, pane)
-    qtbot.mouseClick(pane.panel.go, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: pane.panel.bar.value() > 0)
+    begin_large_import(qtbot, pane, tmp_path)
     task, told = pane._task, []
     assert task is not None
     lab.message.connect(told.append)
