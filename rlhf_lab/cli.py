@@ -144,11 +144,13 @@ def export(
 def runs(project: ProjectOption = None, as_json: JsonOption = False) -> None:
     """List the runs of the project, with the verdicts that stand on each."""
     from rlhf_lab.core import health
+    from rlhf_lab.runs.recovering import unread_in_words
     from rlhf_lab.terminal import Terminal
 
     terminal = Terminal(machine=as_json)
     with open_project(project) as opened:
-        opened.recover()
+        if told := unread_in_words(opened.recover()):
+            terminal.say(told)
         rows = opened.store.runs()
         verdicts = {row.run: health.standing(opened.store.events(row.run, ["health"])) for row in rows}
         folder = opened.folder

@@ -233,6 +233,8 @@ class Session(QObject):
     @Slot()
     def _after_first_paint(self) -> None:
         self._single.listen()
+        self._idle.start()
+        self.keeper.start()  # backups are made whatever befalls the runs
         self.lab.find_runs()
         if self._guided:
             self.window.start_guide()
@@ -240,8 +242,6 @@ class Session(QObject):
             task = self.lab.in_background(put_bundled(self.project.folder))
             task.done.connect(self.lab.datasets_changed)
             task.failed.connect(self.window.show_problem)
-        self._idle.start()
-        self.keeper.start()
 
     @Slot(str)
     def _run_changed(self, run: str) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rlhf_lab.gui.trainer import TrainerThread
     from rlhf_lab.runs.folder import RunFolder
     from rlhf_lab.runs.project import Project
+    from rlhf_lab.runs.recovering import Recovered
     from rlhf_lab.runs.source import RunSource
     from rlhf_lab.store import Store
 
@@ -66,6 +67,7 @@ class Lab(QObject):
         self._hows: dict[str, str] = {}
         self._held = self._left = False
         self._freezing: list[str] = []
+        self._unread: set[str] = set()
         self._trainers: dict[str, TrainerThread] = {}
         self._tasks: set[Background] = set()
         self.collector = Collector(self)
@@ -190,24 +192,40 @@ class Lab(QObject):
         """
         if self._held:
             return
-        known = {*self._trainers, *self.queued()}
-        found = self.project.recover(but=known)
+        found = self.project.recover(but={*self._trainers, *self.queued(), *self._unread})
         for folder in found.live:
-            past = self.project.store.events(
-                folder.run, ("started", "resumed", "progress", "paused", "warned", "health")
-            )
-            self.state(folder.run).take(past)
-            self._queue.occupy(folder.run, folder.config.device)
-            self._follow(folder.run, "attach")
+            self._attach(folder, found)
         for folder in found.waiting:
             self._freeze(folder)
         self.runs_changed.emit()
         for folder in found.interrupted:
             self._states.pop(folder.run, None)
             self.run_changed.emit(folder.run)
+        self._unread |= found.unread.keys()
+        if found.unread:
+            from rlhf_lab.runs.recovering import unread_in_words
+
+            self.message.emit(unread_in_words(found))
         if found.undone is not None:
             self.message.emit(f"Some runs could not be looked after. {found.undone} It is tried again by itself.")
             QTimer.singleShot(_AGAIN_MS, self, self.find_runs)
+
+    def _attach(self, folder: "RunFolder", found: "Recovered") -> None:
+        try:
+            device = self.project.run(folder.run).config.device
+        except (LabError, OSError) as error:
+            found.unread[folder.run] = str(error)
+            return
+        try:
+            past = self.project.store.events(
+                folder.run, ("started", "resumed", "progress", "paused", "warned", "health")
+            )
+            self.state(folder.run).take(past)
+        except LabError as error:
+            found.undone = error
+            return
+        self._queue.occupy(folder.run, device)
+        self._follow(folder.run, "attach")
 
     def in_background(self, work: Work, title: str = "") -> Background:
         """Do the work in a thread of its own; connect to what is returned before the next turn of the loop.

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.naming import run_title, so_many
 from rlhf_lab.store import RunRow
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from rlhf_lab.runs.project import Project
 
 _INTERRUPTED = "Its process ended while nobody watched. Resume goes on from its last save."
+_NAMED = 3
 
 
 @dataclass
@@ -23,6 +25,8 @@ class Recovered:
     waiting: list["RunFolder"] = field(default_factory=list)
     undone: LabError | None = None
     """Why some could not be looked after: the database is locked or full."""
+    unread: dict[str, str] = field(default_factory=dict)
+    """Run by run, why its files cannot be read; trying again soon is of no use."""
 
 
 def recover(project: "Project", but: Collection[str]) -> Recovered:
@@ -35,7 +39,21 @@ def recover(project: "Project", but: Collection[str]) -> Recovered:
             _look_after(project, row, found)
         except LabError as error:
             found.undone = error
+        except OSError as error:  # one run's files are no matter of the others
+            found.unread[row.run] = f"{error.filename or row.dir} cannot be read: {error.strerror or error}."
     return found
+
+
+def unread_in_words(found: Recovered) -> str:
+    """What to tell of the runs whose files cannot be read; "" where there are none."""
+    if not found.unread:
+        return ""
+    titles = [run_title(run) for run in found.unread]
+    more = f" and {so_many(len(titles) - _NAMED, 'other run')}" if len(titles) > _NAMED else ""
+    why = next(iter(found.unread.values()))
+    return (
+        f"{', '.join(titles[:_NAMED])}{more} could not be looked after. {why} Mend that, then open the project again."
+    )
 
 
 def _look_after(project: "Project", row: RunRow, found: Recovered) -> None:

@@ -16,7 +16,12 @@ from PySide6.QtWidgets import QApplication, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from rlhf_lab.core.config import SftConfig
+from rlhf_lab.gui.app import Session
 from rlhf_lab.gui.closing import CloseDialog
+from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.settings import Settings
+from rlhf_lab.gui.single import SingleWindow
+from rlhf_lab.runs.project import Project
 from tests.app.conftest import CHECKOUT
 from tests.app.opened import LONG_MS, SMALL, Opened, press
 
@@ -68,6 +73,24 @@ def test_the_program_opens_a_dressed_window_without_torch(tmp_path: Path) -> Non
 
 
 @pytest.mark.usefixtures("warm_children")
+def test_backups_are_looked_after_whatever_befalls_the_runs(
+    tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(lab: Lab) -> None:
+        raise OSError("the runs folder is gone")
+
+    monkeypatch.setattr(Lab, "find_runs", fail)
+    settings = Settings(tmp_path / "settings.ini")
+    settings.put("warm", False)
+    single = SingleWindow(tmp_path / "project")
+    session = Session(Project.open(tmp_path / "project"), settings, single)
+    with qtbot.captureExceptions() as caught:
+        qtbot.waitUntil(lambda: bool(caught))
+    assert session.keeper._timer.isActive()
+    session.lab.let_go()
+    session.close()
+
+
 def test_drop_train_a_reward_model_and_ppo_through_the_window(
     qtbot: QtBot, open_lab: Callable[[], Opened], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,10 @@
 """The lab and its trainer threads, with fake runs: order, one end each, commands, leaving."""
 
+import errno
+import os
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QObject, Slot
@@ -12,6 +15,7 @@ from rlhf_lab.core.control import GoOn, Pause, Set
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import AnyEvent, Finished, Metrics, Progress, Started
 from rlhf_lab.gui.lab import Lab
+from rlhf_lab.runs import log
 from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.project import Project
 from rlhf_lab.runs.source import RunSource
@@ -101,6 +105,50 @@ def test_a_run_whose_data_was_not_copied_before_a_crash_is_found_again(
     run = lab.project.reserve_run(SftConfig(dataset="talks", model=model)).run
     lab.find_runs()
     qtbot.waitUntil(lambda: fakes.begun == [(run, "start")])
+
+
+def test_one_run_that_cannot_be_read_is_told_of_once_and_the_others_are_found(
+    qtbot: QtBot, lab: Lab, fakes: FakeRuns, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed, dead = (lab.project.create_run(SftConfig(dataset="talks", model=model)) for _ in range(2))
+    for folder in (closed, dead):
+        (folder.path / "attempt-1").touch()
+        lab.project.store.set_run_state(folder.run, "running", "")
+    waiting = lab.project.reserve_run(SftConfig(dataset="talks", model=model)).run
+    read = log.read_lines
+
+    def refuse(path: Path, offset: int) -> list[tuple[bytes, int]]:
+        if path == closed.events_path:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return read(path, offset)
+
+    monkeypatch.setattr(log, "read_lines", refuse)
+    said: list[str] = []
+    lab.message.connect(said.append)
+    lab.find_runs()
+    assert lab.project.run_row(dead.run).outcome == "interrupted"
+    qtbot.waitUntil(lambda: fakes.begun == [(waiting, "start")])
+    assert len(said) == 1
+    assert said[0].startswith(
+        f"SFT 1 could not be looked after. {closed.events_path} cannot be read: Permission denied."
+    )
+    lab.find_runs()
+    assert len(said) == 1
+
+
+def test_a_living_run_whose_settings_are_gone_keeps_no_other_from_being_followed(
+    qtbot: QtBot, lab: Lab, fakes: FakeRuns, model: str
+) -> None:
+    spoilt, sound = (lab.project.create_run(SftConfig(dataset="talks", model=model)) for _ in range(2))
+    for folder in (spoilt, sound):
+        (folder.path / "attempt-1").touch()
+        folder.write_process(os.getpid(), 1)
+    (spoilt.path / "config.json").write_text("{")
+    with qtbot.waitSignal(lab.message) as said:
+        lab.find_runs()
+    assert said.args[0].startswith("SFT 1 could not be looked after.")
+    assert lab.live() == [sound.run]
+    qtbot.waitUntil(lambda: fakes.begun == [(sound.run, "attach")])
 
 
 def test_commands_reach_the_run(qtbot: QtBot, lab: Lab, fakes: FakeRuns, begun_run: Callable[..., str]) -> None:

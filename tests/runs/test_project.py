@@ -1,6 +1,8 @@
 """A project: what can start and why not, frozen data, lineage, recovery, the index built anew."""
 
+import errno
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.labels import trash
 from rlhf_lab.runs.log import EventLog
 from rlhf_lab.runs.project import BUNDLED, Project, default_folder
+from rlhf_lab.runs.recovering import unread_in_words
 from rlhf_lab.store import Store
 from tests.fakes import leave_adapter
 
@@ -195,6 +198,30 @@ def test_a_waiting_run_can_be_cancelled(project: Project, new_run: NewRun) -> No
 def test_waiting_runs_are_found_again(project: Project, new_run: NewRun) -> None:
     folder = new_run("later")
     assert [f.run for f in project.recover().waiting] == [folder.run]
+
+
+def test_a_run_whose_files_cannot_be_read_is_named_and_the_others_are_looked_after(
+    project: Project, new_run: NewRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [new_run("died") for _ in range(6)]
+    for folder in runs:
+        (folder.path / "attempt-1").touch()
+        project.store.set_run_state(folder.run, "running", "")
+    closed = {folder.events_path for folder in runs[:5]}
+
+    def read(path: Path, offset: int) -> list[tuple[bytes, int]]:
+        if path in closed:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return []
+
+    monkeypatch.setattr("rlhf_lab.runs.log.read_lines", read)
+    found = project.recover()
+    assert [folder.run for folder in found.interrupted] == ["sft-6"]
+    assert (list(found.unread), found.undone) == ([f"sft-{n}" for n in range(1, 6)], None)
+    assert unread_in_words(found) == (
+        f"SFT 1, SFT 2, SFT 3 and 2 other runs could not be looked after. {runs[0].events_path} cannot be read: "
+        "Permission denied. Mend that, then open the project again."
+    )
 
 
 def test_two_starts_at_once_are_one(new_run: NewRun) -> None:
