@@ -267,34 +267,42 @@ class Lab(QObject):
     def _freeze(self, folder: "RunFolder") -> None:
         run, project = folder.run, self.project.folder
 
-        def work(store: "Store", task: Background) -> tuple[str, str]:
+        def work(store: "Store", task: Background) -> bool:
             from rlhf_lab.runs.project import Project
 
-            try:
-                with Project.open(project) as opened:
-                    opened.freeze(folder)
-            except LabError as error:
-                return run, str(error)
-            return run, ""
+            with Project.open(project) as opened:
+                return opened.freeze(folder, task.cancelled)
 
         self._freezing.append(run)
-        self.in_background(work).done.connect(self._frozen)
+        task = self.in_background(work)
+        task.setObjectName(run)
+        task.done.connect(self._frozen)
+        task.failed.connect(self._not_frozen)
 
     @Slot(object)
-    def _frozen(self, result: tuple[str, str]) -> None:
-        run, reason = result
-        if reason:
-            from rlhf_lab.core.events import Finished
-
-            self._states[run].take([Finished(outcome="failed", message=reason)])
-        elif run not in self._freezing:  # cancelled meanwhile
+    def _frozen(self, whole: bool) -> None:
+        run = self.sender().objectName()
+        if not whole:  # the window closes: it waits for the next one
+            return
+        if run not in self._freezing:  # cancelled meanwhile
             self.project.cancel(run)
-            self._states.pop(run)
+            self._states.pop(run, None)
         else:
             self._freezing.remove(run)
             self._enqueue(self.project.run(run), "start")
             return
+        self.runs_changed.emit()
+        self.run_changed.emit(run)
+
+    @Slot(str)
+    def _not_frozen(self, reason: str) -> None:
+        from rlhf_lab.core.events import Finished
+
+        run = self.sender().objectName()
         self._freezing = [other for other in self._freezing if other != run]
+        end = Finished(outcome="failed", message=reason)
+        self._note_end(run, end)
+        self.state(run).take([end])
         self.runs_changed.emit()
         self.run_changed.emit(run)
 

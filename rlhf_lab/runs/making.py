@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,10 +51,10 @@ def reserve_run(project: "Project", config: RunConfig, place: Place | None) -> R
     return folder
 
 
-def freeze(project: "Project", folder: RunFolder) -> None:
+def freeze(project: "Project", folder: RunFolder, cancelled: Callable[[], bool]) -> bool:
     """See `rlhf_lab.runs.project.Project.freeze`."""
     if folder.is_complete():
-        return
+        return True
     config = folder.config
     try:
         # Before anything is copied: what changes meanwhile counts as a change.
@@ -64,7 +64,10 @@ def freeze(project: "Project", folder: RunFolder) -> None:
             raise LabError(" ".join(plan.reasons))
         if plan.reward_function is not None:
             write_private(folder.reward_function, plan.reward_function.content)
-        manifest = _snapshot(project.store, folder, config, plan)
+        manifest = _snapshot(project.store, folder, config, plan, cancelled)
+        if manifest is None:
+            folder.data_path.unlink()
+            return False
         note_state(project.store, folder, data, files)
         folder.write_manifest(manifest)
     except OSError as error:
@@ -74,6 +77,7 @@ def freeze(project: "Project", folder: RunFolder) -> None:
     except LabError as error:
         project.store.set_run_state(folder.run, "failed", str(error))
         raise
+    return True
 
 
 def new_folder(runs_folder: Path, stage: str) -> RunFolder:
@@ -90,10 +94,14 @@ def new_folder(runs_folder: Path, stage: str) -> RunFolder:
         return RunFolder(path)
 
 
-def _snapshot(store: Store, folder: RunFolder, config: RunConfig, plan: Plan) -> Manifest:
+def _snapshot(
+    store: Store, folder: RunFolder, config: RunConfig, plan: Plan, cancelled: Callable[[], bool]
+) -> Manifest | None:
     digest, counts, gold = hashlib.sha256(), {"train": 0, "heldout": 0}, False
     with open(os.open(folder.data_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123 - private mode
         for record in _as_trained(_rows(store, config.dataset), config):
+            if cancelled():
+                return None
             line = dump_record(record) + b"\n"
             digest.update(line)
             file.write(line)

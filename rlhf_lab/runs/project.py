@@ -1,7 +1,7 @@
 """A project: one folder with its database, runs and models."""
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -114,14 +114,15 @@ class Project:
 
         return reserve_run(self, config, place)
 
-    def freeze(self, folder: "RunFolder") -> None:
+    def freeze(self, folder: "RunFolder", cancelled: Callable[[], bool] = lambda: False) -> bool:
         """The slow half: copy the run's data into its folder, unless that was done; a million records take seconds.
 
-        Raises `LabError` where that cannot be done any more; the run then failed.
+        Whether the copy is there: where it was ``cancelled``, nothing is, and the run waits as before. Raises `LabError`
+        where that cannot be done any more; the run then failed.
         """
         from rlhf_lab.runs.making import freeze
 
-        freeze(self, folder)
+        return freeze(self, folder, cancelled)
 
     def run(self, run: str) -> "RunFolder":
         """The folder of a run by its id; raises `LabError` when there is none."""

@@ -14,8 +14,10 @@ from rlhf_lab.core.config import SftConfig
 from rlhf_lab.core.control import GoOn, Pause, Set
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import AnyEvent, Finished, Metrics, Progress, Started
+from rlhf_lab.core.records import AnyRecord, dump_record
+from rlhf_lab.gui.background import Background
 from rlhf_lab.gui.lab import Lab
-from rlhf_lab.runs import log
+from rlhf_lab.runs import log, making
 from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.project import Project
 from rlhf_lab.runs.source import RunSource
@@ -97,6 +99,52 @@ def test_data_that_cannot_be_copied_any_more_fails_the_run(qtbot: QtBot, lab: La
     qtbot.waitUntil(lambda: lab.state(run).outcome == "failed")
     assert "no data set 'talks'" in lab.state(run).message
     assert lab.project.run_row(run).outcome == "failed"
+
+
+def test_so_does_a_run_that_waited_since_an_earlier_window(qtbot: QtBot, lab: Lab, fakes: FakeRuns, model: str) -> None:
+    run = lab.project.reserve_run(SftConfig(dataset="talks", model=model)).run
+    lab.project.store.delete_dataset("talks")
+    lab.find_runs()
+    qtbot.waitUntil(lambda: not lab.being_copied())
+    assert lab.state(run).outcome == "failed"
+    assert "no data set 'talks'" in lab.state(run).message
+    assert fakes.begun == []
+
+
+def test_a_copy_that_breaks_off_in_any_way_fails_the_run(
+    qtbot: QtBot, lab: Lab, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def freeze(*_: object) -> bool:
+        raise RuntimeError("nobody thought of this")
+
+    monkeypatch.setattr(Project, "freeze", freeze)
+    run = lab.start(SftConfig(dataset="talks", model=model))
+    with qtbot.waitSignal(lab.run_changed, check_params_cb=lambda changed: changed == run and not lab.queued()):
+        pass
+    assert lab.state(run).outcome == lab.project.run_row(run).outcome == "failed"
+    assert "nobody thought of this" in lab.project.run_row(run).message
+
+
+def test_leaving_ends_the_copy_of_data_and_the_run_waits_for_the_next_window(
+    qtbot: QtBot, lab: Lab, fakes: FakeRuns, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, left, written = threading.Event(), threading.Event(), list[bytes]()
+
+    def dump(record: AnyRecord) -> bytes:
+        begun.set()
+        left.wait(10)
+        written.append(dump_record(record))
+        return written[-1]
+
+    monkeypatch.setattr(making, "dump_record", dump)
+    run = lab.start(SftConfig(dataset="talks", model=model))
+    qtbot.waitUntil(begun.is_set)
+    for task in lab.findChildren(Background):
+        monkeypatch.setattr(task, "wait", lambda wait=task.wait: (left.set(), wait()))
+    lab.let_go()
+    assert len(written) == 1
+    assert (lab.project.run_row(run).outcome, fakes.begun) == ("queued", [])
+    assert not (lab.project.runs_folder / run / "data.jsonl").exists()
 
 
 def test_a_run_whose_data_was_not_copied_before_a_crash_is_found_again(

@@ -224,6 +224,23 @@ def test_a_run_whose_files_cannot_be_read_is_named_and_the_others_are_looked_aft
     )
 
 
+def test_a_copy_that_is_cancelled_leaves_nothing_and_is_made_later(project: Project, model: str) -> None:
+    folder = project.reserve_run(SftConfig(dataset="talks", model=model))
+    written: list[bool] = []
+
+    def cancelled() -> bool:
+        written.append(folder.data_path.exists())
+        return len(written) == 3
+
+    assert not project.freeze(folder, cancelled)
+    assert written == [True, True, True]
+    assert not folder.data_path.exists()
+    assert project.run_row(folder.run).outcome == "queued"
+    assert [found.run for found in project.recover().waiting] == [folder.run]
+    assert project.freeze(folder)
+    assert folder.manifest.records == 8
+
+
 def test_two_starts_at_once_are_one(new_run: NewRun) -> None:
     folder = new_run("well")
     assert folder.claim_attempt() == 1
