@@ -37,15 +37,11 @@ class QuizAndReport:
             if task.cancelled():
                 raise LabError("The guided experiment was stopped before the quiz was over; its three runs are there.")
 
-        def progress(done: int, total: int) -> None:
-            go_on()
-            task.progressed.emit(done, total)
-
         with Project.open(self._folder) as project:
             with Quiz(project) as quiz:
                 quiz.ask_all({stage: run for stage, run in self._runs.items() if stage != "ppo"})
                 while not self.trained.wait(_LOOKS_SECONDS):
                     go_on()
                 quiz.ask_all(self._runs)
-                shares = quiz.shares(progress)
+                shares = quiz.shares(task.progressed.emit, go_on)
             return str(build(project, self._runs, shares, time.monotonic() - self._began)["report"])

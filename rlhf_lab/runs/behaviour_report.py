@@ -225,11 +225,10 @@ class _Conversation:
 
     def _until_done(self, request: int) -> Iterator[Answer | None]:
         """Each answer as it comes, and None last where the request was cancelled."""
-        asked_to_end = False
         while True:
-            if self.cancelled() and not asked_to_end:
-                self.inference.cancel(request)
-                asked_to_end = True
+            if self.cancelled():  # no word of the child is waited for: it may be loading a large model
+                yield None
+                return
             try:
                 reply = self.replies.get(timeout=_LOOK_S)
             except queue.Empty:
@@ -240,8 +239,6 @@ class _Conversation:
                 case Failed():
                     raise LabError(reply.message)
                 case Done():
-                    if reply.cancelled or asked_to_end:
-                        yield None
                     return
 
 

@@ -60,8 +60,15 @@ class Quiz:
             if name not in self._asked and (run is not None or name == "base"):
                 self.ask(name, run)
 
-    def shares(self, progress: Callable[[int, int], object] = lambda done, total: None) -> dict[str, float]:
-        """Wait for all that was asked; by name. Raises `LabError` when a model cannot answer."""
+    def shares(
+        self,
+        progress: Callable[[int, int], object] = lambda done, total: None,
+        look: Callable[[], object] = lambda: None,
+    ) -> dict[str, float]:
+        """Wait for all that was asked; by name. Raises `LabError` when a model cannot answer.
+
+        ``look`` is called now and then, also while no model says anything; what it raises ends the waiting.
+        """
         total, done = len(self._asked) * len(self._prompts), 0
 
         def count(reply: Reply) -> None:
@@ -70,9 +77,13 @@ class Quiz:
                 done += 1
                 progress(done, total)
 
+        def stopped() -> bool:
+            look()
+            return False
+
         found = {}
         for name, request in self._asked.items():  # they are answered in this order
-            answers = self._inference.wait_for(request, count)
+            answers = self._inference.wait_for(request, count, stopped)
             found[name] = sum(answer.values["correct"] for answer in answers) / len(answers)
         return found
 

@@ -18,6 +18,7 @@ from rlhf_lab.runs import host
 from rlhf_lab.runs.ask import REPLY, Answer, Cancel, Done, Failed, Generate, ModelSpec, Reply, Request, Score, Unload
 
 ENTRY = (*host.PYTHON, "rlhf_lab.runs.worker")
+_LOOK_S = 0.1
 
 
 class Inference:
@@ -63,14 +64,27 @@ class Inference:
         if self._living():
             self._ask(Unload(id=next(self._ids)))
 
-    def wait_for(self, request: int, on_reply: Callable[[Reply], object] = lambda reply: None) -> list[Answer]:
+    def wait_for(
+        self,
+        request: int,
+        on_reply: Callable[[Reply], object] = lambda reply: None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> list[Answer]:
         """Wait for a request's answers, in the order of its prompts; raises `LabError` when it failed.
 
-        ``on_reply`` hears its tokens and answers as they come. A cancelled request has the answers so far.
+        ``on_reply`` hears its tokens and answers as they come. A cancelled request has the answers so far. ``cancelled``
+        is asked now and then, also while the child says nothing, as where it loads a large model; the request is not
+        waited for any longer then.
         """
         answers: list[Answer] = []
         while True:
-            reply = self._replies.get()
+            if cancelled():
+                self.cancel(request)
+                return sorted(answers, key=lambda answer: answer.index)
+            try:
+                reply = self._replies.get(timeout=_LOOK_S)
+            except queue.Empty:
+                continue
             if reply.id != request:
                 continue
             on_reply(reply)

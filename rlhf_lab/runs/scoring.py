@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rlhf_lab.core.judgement import answers_of
-from rlhf_lab.runs.ask import ModelSpec, Reply
+from rlhf_lab.runs.ask import ModelSpec
 from rlhf_lab.runs.inference import Inference
 from rlhf_lab.store import Row, Store
 
@@ -75,12 +75,7 @@ def _ask(
     """The scores of these records' answers; none of a cancelled request."""
     asked = [(row.record.prompt, answer.text) for row in rows for answer in answers_of(row.record)]
     request = inference.score(reward, [prompt for prompt, _ in asked], [text for _, text in asked])
-
-    def heard(reply: Reply) -> None:
-        if cancelled():
-            inference.cancel(request)
-
-    found = [answer.values["score"] for answer in inference.wait_for(request, heard)]
+    found = [answer.values["score"] for answer in inference.wait_for(request, cancelled=cancelled)]
     if len(found) < len(asked):
         return []
     scores = iter(found)

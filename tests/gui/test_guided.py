@@ -49,7 +49,8 @@ class FakeQuiz:
         if self.refused:
             raise LabError(self.refused)
 
-    def shares(self, progress: Callable[[int, int], object]) -> dict[str, float]:
+    def shares(self, progress: Callable[[int, int], object], look: Callable[[], object]) -> dict[str, float]:
+        look()
         progress(1, 3)
         return {name: 0.5 for name, _ in self.asked}
 
@@ -251,9 +252,9 @@ def test_its_quiz_is_named_before_the_window_closes(
     come_to_ppo: Callable[[], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def shares(quiz: FakeQuiz, progress: Callable[[int, int], object]) -> dict[str, float]:
+    def shares(quiz: FakeQuiz, progress: Callable[[int, int], object], look: Callable[[], object]) -> dict[str, float]:
         lab_left.wait(10)
-        progress(1, 3)
+        look()
         raise AssertionError("it was cancelled")
 
     lab_left = threading.Event()

@@ -46,7 +46,7 @@ class FakeInference:
         self.texts.append(texts)
         return len(self.texts)
 
-    def wait_for(self, request: int, on_reply: Callable[[Reply], object]) -> list[Answer]:
+    def wait_for(self, request: int, *, cancelled: Callable[[], bool]) -> list[Answer]:
         if self.texts[0][0] == "cannot be read":
             raise LabError("There is not enough memory.")
         return [
@@ -253,7 +253,7 @@ def test_records_that_came_later_can_be_scored_too(qtbot, pane, project, model) 
 def test_a_reward_model_that_cannot_be_asked_is_told(qtbot, pane, project, model, monkeypatch) -> None:
     finished(project, RewardConfig(dataset="pairs", model=model))
 
-    def broken(*_: object) -> list[Answer]:
+    def broken(*_: object, **__: object) -> list[Answer]:
         raise LabError("There is not enough memory.")
 
     monkeypatch.setattr(FakeInference, "wait_for", broken)

@@ -1,6 +1,8 @@
 """The behaviour report on real models: which ones are meant, what they answer, and a cancel."""
 
 import json
+import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from rlhf_lab.core.config import RewardConfig, SftConfig
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.resources import resource
+from rlhf_lab.runs import behaviour_report
 from rlhf_lab.runs.ask import ModelSpec
 from rlhf_lab.runs.behaviour_models import Examined, models_of, shared_base
 from rlhf_lab.runs.behaviour_questions import at_most, bundled_items, items_of
@@ -60,8 +63,9 @@ def test_the_bundled_base_knows_its_world_and_an_empty_adapter_is_no_distance_aw
     assert again.texts == found.texts
 
 
-@pytest.mark.usefixtures("warm_children")
-def test_a_cancel_ends_it(project: Project) -> None:
+def test_a_cancel_ends_it_while_the_models_say_nothing(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    silent = partial(behaviour_report.Inference, entry=(sys.executable, "-c", "import signal; signal.pause()"))
+    monkeypatch.setattr(behaviour_report, "Inference", silent)
     asked = 0
 
     def cancelled() -> bool:

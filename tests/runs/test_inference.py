@@ -184,6 +184,19 @@ def test_a_dead_child_fails_what_was_asked_and_the_next_one_is_new(tmp_path: Pat
                 client.wait_for(client.generate(BASE, PROMPTS))
 
 
+def test_a_cancel_is_heard_while_the_child_says_nothing(tmp_path: Path) -> None:
+    looks: list[bool] = []
+
+    def cancelled() -> bool:
+        looks.append(len(looks) == 2)
+        return looks[-1]
+
+    entry = (sys.executable, "-c", "import signal; signal.pause()")
+    with Inference(tmp_path, entry=entry) as client:
+        assert client.wait_for(client.generate(BASE, PROMPTS), cancelled=cancelled) == []
+    assert looks == [False, False, True]
+
+
 def test_closing_tells_nobody(tmp_path: Path) -> None:
     seen: list[Reply] = []
     entry = (sys.executable, "-c", "import signal; signal.pause()")

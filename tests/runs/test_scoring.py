@@ -7,7 +7,7 @@ import pytest
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.records import Candidates, Completion, Message, Pair, Prompt, PromptOnly
-from rlhf_lab.runs.ask import Answer, Failed, ModelSpec, Reply
+from rlhf_lab.runs.ask import Answer, Failed, ModelSpec
 from rlhf_lab.runs.scoring import AT_ONCE, score_dataset
 from rlhf_lab.store import Store
 
@@ -19,7 +19,6 @@ class Judge:
 
     def __init__(self, fail_at: int = 0) -> None:
         self.asked: list[Sequence[str]] = []
-        self.cancelled: list[int] = []
         self._fail_at = fail_at
 
     def score(self, reward: ModelSpec, prompts: Sequence[Prompt], texts: Sequence[str]) -> int:
@@ -27,19 +26,14 @@ class Judge:
         self.asked.append(texts)
         return len(self.asked)
 
-    def cancel(self, request: int) -> None:
-        self.cancelled.append(request)
-
-    def wait_for(self, request: int, on_reply: Callable[[Reply], object]) -> list[Answer]:
+    def wait_for(self, request: int, *, cancelled: Callable[[], bool]) -> list[Answer]:
         if request == self._fail_at:
             raise LabError(Failed(id=request, message="no memory").message)
         found = []
         for index, text in enumerate(self.asked[request - 1]):
-            answer = Answer(id=request, index=index, text=text, values={"score": float(len(text))})
-            on_reply(answer)
-            if request in self.cancelled:
+            if cancelled():
                 return found
-            found.append(answer)
+            found.append(Answer(id=request, index=index, text=text, values={"score": float(len(text))}))
         return found
 
 
