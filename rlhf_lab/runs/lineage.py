@@ -44,9 +44,10 @@ def parents(store: Store, rows: Iterable[RunRow]) -> dict[str, tuple[str, ...]]:
     return {row.run: config_parents(json.loads(store.run_config(row.run))) for row in rows}
 
 
-def dependents(store: Store, run: str) -> list[str]:
-    """Runs, outside of the trash, that stand on this one directly."""
-    return [other for other, above in parents(store, store.runs()).items() if run in above]
+def dependents(store: Store, runs: Iterable[str]) -> dict[str, list[str]]:
+    """For each of these runs those, outside of the trash, that stand on it directly."""
+    found = parents(store, store.runs())
+    return {run: [other for other, above in found.items() if run in above] for run in runs}
 
 
 def lineage(store: Store, chosen: Iterable[str]) -> Lineage:

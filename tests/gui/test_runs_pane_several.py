@@ -1,11 +1,14 @@
 """The Runs pane with many runs: filters, curves over each other, settings, lineage, labels, the trash."""
 
+import threading
+
 import pytest
 from PySide6.QtCore import QItemSelectionModel, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
+from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.events import Metrics, Started
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models import overlay
@@ -305,7 +308,7 @@ def test_what_was_thrown_away_can_be_had_again(qtbot, pane, project) -> None:
     assert pane.trash.remove.text() == "Delete 1 for good?"
     assert listed(pane) == ["ppo-2"]
     qtbot.mouseClick(pane.trash.remove, Qt.MouseButton.LeftButton)
-    assert listed(pane) == []
+    qtbot.waitUntil(lambda: listed(pane) == [])
     assert list((project.runs_folder / "ppo-2").iterdir()) == []
     qtbot.mouseClick(pane.filter.trash, Qt.MouseButton.LeftButton)
     assert listed(pane) == ["ppo-1", "reward-1", "sft-1"]
@@ -323,6 +326,58 @@ def test_what_others_stand_on_is_not_deleted(qtbot, pane, lab, project) -> None:
 
     assert said.args == ["Reward 1 was not deleted: PPO 1, PPO 2 cannot go on without it."]
     assert (project.runs_folder / "reward-1" / "config.json").is_file()
+
+
+def test_runs_are_deleted_beside_the_window_which_says_so_and_asks_before_it_closes(
+    qtbot, pane, lab, project, monkeypatch
+) -> None:
+    begun, go_on, where, read = threading.Event(), threading.Event(), list[int](), list[str]()
+    delete, config = Store.delete_run, Store.run_config
+
+    def slow(store: Store, run: str) -> None:
+        where.append(threading.get_ident())
+        begun.set()
+        go_on.wait(10)
+        delete(store, run)
+
+    choose(pane, "ppo-1", "ppo-2")
+    qtbot.mouseClick(pane.trash.trash, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(pane.filter.trash, Qt.MouseButton.LeftButton)
+    choose(pane, "ppo-1", "ppo-2")
+    monkeypatch.setattr(Store, "delete_run", slow)
+    monkeypatch.setattr(Store, "run_config", lambda store, run: read.append(run) or config(store, run))
+    for _ in range(2):
+        qtbot.mouseClick(pane.trash.remove, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(begun.is_set)
+    assert pane.trash.remove.text() == "Deleting…"
+    assert not pane.trash.remove.isEnabled()
+    assert not pane.trash.restore.isEnabled()
+    assert lab.under_way() == ["Deleting 2 runs for good: what is not deleted yet stays in the trash."]
+
+    go_on.set()
+    qtbot.waitUntil(lambda: listed(pane) == [])
+    assert threading.get_ident() not in where
+    assert sorted(read) == ["reward-1", "sft-1"], "what stands on what is read once, however many are deleted"
+    assert project.store.runs(trashed=True) == []
+    assert pane.trash.remove.text() == "Delete for good"
+    assert pane.trash.restore.isEnabled()
+
+
+def test_a_run_that_cannot_be_deleted_stays_and_says_why(qtbot, pane, lab, monkeypatch) -> None:
+    def refuse(store: Store, run: str) -> None:
+        raise LabError("The database is locked.")
+
+    choose(pane, "ppo-1")
+    qtbot.mouseClick(pane.trash.trash, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(pane.filter.trash, Qt.MouseButton.LeftButton)
+    monkeypatch.setattr(Store, "delete_run", refuse)
+    with qtbot.waitSignal(lab.message) as said:
+        for _ in range(2):
+            qtbot.mouseClick(pane.trash.remove, Qt.MouseButton.LeftButton)
+    assert said.args == ["The database is locked."]
+    qtbot.waitUntil(pane.trash.remove.isEnabled)
+    assert listed(pane) == ["ppo-1"]
+    assert pane.trash.remove.text() == "Delete for good"
 
 
 def test_a_run_that_trains_is_not_thrown_away(qtbot, pane, lab, fakes, begun_run) -> None:

@@ -125,7 +125,7 @@ def test_the_lineage_of_a_run_has_what_it_stands_on_and_what_stands_on_it(projec
     ]
     assert ("reward-1", "ppo-1") in found.edges
     assert ("sft-1", "reward-1") in found.edges
-    assert dependents(project.store, "sft-1") == ["reward-1", "ppo-1"]
+    assert dependents(project.store, ["sft-1", "ppo-1"]) == {"sft-1": ["reward-1", "ppo-1"], "ppo-1": []}
 
     lost = lineage(project.store, ["ppo-2"])
     assert [(node.key, node.known) for node in lost.nodes] == [

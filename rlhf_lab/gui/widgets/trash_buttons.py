@@ -1,12 +1,14 @@
 """The way into the trash, out of it again, and out of the project for good."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.core.naming import run_title
+from rlhf_lab.core.naming import run_title, so_many
+from rlhf_lab.gui.background import Background, Work
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.plain_text import plain_tip
@@ -25,6 +27,7 @@ class TrashButtons(QWidget):
         super().__init__()
         self._lab = lab
         self._rows: list[RunRow] = []
+        self._removing = False
         self.trash, self.restore = QPushButton("Trash"), QPushButton("Restore")
         self.remove = QPushButton("Delete for good")
         self.trash.setAccessibleName("Move the selected runs to the trash")
@@ -45,7 +48,9 @@ class TrashButtons(QWidget):
 
     def show_rows(self, rows: Sequence[RunRow]) -> None:
         """Be about these."""
-        if [row.run for row in rows] != [row.run for row in self._rows]:
+        if self._removing:
+            self.remove.setText("Deleting…")
+        elif [row.run for row in rows] != [row.run for row in self._rows] or not self.remove.isEnabled():
             self.remove.setText("Delete for good")
         self._rows = list(rows)
         trashed = bool(rows) and rows[0].trashed is not None
@@ -53,6 +58,8 @@ class TrashButtons(QWidget):
         self.restore.setVisible(trashed)
         self.remove.setVisible(trashed)
         self.trash.setEnabled(bool(rows) and not any(self._busy(row.run) for row in rows))
+        for button in (self.restore, self.remove):
+            button.setEnabled(not self._removing)
 
     @Slot()
     def press(self) -> None:
@@ -82,15 +89,21 @@ class TrashButtons(QWidget):
         if self.remove.text() == "Delete for good":
             self.remove.setText(f"Delete {len(self._rows):,} for good?")
             return
-        self.remove.setText("Delete for good")
-        for row in self._rows:
-            others = dependents(self._lab.project.store, row.run)
-            if others:
-                named = ", ".join(run_title(run) for run in others)
-                self._lab.message.emit(f"{run_title(row.run)} was not deleted: {named} cannot go on without it.")
-                return
-        if self._each(remove):
-            self.moved.emit()
+        runs = [row.run for row in self._rows]
+        self._removing = True
+        self.show_rows(self._rows)
+        title = f"Deleting {run_title(runs[0]) if len(runs) == 1 else so_many(len(runs), 'run')} for good"
+        task = self._lab.in_background(
+            _remove_all(self._lab.project.runs_folder, runs), f"{title}: what is not deleted yet stays in the trash."
+        )
+        task.failed.connect(self._lab.message)
+        task.finished.connect(self._removed)
+
+    @Slot()
+    def _removed(self) -> None:
+        self._removing = False
+        self.show_rows(self._rows)
+        self.moved.emit()
 
     def _each(self, act: Callable[[Store, RunFolder], None]) -> list[str]:
         done: list[str] = []
@@ -103,6 +116,25 @@ class TrashButtons(QWidget):
                 break
             done.append(row.run)
         return done
+
+
+def _remove_all(runs_folder: Path, runs: Sequence[str]) -> Work:
+    """Work for `Lab.in_background`: delete these for good, or none where others stand on one.
+
+    A run with many curves takes seconds. A cancel is heard between two runs.
+    """
+
+    def work(store: Store, task: Background) -> None:
+        for run, others in dependents(store, runs).items():
+            if others:
+                named = ", ".join(map(run_title, others))
+                raise LabError(f"{run_title(run)} was not deleted: {named} cannot go on without it.")
+        for run in runs:
+            if task.cancelled():
+                return
+            remove(store, RunFolder(runs_folder / run))
+
+    return work
 
 
 def _words(runs: Sequence[str]) -> str:
