@@ -86,11 +86,12 @@ def remove(store: Store, folder: RunFolder) -> None:
         for path in folder.path.iterdir():
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
-            else:
+            elif path.name != FILE:
                 path.unlink()
+        store.delete_run(folder.run)
+        (folder.path / FILE).unlink()  # last: what broke off before is still in the trash, and can be removed again
     except OSError as error:
         raise LabError(f"{error.filename or folder.path} cannot be deleted: {error.strerror or error}.") from None
-    store.delete_run(folder.run)
 
 
 def put_into_index(store: Store, folder: RunFolder) -> None:

@@ -363,13 +363,14 @@ def test_runs_are_deleted_beside_the_window_which_says_so_and_asks_before_it_clo
     assert pane.trash.restore.isEnabled()
 
 
-def test_a_run_that_cannot_be_deleted_stays_and_says_why(qtbot, pane, lab, monkeypatch) -> None:
+def test_a_run_that_cannot_be_deleted_stays_says_why_and_is_deleted_later(qtbot, pane, lab, monkeypatch) -> None:
     def refuse(store: Store, run: str) -> None:
         raise LabError("The database is locked.")
 
     choose(pane, "ppo-1")
     qtbot.mouseClick(pane.trash.trash, Qt.MouseButton.LeftButton)
     qtbot.mouseClick(pane.filter.trash, Qt.MouseButton.LeftButton)
+    delete = Store.delete_run
     monkeypatch.setattr(Store, "delete_run", refuse)
     with qtbot.waitSignal(lab.message) as said:
         for _ in range(2):
@@ -378,6 +379,11 @@ def test_a_run_that_cannot_be_deleted_stays_and_says_why(qtbot, pane, lab, monke
     qtbot.waitUntil(pane.trash.remove.isEnabled)
     assert listed(pane) == ["ppo-1"]
     assert pane.trash.remove.text() == "Delete for good"
+
+    monkeypatch.setattr(Store, "delete_run", delete)
+    for _ in range(2):
+        qtbot.mouseClick(pane.trash.remove, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: listed(pane) == [])
 
 
 def test_a_run_that_trains_is_not_thrown_away(qtbot, pane, lab, fakes, begun_run) -> None:
