@@ -1,6 +1,8 @@
 """The records of a data set under a person's hands: search, filter, edit, delete, undo; everything stored at once."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 import pytest
 from PySide6.QtCore import Qt
@@ -57,6 +59,28 @@ def numbers(view: RecordsView) -> list[str]:
 
 def wait_for_matches(qtbot: QtBot, view: RecordsView, text: str) -> None:
     qtbot.waitUntil(lambda: view.bar.matches.text() == text)
+
+
+@contextmanager
+def locked(project: Project) -> Iterator[None]:
+    """Another process writes."""
+    with closing(sqlite3.connect(project.store.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+def type_over(qtbot: QtBot, view: RecordsView, text: str) -> None:
+    """Edit the chosen record, and do not save it."""
+    qtbot.mouseClick(view.edit, Qt.MouseButton.LeftButton)
+    view.editor.texts[0].edit.selectAll()
+    qtbot.keyClicks(view.editor.texts[0].edit, text)
+
+
+def rename(qtbot: QtBot, pane: DataPane, name: str) -> None:
+    qtbot.mouseClick(pane.view.rename, Qt.MouseButton.LeftButton)
+    qtbot.keyClicks(pane.view.new_name, name)
+    qtbot.keyClick(pane.view.new_name, Qt.Key.Key_Return)
 
 
 def choose(view: RecordsView, choice: str, text: str) -> None:
@@ -172,6 +196,39 @@ def test_what_cannot_be_stored_is_said_when_somebody_goes_elsewhere(
         view.table.choose(5)
     assert "not kept" in told.args[0]
     assert project.store.page_at("many kinds", 0, 1)[0].record == before
+
+
+def test_a_record_that_is_edited_while_its_data_set_is_renamed_keeps_what_was_typed(
+    qtbot: QtBot, pane: DataPane, view: RecordsView, project: Project
+) -> None:
+    with locked(project):
+        type_over(qtbot, view, "typed")
+        rename(qtbot, pane, "other name")
+        assert project.store.count("many kinds") == 32, "what was typed is stored first"
+    qtbot.waitUntil(lambda: "other name" in [row.name for row in project.store.datasets()])
+    assert project.store.page_at("other name", 0, 1)[0].record.chosen.text == "typed"
+    assert not view.editing
+    assert pane.view.name.text() == "other name"
+
+
+def test_a_data_set_keeps_its_name_while_a_record_is_edited_that_cannot_be_stored(
+    qtbot: QtBot, pane: DataPane, view: RecordsView, project: Project, lab: Lab
+) -> None:
+    qtbot.mouseClick(view.edit, Qt.MouseButton.LeftButton)
+    view.editor.texts[0].edit.selectAll()
+    qtbot.keyClick(view.editor.texts[0].edit, Qt.Key.Key_Delete)
+    view.editor.texts[1].edit.selectAll()
+    qtbot.keyClicks(view.editor.texts[1].edit, "a long text")
+    with qtbot.waitSignal(lab.message) as told:
+        rename(qtbot, pane, "other name")
+    assert "keeps its name" in told.args[0]
+    assert project.store.count("many kinds") == 32
+    assert view.editing
+    assert view.editor.texts[1].text() == "a long text"
+    qtbot.keyClick(view.editor.texts[1].edit, Qt.Key.Key_Escape)
+    qtbot.mouseClick(view.edit, Qt.MouseButton.LeftButton)  # nothing is typed: nothing stands in the way
+    rename(qtbot, pane, "other name")
+    assert project.store.count("other name") == 32
 
 
 def test_what_is_seen_is_deleted_even_if_other_filters_were_just_typed(

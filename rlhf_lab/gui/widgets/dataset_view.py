@@ -53,6 +53,8 @@ class DatasetView(QWidget):
         super().__init__(parent)
         self._lab = lab
         self._row: DatasetRow | None = None
+        self._coming: tuple[str, str] | None = None
+        """The name of a data set and what it is to become."""
         self.name = PlainLabel(role="heading")
         self.facts = PlainLabel(role="muted", wrap=True)
         self.uses = [QPushButton() for _ in range(max(map(len, _USES.values())))]
@@ -71,6 +73,7 @@ class DatasetView(QWidget):
         self.export = self._tool("export", "Export this data set as a file")
         self.export.clicked.connect(self._ask_export)
         self.records = RecordsView(lab)
+        self.records.changed.connect(self._rename_once_stored)
         self._statistics: StatisticsView | None = None
         self.problems = ProblemsView(lab.project.store)
         self.questions = QVBoxLayout()
@@ -143,11 +146,28 @@ class DatasetView(QWidget):
     @Slot()
     def _rename(self) -> None:
         assert self._row is not None
-        new = self.new_name.text().strip()
-        if new == self._row.name:
+        old, new = self._row.name, self.new_name.text().strip()
+        if new == old:
             return
         try:
-            self._lab.project.store.rename_dataset(self._row.name, new)
+            self.records.keep()
+        except LabError as error:
+            self._lab.message.emit(f"“{one_line(old, 60)}” keeps its name while one of its records is edited. {error}")
+            return
+        self._coming = (old, new)
+        self._rename_once_stored()
+
+    @Slot()
+    def _rename_once_stored(self) -> None:
+        """Changes of records go by the name of the data set: those that were made before are stored before."""
+        if self._coming is None or self.records.busy:
+            return
+        (old, new), self._coming = self._coming, None
+        if self.records.editing:  # why it could not be stored was said
+            self._lab.message.emit(f"“{one_line(old, 60)}” keeps its name while one of its records is edited.")
+            return
+        try:
+            self._lab.project.store.rename_dataset(old, new)
         except LabError as error:
             self._lab.message.emit(str(error))
             return

@@ -36,6 +36,7 @@ MOST_REMOVED = 10_000
 """Records that are deleted with one key; for more, the data set is filtered and exported, or deleted."""
 
 _MOST_SOURCES = 100
+_KEPT = "Your change of the record was kept. Ctrl+Z takes it back."
 _TABLE_WHILE_EDITING = 140
 """Height in pixels; the texts need the room."""
 
@@ -100,6 +101,24 @@ class RecordsView(QWidget):
             self._editor.left.connect(self._stop_editing)
             self.place.addWidget(self._editor)
         return self._editor
+
+    @property
+    def editing(self) -> bool:
+        """Whether a record is open to be changed."""
+        return self.place.currentWidget() is not self.reading
+
+    @property
+    def busy(self) -> bool:
+        """Whether changes are still to be stored; `changed` tells when they are."""
+        return self._changes.busy
+
+    def keep(self) -> None:
+        """Leave the editor as Save does; raises `LabError` where what was typed can be no record, and it stays there."""
+        if (record := self._typed()) is not None:
+            self._save(record)
+            self._lab.message.emit(_KEPT)
+        elif not self.busy:
+            self._stop_editing()
 
     def show_dataset(self, row: "DatasetRow") -> None:
         """Show a data set from its first record on; the one that is shown already keeps its place."""
@@ -208,7 +227,7 @@ class RecordsView(QWidget):
     def _edit(self) -> None:
         index = self.table.currentIndex()
         record = self.model.record(index.row()) if index.isValid() else None
-        if record is None or self.place.currentWidget() is not self.reading:
+        if record is None or self.editing:
             return
         try:
             self.editor.show_record(record)
@@ -223,7 +242,7 @@ class RecordsView(QWidget):
 
     @Slot()
     def _stop_editing(self) -> None:
-        if self.place.currentWidget() is not self.reading:
+        if self.editing:
             self.place.setCurrentWidget(self.reading)
             self._split.setSizes(self._sizes)
             self.table.setFocus()
@@ -238,15 +257,19 @@ class RecordsView(QWidget):
         self.editor.setEnabled(False)
         self._changes.edit(self._row.name, self._edited, record)
 
+    def _typed(self) -> AnyRecord | None:
+        """The record as it was changed; None where nothing was, or where it is being stored already."""
+        return self.editor.changed() if self.editing and self.editor.isEnabled() else None
+
     def _keep(self, name: str) -> None:
         """Somebody who goes elsewhere without saving does not lose what was typed: it can be undone."""
-        if self.place.currentWidget() is self.reading:
+        if not self.editing:
             return
         try:
-            record = self.editor.changed() if self.editor.isEnabled() else None
+            record = self._typed()
             if record is not None and self._edited is not None:
                 self._changes.edit(name, self._edited, record)
-                self._lab.message.emit("Your change of the record was kept. Ctrl+Z takes it back.")
+                self._lab.message.emit(_KEPT)
         except LabError as error:
             self._lab.message.emit(f"Your change of the record was not kept. {error}")
         self._stop_editing()
@@ -255,7 +278,7 @@ class RecordsView(QWidget):
     def _close(self) -> None:
         """The window closes: what was typed is kept, and there is no time for another thread."""
         self._stop_finding()
-        if self._row is None or self.place.currentWidget() is self.reading or self._edited is None:
+        if self._row is None or not self.editing or self._edited is None:
             return
         with suppress(LabError):  # nobody is there to hear it
             if (record := self.editor.changed()) is not None:
@@ -315,7 +338,7 @@ class RecordsView(QWidget):
     @Slot()
     def _reload(self) -> None:
         """Records have changed: look again, at the same place; nobody is interrupted who edits one."""
-        self._stale = self.place.currentWidget() is not self.reading
+        self._stale = self.editing
         if self._stale:
             return
         at, height = max(self.table.currentIndex().row(), 0), self.table.verticalScrollBar().value()
