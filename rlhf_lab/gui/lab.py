@@ -52,6 +52,8 @@ class Lab(QObject):
     """Show the models, to choose one for the form of this stage; "" for none."""
     models_changed = Signal()
     """Another model can be used, or one is gone."""
+    keeping = Signal(object)
+    """The window is about to close: store what was typed, and add to this list, in words, what could not be stored."""
     closing = Signal()
     """The window closes: end what is not a run."""
 

@@ -213,16 +213,22 @@ class MainWindow(QMainWindow):
             super().keyPressEvent(event)
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        """Ask what becomes of a living run and of work that would be lost; leave no thread behind."""
-        live, works = self._lab.live(), self._lab.under_way()
-        if live or (works and not self._closing):
+        """Ask what becomes of a living run and of what would be lost; leave no thread behind."""
+        live, works, unkept = self._lab.live(), self._lab.under_way(), self.unkept()
+        if live or unkept or (works and not self._closing):
             event.ignore()
-            if not self._closing:
-                self._ask_before_closing(live, works)
+            if not self._closing or not live:
+                self._ask_before_closing(live, works + unkept)
             return
         self._lab.let_go()
         event.accept()
         self.closed.emit()
+
+    def unkept(self) -> list[str]:
+        """What a person has typed is stored, wherever it stands; the words for what cannot be, and would be lost."""
+        unkept: list[str] = []
+        self._lab.keeping.emit(unkept)
+        return unkept
 
     def _ask_before_closing(self, live: list[str], works: list[str]) -> None:
         titles = [self._lab.state(run).title for run in live]

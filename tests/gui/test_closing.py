@@ -1,6 +1,8 @@
 """Closing the window while work is under way that ends with it: it is named, and the person can stay."""
 
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,9 +15,13 @@ from rlhf_lab.gui.closing import CloseDialog
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.main_window import MainWindow
 from rlhf_lab.gui.model_shelf import ModelShelf
+from rlhf_lab.gui.widgets import records_view
 from rlhf_lab.gui.widgets.plain_text import PlainLabel
+from rlhf_lab.gui.widgets.records_view import RecordsView
 from rlhf_lab.runs import model_work
 from rlhf_lab.runs.model_work import ModelWorkCancelled, Offered
+from rlhf_lab.runs.project import Project
+from rlhf_lab.store import Store
 
 LEFT = Qt.MouseButton.LeftButton
 SCORING = "Scoring talks: what is scored is kept, and it can go on later."
@@ -120,3 +126,113 @@ def test_models_that_come_are_named(
     window.close()
     assert words in said(window)
     qtbot.mouseClick(window.findChild(CloseDialog).keep, LEFT)
+
+
+@pytest.fixture
+def lock(project: Project) -> Iterator[sqlite3.Connection]:
+    """Another process that writes, until it is rolled back."""
+    with closing(sqlite3.connect(project.store.path, isolation_level=None, check_same_thread=False)) as other:
+        yield other
+
+
+@pytest.fixture
+def records(qtbot: QtBot, window: MainWindow) -> RecordsView:
+    pane = window.pane("data")
+    pane.select("pairs")
+    qtbot.waitUntil(lambda: pane.view.records.table.model().rowCount() == 40)
+    return pane.view.records
+
+
+def type_over(qtbot: QtBot, view: RecordsView, text: str) -> None:
+    view.table.setFocus()
+    qtbot.keyClick(view.table, Qt.Key.Key_F2)
+    view.editor.texts[0].edit.selectAll()
+    qtbot.keyClicks(view.editor.texts[0].edit, text)
+
+
+def first_text(project: Project) -> str:
+    return project.store.page_at("pairs", 0, 1)[0].record.chosen.text
+
+
+def test_a_record_that_is_edited_is_stored_once_another_process_has_written(
+    qtbot: QtBot,
+    window: MainWindow,
+    records: RecordsView,
+    project: Project,
+    lock: sqlite3.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    type_over(qtbot, records, "typed")
+    lock.execute("BEGIN IMMEDIATE")
+    opened = Store.open
+
+    def opened_by_the_patient(path: Path, *, busy_ms: int = 5000) -> Store:
+        if busy_ms >= 1000 and lock.in_transaction:
+            lock.execute("ROLLBACK")
+        return opened(path, busy_ms=busy_ms)
+
+    monkeypatch.setattr(Store, "open", opened_by_the_patient)
+    with qtbot.waitSignal(window.closed):
+        window.close()
+    assert first_text(project) == "typed"
+
+
+def test_what_cannot_be_stored_is_said_and_whoever_stays_loses_nothing(
+    qtbot: QtBot,
+    window: MainWindow,
+    records: RecordsView,
+    project: Project,
+    lock: sqlite3.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(records_view, "_PATIENCE_MS", 1)
+    type_over(qtbot, records, "typed")
+    lock.execute("BEGIN IMMEDIATE")
+    window.close()
+    assert "Changes of records are not stored." in said(window)
+    assert "in use by another process" in said(window)
+    qtbot.keyClick(window.findChild(CloseDialog), Qt.Key.Key_Escape)
+    assert records.editor.texts[0].text() == "typed"
+    lock.execute("ROLLBACK")
+    qtbot.waitUntil(lambda: not records.editing)
+    assert first_text(project) == "typed"
+
+
+def test_a_text_that_can_be_no_record_is_said_before_it_is_lost(
+    qtbot: QtBot, window: MainWindow, records: RecordsView, project: Project
+) -> None:
+    before = first_text(project)
+    type_over(qtbot, records, " ")
+    window.close()
+    assert "What you typed into a record cannot be stored." in said(window)
+    with qtbot.waitSignal(window.closed):
+        qtbot.mouseClick(window.findChild(CloseDialog).keep, LEFT)
+    assert first_text(project) == before
+
+
+def test_changes_that_wait_behind_a_lock_are_written(
+    qtbot: QtBot,
+    window: MainWindow,
+    lab: Lab,
+    records: RecordsView,
+    project: Project,
+    lock: sqlite3.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lock.execute("BEGIN IMMEDIATE")
+    records.table.setFocus()
+    for row in range(3):
+        records.table.choose(row)
+        qtbot.keyClick(records.table, Qt.Key.Key_Delete)
+    qtbot.waitUntil(lambda: any(task.isRunning() for task in lab.findChildren(Background)))
+    waits = Background.wait
+
+    def wait(task: Background) -> bool:
+        if lock.in_transaction:  # it ends while the window waits
+            lock.execute("ROLLBACK")
+        return waits(task)
+
+    monkeypatch.setattr(Background, "wait", wait)
+    with qtbot.waitSignal(window.closed):
+        window.close()
+    assert project.store.count("pairs") == 37

@@ -18,10 +18,11 @@ from PySide6.QtWidgets import (
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.records import AnyRecord
 from rlhf_lab.gui.actions import bind
-from rlhf_lab.gui.background import Background, Work
+from rlhf_lab.gui.background import Background
 from rlhf_lab.gui.lab import Lab
 from rlhf_lab.gui.models.records_table import Pages, RecordsTable
 from rlhf_lab.gui.record_changes import RecordChanges
+from rlhf_lab.gui.record_finding import finding, sources
 from rlhf_lab.gui.search_making import SearchMaking
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.filter_bar import FilterBar
@@ -30,13 +31,14 @@ from rlhf_lab.gui.widgets.record_list import RecordView
 
 if TYPE_CHECKING:
     from rlhf_lab.gui.widgets.record_editor import RecordEditor
-    from rlhf_lab.store import DatasetRow, Filters, Row, Store
+    from rlhf_lab.store import DatasetRow, Row
 
 MOST_REMOVED = 10_000
 """Records that are deleted with one key; for more, the data set is filtered and exported, or deleted."""
 
-_MOST_SOURCES = 100
 _KEPT = "Your change of the record was kept. Ctrl+Z takes it back."
+_PATIENCE_MS, _LAST_MS = 5000, 50
+"""How long a window that closes waits for another process's lock: when it asks, and at the very end."""
 _TABLE_WHILE_EDITING = 140
 """Height in pixels; the texts need the room."""
 
@@ -57,6 +59,7 @@ class RecordsView(QWidget):
         self._changes = RecordChanges(lab, self)
         self._changes.written.connect(self._written)
         self._changes.failed.connect(self._not_written)
+        lab.keeping.connect(self._keep_all)
         lab.closing.connect(self._close)
         self.bar = FilterBar()
         self.bar.changed.connect(self._find)
@@ -162,7 +165,7 @@ class RecordsView(QWidget):
         self.model.show_pages(self._row.kind, 0, read)
         self._read(QModelIndex())
         self.bar.say("Searching…")
-        self._finding = self._lab.in_background(_finding(name, filters))
+        self._finding = self._lab.in_background(finding(name, filters))
         self._finding.part.connect(self._add_found)
         self._finding.done.connect(self._all_found)
         self._finding.failed.connect(self._lab.message)
@@ -186,7 +189,7 @@ class RecordsView(QWidget):
     @Slot()
     def _look_for_sources(self) -> None:
         if self._row is not None:
-            self._lab.in_background(_sources(self._row.name)).done.connect(self._offer_sources)
+            self._lab.in_background(sources(self._row.name)).done.connect(self._offer_sources)
 
     @Slot(object)
     def _offer_sources(self, found: tuple[str, list[str]]) -> None:
@@ -274,15 +277,29 @@ class RecordsView(QWidget):
             self._lab.message.emit(f"Your change of the record was not kept. {error}")
         self._stop_editing()
 
+    @Slot(object)
+    def _keep_all(self, unkept: list[str]) -> None:
+        """The window is about to close: there is some patience with a lock, and what cannot be stored is said."""
+        try:
+            if (record := self._typed()) is not None:
+                self._save(record)
+        except LabError as error:
+            unkept.append(f"What you typed into a record cannot be stored. {error}")
+        if not self.busy:
+            return
+        if reason := self._changes.finish(_PATIENCE_MS):
+            unkept.append(f"Changes of records are not stored. {reason}")
+        else:
+            self._written()
+
     @Slot()
     def _close(self) -> None:
-        """The window closes: what was typed is kept, and there is no time for another thread."""
+        """The window closes: what could not be stored when it was asked for has a last chance."""
         self._stop_finding()
-        if self._row is None or not self.editing or self._edited is None:
-            return
-        with suppress(LabError):  # nobody is there to hear it
-            if (record := self.editor.changed()) is not None:
-                self._lab.project.store.edit(self._row.name, self._edited, record)
+        with suppress(LabError):  # it was said
+            if (record := self._typed()) is not None:
+                self._save(record)
+        self._changes.finish(_LAST_MS)
 
     @Slot()
     def _remove(self) -> None:
@@ -373,25 +390,3 @@ class RecordsView(QWidget):
         column.setSpacing(8)
         column.addWidget(self.bar)
         column.addWidget(split, 1)
-
-
-def _sources(name: str) -> Work:
-    """Work for `Lab.in_background`: the data set, and who wrote answers, most first."""
-
-    def work(store: "Store", task: Background) -> tuple[str, list[str]]:
-        return name, [source for source, _ in store.sources(name) if source][:_MOST_SOURCES]
-
-    return work
-
-
-def _finding(name: str, filters: "Filters") -> Work:
-    """Work for `Lab.in_background`: parts are ids of the records that pass, in order."""
-
-    def work(store: "Store", task: Background) -> None:
-        for ids in store.find(name, filters):
-            if task.cancelled():
-                return
-            if ids:
-                task.part.emit(ids)
-
-    return work
