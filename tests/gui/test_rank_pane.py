@@ -1,4 +1,4 @@
-"""The Rank pane as a person uses it: by keys and by mouse, two answers and more, notes, guidelines, other people."""
+"""The Rank pane as a person uses it: by keys and by mouse, two answers and more, notes, other people."""
 
 import pytest
 from PySide6.QtCore import QPoint, Qt
@@ -235,7 +235,7 @@ def test_cards_are_dragged_onto_the_ladder_and_along_it(qtbot, pane) -> None:
     assert board.levels.snapshot() == (None, 1, 1, 2)
 
 
-# People, queues, guidelines
+# People, queues
 
 
 def test_a_second_person_begins_anew_and_agreement_is_counted(qtbot, pane, project) -> None:
@@ -314,21 +314,6 @@ def test_a_record_removed_while_it_is_shown_is_said_and_the_next_comes(qtbot, pa
     assert pane.desk.current.id != shown
     assert pane.bench.prompt.view.toPlainText() == pane.desk.current.record.prompt.text
     assert "removed meanwhile" in pane.bench.foot.last.text()
-
-
-def test_guidelines_are_written_once_for_everybody(qtbot, pane, project) -> None:
-    begin(qtbot, pane)
-    qtbot.keyClick(pane, "g", CTRL)
-    assert pane.guidelines.isVisible()
-    qtbot.mouseClick(pane.guidelines.edit, Qt.MouseButton.LeftButton)
-    qtbot.keyClicks(pane.guidelines.editor, "1 right before polite")
-    qtbot.mouseClick(pane.guidelines.save, Qt.MouseButton.LeftButton)
-
-    assert project.store.guidelines("two") == "1 right before polite"
-    assert pane.guidelines.view.toPlainText() == "1 right before polite"
-    assert project.store.verdict_count("two") == 0
-    choose(qtbot, pane.head.dataset, "four")
-    assert "No guidelines yet" in pane.guidelines.view.toPlainText()
 
 
 def test_another_pane_can_send_a_data_set_here(qtbot, pane) -> None:

@@ -51,7 +51,7 @@ class RankPane(QWidget):
         self.empty = EmptyPage()
         self.fresh = FreshPage()
         self.quality = AgreementPage(lab)
-        self.guidelines = GuidelinesPanel()
+        self.guidelines = GuidelinesPanel(lab)
         self._lay_out()
         self._connect()
         self.refresh()
@@ -128,8 +128,7 @@ class RankPane(QWidget):
         if self.desk.queue != FRESH.name:
             self.writers.stop()
         self._offer_models()
-        if self.desk.dataset:
-            self.guidelines.show_text(self._store.guidelines(self.desk.dataset))
+        self.guidelines.show_dataset(self.desk.dataset)
         if self.desk.queue:
             self.counting.begin(self._asked())
 
@@ -197,6 +196,7 @@ class RankPane(QWidget):
             self.middle.setCurrentWidget(self.bench)
             self.head.show_page("rank")
 
+    @Slot()
     def _take_focus(self) -> None:
         if self.pages.currentWidget() is self.start:
             self.start.take_focus()
@@ -342,12 +342,6 @@ class RankPane(QWidget):
     def _open_again(self) -> None:
         self._open(self.desk.dataset, self.desk.queue)
 
-    @Slot(str)
-    def _save_guidelines(self, text: str) -> None:
-        if self.desk.dataset:
-            self._store.set_guidelines(self.desk.dataset, text)
-        self._take_focus()
-
     def _connect(self) -> None:
         self.start.chosen.connect(self._begin_as)
         self.feed.came.connect(self._more_came)
@@ -359,7 +353,7 @@ class RankPane(QWidget):
         self.head.score_asked.connect(self._score)
         self.head.page_chosen.connect(self._show_page)
         self.head.guidelines_toggled.connect(self.guidelines.setVisible)
-        self.guidelines.saved.connect(self._save_guidelines)
+        self.guidelines.saved.connect(self._take_focus)
         self.empty.asked.connect(self._act)
         self.bench.said.connect(self._said)
         self.bench.ran_out.connect(self._ran_out)

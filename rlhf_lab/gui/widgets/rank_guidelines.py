@@ -1,9 +1,11 @@
 """What the people who rank are asked to look at, beside the answers, and a way to write it."""
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QPushButton, QStackedWidget, QVBoxLayout
 
-from rlhf_lab.gui.widgets.plain_text import PlainLabel
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.gui.lab import Lab
+from rlhf_lab.gui.widgets.plain_text import PlainLabel, one_line
 from rlhf_lab.gui.widgets.rank_answer import ReadingText
 
 NONE_YET = (
@@ -13,14 +15,18 @@ NONE_YET = (
 
 
 class GuidelinesPanel(QFrame):
-    """Says `saved` with the new text; data sets have one text each."""
+    """Data sets have one text each, which everybody sees."""
 
-    saved = Signal(str)
+    saved = Signal()
 
-    def __init__(self) -> None:
+    def __init__(self, lab: Lab) -> None:
         super().__init__()
+        self._lab = lab
+        lab.keeping.connect(self._keep_all)
         self.setProperty("surface", "card")
         self.setFixedWidth(256)
+        self._dataset = self._coming = ""
+        """Whose text it is, and whose comes once that is stored."""
         self._text = ""
         self.view = ReadingText("Guidelines")
         self.editor = QPlainTextEdit()
@@ -53,9 +59,14 @@ class GuidelinesPanel(QFrame):
         column.addLayout(row)
         self._end()
 
-    def show_text(self, text: str) -> None:
-        """Show the guidelines of another data set."""
-        self._text = text
+    def show_dataset(self, dataset: str) -> None:
+        """Show the guidelines of a data set. Those that are being written are stored first; where they cannot be, they
+        stay in the editor, and belong to their own data set still."""
+        self._coming, writing = dataset, self._draft() is not None
+        if not self._keep():
+            return
+        if writing:
+            self._lab.message.emit(f"What you wrote of the guidelines of “{one_line(self._dataset, 60)}” was kept.")
         self._end()
 
     def _begin(self) -> None:
@@ -64,13 +75,47 @@ class GuidelinesPanel(QFrame):
         self.editor.setFocus()
 
     def _save(self) -> None:
-        self._text = self.editor.toPlainText().strip()
-        self._end()
-        self.saved.emit(self._text)
+        if self._keep():
+            self._end()
+            self.saved.emit()
+
+    def _draft(self) -> str | None:
+        """What was written and is not stored, None where nothing was."""
+        draft = self.editor.toPlainText().strip()
+        return draft if self._stack.currentWidget() is self.editor and draft != self._text else None
+
+    def _keep(self) -> bool:
+        if (draft := self._draft()) is not None:
+            try:
+                self._lab.project.store.set_guidelines(self._dataset, draft)
+            except LabError as error:
+                name = one_line(self._dataset, 60)
+                self._lab.message.emit(f"The guidelines of “{name}” are not stored, and stay in the editor. {error}")
+                return False
+        return True
+
+    @Slot(object)
+    def _keep_all(self, unkept: list[str]) -> None:
+        """The window is about to close: there is some patience with a lock."""
+        from rlhf_lab.store import Store
+
+        if (draft := self._draft()) is not None:
+            try:
+                with Store.open(self._lab.project.store.path) as store:
+                    store.set_guidelines(self._dataset, draft)
+            except LabError as error:
+                unkept.append(
+                    f"The guidelines that you write for “{one_line(self._dataset, 60)}” are not stored. {error}"
+                )
+            else:
+                self._end()
 
     def _end(self) -> None:
+        self._dataset = self._coming
+        self._text = self._lab.project.store.guidelines(self._dataset) if self._dataset else ""
         self.view.set_text(self._text or NONE_YET)
         self.edit.setText("Edit" if self._text else "Write them")
+        self.edit.setEnabled(bool(self._dataset))
         self._show(editing=False)
 
     def _show(self, *, editing: bool) -> None:
