@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import shiboken6
-from PySide6.QtCore import QByteArray, QObject, QSize, QTimer, Signal, Slot
+from PySide6.QtCore import QByteArray, QObject, QSize, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QApplication, QDialog, QDialogButtonBox, QVBoxLayout
 
 from rlhf_lab import __version__
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.typed_path import typed_path
+from rlhf_lab.gui.closing import CloseDialog
 from rlhf_lab.gui.failures import Failures, Telling
 from rlhf_lab.gui.ground import Ground
 from rlhf_lab.gui.guided import put_bundled
@@ -141,6 +142,18 @@ class Sitting(QObject):
 
     @Slot(object)
     def _restore(self, backup: "Backup") -> None:
+        """Ask first where something would be lost, as at closing."""
+        window = self.session.window
+        works = self.session.lab.under_way() + window.unkept()
+        if not works:
+            self._restore_now(backup)
+            return
+        dialog = CloseDialog([], 0, works, window)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.keep_chosen.connect(partial(self._restore_now, backup))
+        dialog.open()
+
+    def _restore_now(self, backup: "Backup") -> None:
         """Runs that train go on: the next session attaches to them."""
         from rlhf_lab.gui.restoring import Restoring, RestoringDialog
 

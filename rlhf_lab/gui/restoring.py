@@ -10,11 +10,15 @@ from rlhf_lab.core.errors import LabError
 from rlhf_lab.gui.theme import theme
 from rlhf_lab.gui.widgets.backups_dialog import BackupsDialog, offered, when
 from rlhf_lab.gui.widgets.plain_text import PlainLabel
+from rlhf_lab.runs.importing import children_are_gone
 from rlhf_lab.runs.keeping import DATABASE, restore_project
 from rlhf_lab.runs.project_log import logging_to
 from rlhf_lab.store.backups import Backup
 
 _log = logging.getLogger(__name__)
+
+_PATIENCE_S = 120.0
+"""For what an import that was ended with the window still has to remove; a long one takes a while."""
 
 
 class Restoring(QThread):
@@ -29,6 +33,8 @@ class Restoring(QThread):
     def run(self) -> None:
         """See `QThread.run`."""
         try:
+            if not children_are_gone(_PATIENCE_S):
+                raise LabError("What an import had stored when it was ended is still being removed. Try again later.")
             with logging_to(self._folder):
                 restored = restore_project(self._folder, self._backup)
         except LabError as error:

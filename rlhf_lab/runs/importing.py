@@ -35,6 +35,7 @@ _PREVIEW = TypeAdapter(Preview)
 _RESULTS = TypeAdapter(list[ImportResult])
 _EXPORTED = TypeAdapter(ExportResult)
 _STATISTICS = TypeAdapter(DatasetStatistics)
+_READER = "importing"
 _HEARD_S = 0.05
 _PATIENCE_S = 0.4
 """A cancelled child that has not said so by then is killed."""
@@ -194,8 +195,17 @@ class Importing:
         finally:
             os.close(log)
         self._replies = queue.SimpleQueue()
-        threading.Thread(target=_read, args=(child, self._replies), name="importing", daemon=True).start()
+        threading.Thread(target=_read, args=(child, self._replies), name=_READER, daemon=True).start()
         return child
+
+
+def children_are_gone(patience_s: float) -> bool:
+    """Wait until no child of this process is left: one whose client was closed may still remove what was cancelled."""
+    deadline = time.monotonic() + patience_s
+    readers = [thread for thread in threading.enumerate() if thread.name == _READER]
+    for reader in readers:
+        reader.join(max(0, deadline - time.monotonic()))
+    return not any(reader.is_alive() for reader in readers)
 
 
 def _cancelled(op: str) -> str:

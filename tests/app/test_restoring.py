@@ -10,14 +10,18 @@ from pytestqt.qtbot import QtBot
 
 from rlhf_lab.core.config import SftConfig
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.gui import app
+from rlhf_lab.gui import app, restoring
 from rlhf_lab.gui.app import BUSY_MS, Sitting
+from rlhf_lab.gui.closing import CloseDialog
 from rlhf_lab.gui.restoring import RestoringDialog, rescue
 from rlhf_lab.gui.settings import Settings, SettingsDialog
 from rlhf_lab.gui.single import SingleWindow
 from rlhf_lab.gui.widgets.backups_dialog import BackupsDialog
+from rlhf_lab.gui.widgets.plain_text import PlainLabel
+from rlhf_lab.runs.importing import children_are_gone
+from rlhf_lab.runs.keeping import Restored
 from rlhf_lab.runs.project import Project
-from rlhf_lab.store.backups import ASKED, BEFORE_RESTORE, back_up, backups
+from rlhf_lab.store.backups import ASKED, BEFORE_RESTORE, Backup, back_up, backups
 from tests.app.opened import LONG_MS, SMALL
 
 LEFT = Qt.MouseButton.LeftButton
@@ -90,6 +94,42 @@ def test_a_backup_that_cannot_be_restored_is_said_in_the_window_that_comes_back(
     with qtbot.waitSignal(sitting.reopened, timeout=LONG_MS):
         sitting.session.restore_asked.emit(made)
     assert "was not restored" in sitting.session.window.messages.messages()[0].text
+    assert len(sitting.session.project.store.datasets()) == 4
+
+
+def test_an_import_is_not_ended_by_a_restore_without_being_asked_about(
+    qtbot: QtBot, sitting: Sitting, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = back_up(folder / "lab.sqlite", ASKED)
+    file = tmp_path / "large.jsonl"
+    row = '{{"prompt": "Is {0} a number?", "chosen": "Yes, {0} is one.", "rejected": "No."}}\n'
+    file.write_text("".join(row.format(n) for n in range(200_000)))
+    old = sitting.session
+    pane = old.window.pane("data")
+    pane.look_at([file])
+    qtbot.waitUntil(lambda: bool(pane.panel.go.isEnabled() and pane.panel.looked), timeout=LONG_MS)
+    pane.panel.go.click()
+    qtbot.waitUntil(lambda: pane.panel.bar.value() > 0, timeout=LONG_MS)
+    old.restore_asked.emit(made)
+    asked = old.window.findChild(CloseDialog)
+    assert any("Importing files" in label.text() for label in asked.findChildren(PlainLabel))
+    qtbot.keyClick(asked, Qt.Key.Key_Escape)
+    assert old.lab.under_way(), "it goes on"
+    qtbot.waitUntil(lambda: old.window.findChild(CloseDialog) is None)
+
+    left: list[bool] = []
+    restore = restoring.restore_project
+
+    def noted(folder: Path, backup: Backup) -> Restored:
+        left.append(not children_are_gone(0))
+        return restore(folder, backup)
+
+    monkeypatch.setattr(restoring, "restore_project", noted)
+    old.restore_asked.emit(made)
+    with qtbot.waitSignal(sitting.reopened, timeout=LONG_MS):
+        qtbot.mouseClick(old.window.findChild(CloseDialog).keep, LEFT)
+    assert left == [False], "no child of the import was there any more"
+    assert "again. The one of before is kept" in sitting.session.window.messages.messages()[0].text
     assert len(sitting.session.project.store.datasets()) == 4
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from rlhf_lab.data.mapping import Mapping, NeedsMapping
 from rlhf_lab.data.preview import preview
 from rlhf_lab.data.source import ImportCancelled
 from rlhf_lab.data.statistics import statistics_of
-from rlhf_lab.runs.importing import Importing
+from rlhf_lab.runs.importing import Importing, children_are_gone
 from rlhf_lab.store import Store
 
 
@@ -213,3 +214,16 @@ def test_a_table_that_wants_more_memory_than_it_may_have_ends_in_words(database:
         with pytest.raises(LabError, match=r"holds no record that could be read|Not enough memory"):
             data.preview(tmp_path / "t")
         assert data.preview(pairs_file(tmp_path / "a.jsonl", 2)).rows == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the child waits at a pipe that has a name")
+def test_one_that_still_removes_what_was_cancelled_can_be_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    said = 'print(\'{"kind": "cancelled"}\', flush=True)'
+    removes = (sys.executable, "-c", f"import sys; {said}; open(sys.argv[1]).read()")
+    with Importing(pipe, entry=removes) as client, pytest.raises(ImportCancelled):
+        client.import_files([tmp_path])
+    assert not children_are_gone(0)
+    pipe.write_bytes(b"")
+    assert children_are_gone(60)
