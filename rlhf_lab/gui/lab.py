@@ -284,15 +284,13 @@ class Lab(QObject):
     @Slot(object)
     def _frozen(self, whole: bool) -> None:
         run = self.sender().objectName()
-        if not whole:  # the window closes: it waits for the next one
+        if run in self._freezing:
+            if whole:  # else the window closes, and it waits for the next one
+                self._freezing.remove(run)
+                self._enqueue(self.project.run(run), "start")
             return
-        if run not in self._freezing:  # cancelled meanwhile
-            self.project.cancel(run)
-            self._states.pop(run, None)
-        else:
-            self._freezing.remove(run)
-            self._enqueue(self.project.run(run), "start")
-            return
+        self.project.cancel(run)
+        self._states.pop(run, None)
         self.runs_changed.emit()
         self.run_changed.emit(run)
 

@@ -161,13 +161,20 @@ class Project:
         return ModelSpec(model=folder.config.model, adapters=adapters, dtype=folder.config.dtype)
 
     def cancel(self, run: str) -> None:
-        """End a run that was never started."""
+        """End a run that was never started; raises `LabError` where the database cannot be written."""
         from rlhf_lab.core.events import Finished
+        from rlhf_lab.runs.folder import RunFolder
         from rlhf_lab.runs.log import end_attempt
         from rlhf_lab.runs.recorder import Recorder
 
-        folder = self.run(run)
-        end_attempt(folder.events_path, 0, Finished(outcome="stopped", message="Cancelled before it started."))
+        folder, end = (
+            RunFolder(self.runs_folder / run),
+            Finished(outcome="stopped", message="Cancelled before it started."),
+        )
+        if not folder.is_complete():  # its data was never copied: it has no log yet
+            self.store.set_run_state(run, end.outcome, end.message)
+            return
+        end_attempt(folder.events_path, 0, end)
         Recorder(self.store).catch_up(folder)
 
     def recover(self, *, but: Collection[str] = ()) -> "Recovered":

@@ -125,8 +125,15 @@ def test_a_copy_that_breaks_off_in_any_way_fails_the_run(
     assert "nobody thought of this" in lab.project.run_row(run).message
 
 
-def test_leaving_ends_the_copy_of_data_and_the_run_waits_for_the_next_window(
-    qtbot: QtBot, lab: Lab, fakes: FakeRuns, model: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("cancelled", "outcome"), [(False, "queued"), (True, "stopped")])
+def test_leaving_ends_the_copy_of_data_and_the_run_waits_for_the_next_window_unless_it_was_cancelled(
+    qtbot: QtBot,
+    lab: Lab,
+    fakes: FakeRuns,
+    model: str,
+    monkeypatch: pytest.MonkeyPatch,
+    cancelled: bool,
+    outcome: str,
 ) -> None:
     begun, left, written = threading.Event(), threading.Event(), list[bytes]()
 
@@ -141,9 +148,11 @@ def test_leaving_ends_the_copy_of_data_and_the_run_waits_for_the_next_window(
     qtbot.waitUntil(begun.is_set)
     for task in lab.findChildren(Background):
         monkeypatch.setattr(task, "wait", lambda wait=task.wait: (left.set(), wait()))
+    if cancelled:
+        lab.stop(run)
     lab.let_go()
     assert len(written) == 1
-    assert (lab.project.run_row(run).outcome, fakes.begun) == ("queued", [])
+    assert (lab.project.run_row(run).outcome, fakes.begun) == (outcome, [])
     assert not (lab.project.runs_folder / run / "data.jsonl").exists()
 
 
