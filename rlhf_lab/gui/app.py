@@ -144,11 +144,11 @@ class Sitting(QObject):
     def _restore(self, backup: "Backup") -> None:
         """Ask first where something would be lost, as at closing."""
         window = self.session.window
-        works = self.session.lab.under_way() + window.unkept()
-        if not works:
+        works, unkept = self.session.lab.under_way(), window.unkept()
+        if not works and not unkept:
             self._restore_now(backup)
             return
-        dialog = CloseDialog([], 0, works, window)
+        dialog = CloseDialog([], 0, works, unkept, window)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.keep_chosen.connect(partial(self._restore_now, backup))
         dialog.open()

@@ -1,4 +1,4 @@
-"""What is asked when the window closes while something trains, or other work is under way that ends with it."""
+"""What is asked when the window closes while something trains, work is under way that ends with it, or cannot be stored."""
 
 from collections.abc import Sequence
 
@@ -14,15 +14,22 @@ class CloseDialog(QDialog):
     keep_chosen = Signal()
     stop_chosen = Signal()
 
-    def __init__(self, titles: Sequence[str], queued: int, works: Sequence[str], parent: QWidget | None = None):
+    def __init__(
+        self,
+        titles: Sequence[str],
+        queued: int,
+        works: Sequence[str],
+        unkept: Sequence[str],
+        parent: QWidget | None = None,
+    ):
+        """Runs that train, how many wait, works that end with the window, and what was typed and cannot be stored."""
         super().__init__(parent)
-        self.setWindowTitle("Still training" if titles else "Still at work")
+        self.setWindowTitle("Still training" if titles else "Still at work" if works else "Not stored")
         self.setMinimumWidth(520)
         column = QVBoxLayout(self)
         column.setContentsMargins(24, 24, 24, 24)
         column.setSpacing(12)
-        still = f"{' and '.join(titles)} still train{'s' * (len(titles) == 1)}" if titles else "Not everything is done"
-        column.addWidget(PlainLabel(still, role="title"))
+        column.addWidget(PlainLabel(_heading(titles, works), role="title"))
         if titles:
             column.addWidget(PlainLabel(_of_runs(queued), wrap=True))
         if works:
@@ -32,7 +39,10 @@ class CloseDialog(QDialog):
                     wrap=True,
                 )
             )
-            column.addWidget(PlainLabel("\n".join(f"•  {work}" for work in works), wrap=True))
+            column.addWidget(PlainLabel(_listed(works), wrap=True))
+        if unkept:
+            column.addWidget(PlainLabel("This is not stored, and is lost when the window closes:", wrap=True))
+            column.addWidget(PlainLabel(_listed(unkept), wrap=True))
         row = QHBoxLayout()
         row.setSpacing(8)
         row.setContentsMargins(0, 12, 0, 0)
@@ -40,10 +50,13 @@ class CloseDialog(QDialog):
         self.stop = self._button("Stop and save", "Save the last whole step, then close; the run can be resumed")
         if titles:
             self.keep = self._button("Keep training", "Close the window and train on in the background")
-        else:
+        elif works:
             self.keep = self._button("End and close", "End what is under way and close the window")
-        self.keep.setProperty("look", "primary")
-        self.keep.setDefault(True)
+        else:
+            self.keep = self._button("Close anyway", "Close the window without what is not stored")
+        offered = self.stay if unkept else self.keep  # Enter loses nothing
+        offered.setProperty("look", "primary")
+        offered.setDefault(True)
         row.addWidget(self.stay)
         row.addStretch(1)
         row.addWidget(self.stop)
@@ -61,6 +74,16 @@ class CloseDialog(QDialog):
         button.setAccessibleName(title)
         button.setToolTip(tip)
         return button
+
+
+def _heading(titles: Sequence[str], works: Sequence[str]) -> str:
+    if titles:
+        return f"{' and '.join(titles)} still train{'s' * (len(titles) == 1)}"
+    return "Not everything is done" if works else "Not everything is stored"
+
+
+def _listed(what: Sequence[str]) -> str:
+    return "\n".join(f"•  {one}" for one in what)
 
 
 def _of_runs(queued: int) -> str:

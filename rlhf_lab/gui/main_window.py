@@ -218,7 +218,7 @@ class MainWindow(QMainWindow):
         if live or unkept or (works and not self._closing):
             event.ignore()
             if not self._closing or not live:
-                self._ask_before_closing(live, works + unkept)
+                self._ask_before_closing(live, works, unkept)
             return
         self._lab.let_go()
         event.accept()
@@ -230,9 +230,9 @@ class MainWindow(QMainWindow):
         self._lab.keeping.emit(unkept)
         return unkept
 
-    def _ask_before_closing(self, live: list[str], works: list[str]) -> None:
+    def _ask_before_closing(self, live: list[str], works: list[str], unkept: list[str]) -> None:
         titles = [self._lab.state(run).title for run in live]
-        dialog = CloseDialog(titles, len(self._lab.queued()), works, self)
+        dialog = CloseDialog(titles, len(self._lab.queued()), works, unkept, self)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.keep_chosen.connect(self._keep_and_close)
         dialog.stop_chosen.connect(self._stop_and_close)

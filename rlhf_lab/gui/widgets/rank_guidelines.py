@@ -104,9 +104,7 @@ class GuidelinesPanel(QFrame):
                 with Store.open(self._lab.project.store.path) as store:
                     store.set_guidelines(self._dataset, draft)
             except LabError as error:
-                unkept.append(
-                    f"The guidelines that you write for “{one_line(self._dataset, 60)}” are not stored. {error}"
-                )
+                unkept.append(f"The guidelines that you write for “{one_line(self._dataset, 60)}”: {error}")
             else:
                 self._end()
 

@@ -284,11 +284,11 @@ class RecordsView(QWidget):
             if (record := self._typed()) is not None:
                 self._save(record)
         except LabError as error:
-            unkept.append(f"What you typed into a record cannot be stored. {error}")
+            unkept.append(f"What you typed into a record: {error}")
         if not self.busy:
             return
         if reason := self._changes.finish(_PATIENCE_MS):
-            unkept.append(f"Changes of records are not stored. {reason}")
+            unkept.append(f"Changes of records: {reason}")
         else:
             self._written()
 
