@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -58,9 +58,15 @@ class RunIndex:
                 (run, stage, dir, config_json, created),
             )
 
-    def all(self, trashed: bool) -> list[RunRow]:
-        which = f"trashed IS {'NOT ' if trashed else ''}NULL"
-        return [_row(*row) for row in self._connection.rows(f"{_ROW} WHERE {which} ORDER BY created, id")]
+    def all(self, trashed: bool, stages: Collection[str] | None) -> list[RunRow]:
+        which, values = f"trashed IS {'NOT ' if trashed else ''}NULL", tuple(stages or ())
+        if stages is not None:
+            which += f" AND stage IN ({', '.join('?' * len(values))})"
+        return [_row(*row) for row in self._connection.rows(f"{_ROW} WHERE {which} ORDER BY created, id", values)]
+
+    def models(self, newest: int) -> list[str]:
+        sql = "SELECT coalesce(config ->> 'model', '') FROM runs WHERE trashed IS NULL ORDER BY created DESC, id DESC LIMIT ?"
+        return [str(model) for model in dict.fromkeys(row[0] for row in self._connection.rows(sql, (newest,))) if model]
 
     def row(self, run: str) -> RunRow | None:
         rows = self._connection.rows(f"{_ROW} WHERE trashed IS NULL AND run = ?", (run,))

@@ -1,7 +1,7 @@
 """The project's database as everybody sees it: data sets, judgements, runs, events and curves."""
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -291,9 +291,13 @@ class Store:
         """Index a run as "queued"; one that is there stays as it is."""
         self._runs.add(run, stage, dir, config_json, created)
 
-    def runs(self, *, trashed: bool = False) -> list[RunRow]:
-        """All runs, oldest first; those in the trash only where they are asked for, and then they alone."""
-        return self._runs.all(trashed)
+    def runs(self, *, trashed: bool = False, stages: Collection[str] | None = None) -> list[RunRow]:
+        """All runs, or those of these stages, oldest first; of the trash only where asked for, and then of it alone."""
+        return self._runs.all(trashed, stages)
+
+    def models_of_runs(self, newest: int) -> list[str]:
+        """Which models that many of the newest runs were made with, each once, the newest first."""
+        return self._runs.models(newest)
 
     def run_row(self, run: str) -> RunRow | None:
         """One run by its id; None where there is none outside of the trash."""

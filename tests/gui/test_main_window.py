@@ -32,6 +32,7 @@ from rlhf_lab.gui.single import SingleWindow
 from rlhf_lab.gui.theme import DARK, theme
 from rlhf_lab.gui.widgets.rail import Rail
 from rlhf_lab.runs.project import Project
+from rlhf_lab.store import Store
 from tests.gui.conftest import FakeRuns
 
 CTRL = Qt.KeyboardModifier.ControlModifier
@@ -46,6 +47,21 @@ def test_every_pane_has_its_key(qtbot: QtBot, window: MainWindow) -> None:
         qtbot.keyClick(window, getattr(Qt.Key, f"Key_{number}"), CTRL)
         assert window.stack.currentWidget() is window.pane(place)
         assert window.rail._buttons[place].isChecked()
+
+
+def test_a_pane_that_is_not_shown_looks_into_the_project_when_it_is(
+    window: MainWindow, lab: Lab, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in (*PLACES, "data"):
+        window.show_pane(place)
+    reads: list[object] = []
+    runs = Store.runs
+    monkeypatch.setattr(Store, "runs", lambda store, **which: reads.append(which) or runs(store, **which))
+    run = lab.project.create_run(SftConfig(dataset="talks", model=model)).run
+    lab.runs_changed.emit()
+    assert len(reads) <= 2, "of the table of runs and of the guide"
+    window.show_pane("sft")
+    assert window.pane("sft").header.picker.findData(run) >= 0
 
 
 def test_the_sheet_is_looked_through_once_for_what_is_in_a_pane(window: MainWindow, qapp: QApplication) -> None:

@@ -1,5 +1,6 @@
 """Runs in the store: events once each, the offset with them, curves as they count now."""
 
+import json
 import math
 import sqlite3
 import tempfile
@@ -117,6 +118,20 @@ def test_runs_are_apart(store: Store) -> None:
     assert store.curves("sft-1") == {"train/loss": ([1], [2.0])}
     with pytest.raises(LabError, match="no run 'ppo-1'"):
         store.curves("ppo-1")
+
+
+def test_runs_of_some_stages_and_the_models_of_the_newest(store: Store) -> None:
+    for n, (stage, model) in enumerate([("sft", "one"), ("reward", "two"), ("sft", "two"), ("dpo", "")]):
+        store.add_run(
+            f"{stage}-{n}", stage, f"runs/{stage}-{n}", json.dumps({"model": model} if model else {}), 10.0 + n
+        )
+    assert [row.run for row in store.runs(stages=("sft", "dpo"))] == ["sft-0", "sft-2", "dpo-3"]
+    assert store.runs(stages=()) == []
+    assert store.models_of_runs(4) == ["two", "one"]
+    assert store.models_of_runs(3) == ["two"]
+    store.set_run_trashed("sft-2", 1.0)
+    assert [row.run for row in store.runs(stages=("sft",))] == ["sft-0"]
+    assert [row.run for row in store.runs(stages=("sft",), trashed=True)] == ["sft-2"]
 
 
 def test_a_place_is_kept_and_one_that_is_none_costs_no_run(store: Store, tmp_path: Path) -> None:

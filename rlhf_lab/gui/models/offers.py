@@ -1,7 +1,8 @@
 """What a form can offer from a project: data sets that fit, finished runs, models used before. No Qt."""
 
-import json
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -51,23 +52,24 @@ def run_options(project: Project, field: str) -> list[Option]:
 
 def finished_runs(project: Project, stages: tuple[str, ...]) -> list[RunRow]:
     """Runs of these stages that left an adapter, the newest first."""
-    rows = [row for row in reversed(project.store.runs()) if row.stage in stages and row.outcome in _USABLE]
-    return [row for row in rows[:MOST_RUNS] if RunFolder(project.runs_folder / row.run).has_result()]
+    return list(_finished(project, stages))
+
+
+def _finished(project: Project, stages: tuple[str, ...]) -> Iterator[RunRow]:
+    rows = (row for row in reversed(project.store.runs(stages=stages)) if row.outcome in _USABLE)
+    return (row for row in islice(rows, MOST_RUNS) if RunFolder(project.runs_folder / row.run).has_result())
 
 
 def unfinished_runs(project: Project, stages: tuple[str, ...]) -> list[RunRow]:
     """The others of these stages, of which a save may be there: those that train, and those that ended without a result."""
     finished = {row.run for row in finished_runs(project, stages)}
-    rows = [row for row in reversed(project.store.runs()) if row.stage in stages and row.outcome != "queued"]
+    rows = [row for row in reversed(project.store.runs(stages=stages)) if row.outcome != "queued"]
     return [row for row in rows[:MOST_RUNS] if row.run not in finished]
 
 
 def known_models(project: Project) -> list[str]:
     """Models that runs of this project have used, the newest first."""
-    found: dict[str, None] = {}
-    for row in list(reversed(project.store.runs()))[:MOST_RUNS]:
-        found[str(json.loads(project.store.run_config(row.run)).get("model", ""))] = None
-    return [model for model in found if model and not _is_gone(model)]
+    return [model for model in project.store.models_of_runs(MOST_RUNS) if not _is_gone(model)]
 
 
 def _is_gone(model: str) -> bool:
@@ -79,10 +81,10 @@ def suggested_runs(project: Project, stage: Stage) -> dict[str, str | None]:
     """For each field that names a run, what most likely is meant: the newest, and what that one stood on."""
     if stage == "sft":
         return {}
-    tuned = next((row.run for row in finished_runs(project, ("sft",))), None)
+    tuned = next((row.run for row in _finished(project, ("sft",))), None)
     if not issubclass(STAGES[stage], ScoreSettings):
         return {"start_from": tuned}
-    reward = next((row.run for row in finished_runs(project, ("reward",))), None)
+    reward = next((row.run for row in _finished(project, ("reward",))), None)
     return {"reward_model": reward, "start_from": _stands_on(project, reward) if reward else tuned}
 
 

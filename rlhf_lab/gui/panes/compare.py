@@ -95,6 +95,11 @@ class ComparePane(QWidget):
         if self.pages["Standings"].isChecked():
             self.standings.open()
 
+    @Slot()
+    def _runs_changed(self) -> None:
+        if self.isVisible():  # else it looks when it is shown
+            self.refresh()
+
     def hideEvent(self, event: QHideEvent) -> None:
         """Another pane may judge meanwhile: what can be taken back from here is not certain any more."""
         super().hideEvent(event)
@@ -261,7 +266,7 @@ class ComparePane(QWidget):
         self.standings.weighed.connect(self.blind.take_standings)
         self._lab.closing.connect(self.asker.close)
         self._lab.run_changed.connect(self._run_changed)
-        self._lab.runs_changed.connect(self.refresh)
+        self._lab.runs_changed.connect(self._runs_changed)
         self._lab.events_arrived.connect(self._run_said)
         self._lab.datasets_changed.connect(self._offer_prompts)
 

@@ -104,7 +104,7 @@ class DataPane(QWidget):
             self.stack.addWidget(widget)
         self._lay_out()
         lab.datasets_changed.connect(self.refresh)
-        lab.runs_changed.connect(self._offer_guide)
+        lab.runs_changed.connect(self._runs_changed)
         self.stack.currentChanged.connect(self._offer_guide)
         self.refresh()
         self._offer_guide()
@@ -139,6 +139,7 @@ class DataPane(QWidget):
     def showEvent(self, event: QShowEvent) -> None:
         """Votes, and models that write, add records while another pane is in view."""
         super().showEvent(event)
+        self._offer_guide()
         if self._lab.project.store.datasets() != self._rows:
             self.refresh()
 
@@ -193,6 +194,11 @@ class DataPane(QWidget):
             return
         self.view.show_dataset(rows[item.data(_NAME)])
         self.stack.setCurrentWidget(self.view)
+
+    @Slot()
+    def _runs_changed(self) -> None:
+        if self.isVisible():  # else it looks when it is shown
+            self._offer_guide()
 
     @Slot()
     def _offer_guide(self) -> None:

@@ -133,6 +133,10 @@ class RankPane(QWidget):
             self.counting.begin(self._asked())
 
     @Slot()
+    def _runs_changed(self) -> None:
+        if self.isVisible():  # else it looks when it is shown
+            self._offer_models()
+
     def _offer_models(self) -> None:
         runs = [(row.run, run_title(row.run)) for row in finished_runs(self._lab.project, ("reward",))]
         self.head.offer_models(runs, seen=self._scored_queue)
@@ -368,7 +372,7 @@ class RankPane(QWidget):
         self.scoring.ended.connect(self._scoring_ended)
         self.scoring.failed.connect(self._scoring_failed)
         self._lab.datasets_changed.connect(self.refresh)
-        self._lab.runs_changed.connect(self._offer_models)
+        self._lab.runs_changed.connect(self._runs_changed)
 
     def _lay_out(self) -> None:
         self.middle = QStackedWidget()

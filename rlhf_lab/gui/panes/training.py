@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from PySide6.QtCore import Qt, Slot
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
 from rlhf_lab.core.events import AnyEvent
@@ -66,7 +67,7 @@ class TrainingPane(QWidget):
         lab.events_arrived.connect(self._take)
         lab.run_changed.connect(self._run_changed)
         lab.runs_changed.connect(self._runs_changed)
-        self._runs_changed()
+        self._look()
 
     @property
     def run(self) -> str | None:
@@ -164,9 +165,18 @@ class TrainingPane(QWidget):
         if run == self._run:
             self.header.refresh()
 
+    def showEvent(self, event: QShowEvent) -> None:
+        """A pane that comes into view shows the project as it is now."""
+        super().showEvent(event)
+        self._look()
+
     @Slot()
     def _runs_changed(self) -> None:
-        runs = [row.run for row in self._lab.project.store.runs() if row.stage in self._views]
+        if self.isVisible():  # else it looks when it is shown
+            self._look()
+
+    def _look(self) -> None:
+        runs = [row.run for row in self._lab.project.store.runs(stages=self._views)]
         if self._run not in runs:  # none is shown yet, or it was put into the trash
             self._run = None
             self._stack.setCurrentIndex(0)

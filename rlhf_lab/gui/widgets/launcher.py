@@ -71,9 +71,9 @@ class Launcher(QWidget):
         self._lay_out()
         self.form.changed.connect(self._timer.start)
         lab.closing.connect(self._timer.stop)
-        lab.datasets_changed.connect(self.refresh)
-        lab.runs_changed.connect(self.refresh)
-        lab.models_changed.connect(self.refresh)
+        lab.datasets_changed.connect(self._project_changed)
+        lab.runs_changed.connect(self._project_changed)
+        lab.models_changed.connect(self._project_changed)
         model = self.form.editor("model")
         assert isinstance(model, ModelEditor)
         model.manage_asked.connect(self._manage_models)
@@ -162,6 +162,11 @@ class Launcher(QWidget):
         """A pane that comes into view shows the project as it is now."""
         super().showEvent(event)
         self.refresh()
+
+    @Slot()
+    def _project_changed(self) -> None:
+        if self.isVisible():  # else it looks when it is shown
+            self.refresh()
 
     def _config(self) -> RunConfig | None:
         return self.form.config()[0]

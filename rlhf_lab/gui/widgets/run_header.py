@@ -167,7 +167,7 @@ class RunHeader(QWidget):
 
     def list_runs(self) -> None:
         """Read which runs there are."""
-        rows = [row for row in reversed(self._lab.project.store.runs()) if row.stage in self._live_fields]
+        rows = list(reversed(self._lab.project.store.runs(stages=self._live_fields)))
         self.picker.blockSignals(True)
         self.picker.clear()
         for row in rows:
