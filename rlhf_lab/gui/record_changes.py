@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from PySide6.QtCore import QObject, Signal, Slot
 
@@ -14,19 +14,21 @@ from rlhf_lab.gui.lab import Lab
 if TYPE_CHECKING:
     from rlhf_lab.store import Store
 
-_NO_MORE_MS = 50
-"""Once a lock has been waited for in vain, those after it wait no longer than this."""
-
+_What = Literal["change", "undo", "redo"]
 Range = tuple[int, int, int]
 """Records that follow each other: the ids of the first and the last, and how many they are."""
 
 
 class _Change:
-    """One that was asked for, as `Work` beside the window or in its own thread."""
+    """One that was asked for of a data set, as `Work` beside the window or in its own thread."""
 
-    def __init__(self, act: Callable[["Store"], object]):
-        self._act = act
+    def __init__(self, name: str, what: _What, act: Callable[["Store"], object]):
+        self._name, self._what, self._act = name, what, act
         self.stored = False
+
+    def means(self, refused: "_Change") -> bool:
+        """Whether it was asked for to take that one back; now that it was refused, another step would be taken."""
+        return self._name == refused._name and self._what == ("redo" if refused._what == "undo" else "undo")
 
     def __call__(self, store: "Store", task: Background | None = None) -> None:
         self._act(store)
@@ -39,7 +41,7 @@ class RecordChanges(QObject):
     written = Signal()
     """The last change that was asked for is stored."""
     failed = Signal(str)
-    """One was not, and why; those after it go on."""
+    """One was not, and why; those after it go on, but for one that was to take it back."""
 
     def __init__(self, lab: Lab, parent: QObject | None = None):
         super().__init__(parent)
@@ -55,29 +57,29 @@ class RecordChanges(QObject):
 
     def edit(self, name: str, key: int, record: AnyRecord) -> None:
         """Put another record in a record's place."""
-        self._add(lambda store: store.edit(name, key, record))
+        self._add(name, "change", lambda store: store.edit(name, key, record))
 
     def remove(self, name: str, ranges: Sequence[Range]) -> None:
         """Remove these records in one step."""
-        self._add(lambda store: store.remove(name, _ids(store, name, ranges)))
+        self._add(name, "change", lambda store: store.remove(name, _ids(store, name, ranges)))
 
     def remove_found(self, name: str, keys: Sequence[int]) -> None:
         """Remove records that do not follow each other."""
-        self._add(lambda store: store.remove(name, keys))
+        self._add(name, "change", lambda store: store.remove(name, keys))
 
     def undo(self, name: str) -> None:
         """Take the last step back."""
-        self._add(lambda store: store.undo_edit(name))
+        self._add(name, "undo", lambda store: store.undo_edit(name))
 
     def redo(self, name: str) -> None:
         """Do it again."""
-        self._add(lambda store: store.redo_edit(name))
+        self._add(name, "redo", lambda store: store.redo_edit(name))
 
-    def finish(self, busy_ms: int) -> str:
+    def finish(self, busy_ms: int, *, last: bool = False) -> str:
         """Store here and now what waits, since the window closes; why something could not be, "" where all is stored.
 
         ``busy_ms``: how long a lock is waited for. What could not be stored is tried again beside the window, if it
-        stays.
+        stays, and what was asked for after it comes after it; ``last``: the window goes, so that is tried all the same.
         """
         from rlhf_lab.store import Store
 
@@ -90,19 +92,22 @@ class RecordChanges(QObject):
                 self._waiting.popleft()
         failed: deque[_Change] = deque()
         for change in self._waiting:
+            if failed and (not last or change.means(failed[-1])):
+                failed.append(change)
+                continue
             try:
                 with Store.open(self._lab.project.store.path, busy_ms=busy_ms) as store:
                     change(store)
             except LabError as error:
-                reason, busy_ms = reason or str(error), min(busy_ms, _NO_MORE_MS)
+                reason = reason or str(error)
                 failed.append(change)
         self._waiting = failed
         if failed:
             self._next()
         return reason
 
-    def _add(self, act: Callable[["Store"], object]) -> None:
-        self._waiting.append(_Change(act))
+    def _add(self, name: str, what: _What, act: Callable[["Store"], object]) -> None:
+        self._waiting.append(_Change(name, what, act))
         if self._task is None:
             self._next()
 
@@ -120,6 +125,8 @@ class RecordChanges(QObject):
     def _not_done(self, reason: str) -> None:
         if self.sender() is self._task:
             self.failed.emit(reason)
+            if len(self._waiting) > 1 and self._waiting[1].means(self._waiting[0]):
+                del self._waiting[1]
             self._go_on()
 
     def _go_on(self) -> None:

@@ -299,7 +299,7 @@ class RecordsView(QWidget):
         with suppress(LabError):  # it was said
             if (record := self._typed()) is not None:
                 self._save(record)
-        self._changes.finish(_LAST_MS)
+        self._changes.finish(_LAST_MS, last=True)
 
     @Slot()
     def _remove(self) -> None:
