@@ -273,7 +273,7 @@ class Lab(QObject):
             from rlhf_lab.runs.project import Project
 
             with Project.open(project) as opened:
-                return opened.freeze(folder, task.cancelled)
+                return opened.freeze(folder, lambda: task.cancelled() or run not in self._freezing)
 
         self._freezing.append(run)
         task = self.in_background(work)

@@ -125,32 +125,40 @@ def test_a_copy_that_breaks_off_in_any_way_fails_the_run(
     assert "nobody thought of this" in lab.project.run_row(run).message
 
 
-@pytest.mark.parametrize(("cancelled", "outcome"), [(False, "queued"), (True, "stopped")])
-def test_leaving_ends_the_copy_of_data_and_the_run_waits_for_the_next_window_unless_it_was_cancelled(
+@pytest.mark.parametrize(
+    ("cancels", "leaves", "outcome"), [(False, True, "queued"), (True, True, "stopped"), (True, False, "stopped")]
+)
+def test_a_copy_of_data_ends_with_its_window_or_its_run(
     qtbot: QtBot,
     lab: Lab,
     fakes: FakeRuns,
     model: str,
     monkeypatch: pytest.MonkeyPatch,
-    cancelled: bool,
+    cancels: bool,
+    leaves: bool,
     outcome: str,
 ) -> None:
-    begun, left, written = threading.Event(), threading.Event(), list[bytes]()
+    """A run that was not cancelled waits for the next window."""
+    begun, go_on, written = threading.Event(), threading.Event(), list[bytes]()
 
     def dump(record: AnyRecord) -> bytes:
         begun.set()
-        left.wait(10)
+        go_on.wait(10)
         written.append(dump_record(record))
         return written[-1]
 
     monkeypatch.setattr(making, "dump_record", dump)
     run = lab.start(SftConfig(dataset="talks", model=model))
     qtbot.waitUntil(begun.is_set)
-    for task in lab.findChildren(Background):
-        monkeypatch.setattr(task, "wait", lambda wait=task.wait: (left.set(), wait()))
-    if cancelled:
+    if cancels:
         lab.stop(run)
-    lab.let_go()
+    if leaves:
+        for task in lab.findChildren(Background):
+            monkeypatch.setattr(task, "wait", lambda wait=task.wait: (go_on.set(), wait()))
+        lab.let_go()
+    else:
+        with qtbot.waitSignal(lab.run_changed):
+            go_on.set()
     assert len(written) == 1
     assert (lab.project.run_row(run).outcome, fakes.begun) == (outcome, [])
     assert not (lab.project.runs_folder / run / "data.jsonl").exists()
