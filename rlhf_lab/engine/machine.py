@@ -1,6 +1,5 @@
 """What the run stands on: device, precision, threads, memory, versions."""
 
-import ctypes
 import itertools
 import os
 import re
@@ -12,6 +11,7 @@ import psutil
 import torch
 
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.freed_memory import give_back
 
 
 def pick_device(name: str) -> torch.device:
@@ -96,19 +96,10 @@ def return_freed_memory() -> None:
     grew to 3.8 GB within three steps. What was given back has to be faulted in again: at each call that
     was a tenth of the time of a pass.
     """
-    if _LIBC is not None and psutil.Process().memory_info().rss > _LARGE and next(_CALLS) % 16 == 0:
-        _LIBC.malloc_trim(0)
+    if psutil.Process().memory_info().rss > _LARGE and next(_CALLS) % 16 == 0:
+        give_back()
 
 
-def _glibc() -> ctypes.CDLL | None:
-    try:
-        libc = ctypes.CDLL("libc.so.6") if sys.platform == "linux" else None
-        return libc if hasattr(libc, "malloc_trim") else None
-    except OSError:
-        return None
-
-
-_LIBC = _glibc()
 _LARGE = 2**30
 _CALLS = itertools.count(1)
 
