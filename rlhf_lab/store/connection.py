@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ from rlhf_lab.core.errors import LabError
 from rlhf_lab.store import schema
 from rlhf_lab.store.backups import copy_of
 from rlhf_lab.store.sqlite_words import in_words
+
+_AGAIN_SECONDS = 0.01
 
 
 class Connection:
@@ -41,10 +44,11 @@ class Connection:
                 raise
 
     def _prepare(self) -> None:
-        version = self._pragma("user_version")
         newest = len(schema.MIGRATIONS)
-        application = self._pragma("application_id")
+        self._sqlite.execute("BEGIN")  # all three are of one moment: another process may be making the database
+        version, application = self._pragma("user_version"), self._pragma("application_id")
         empty = self._sqlite.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
+        self._sqlite.execute("COMMIT")
         if application != schema.APPLICATION_ID and not empty:
             raise LabError(f"{self.path} is not a database of this lab. Move it away or choose another folder.")
         if version > newest:
@@ -55,11 +59,24 @@ class Connection:
         if version < newest:
             if not empty:
                 copy_of(self._sqlite, self.path, f"version-{version}")
-            self._sqlite.execute("PRAGMA journal_mode = WAL")
+            self._write_ahead()
             schema.migrate(self._sqlite)
         self._sqlite.execute(f"PRAGMA synchronous = {self._synchronous}")
         # Some builds of SQLite write zeros over all that is deleted: a gigabyte more for a large data set.
         self._sqlite.execute("PRAGMA secure_delete = FAST")
+
+    def _write_ahead(self) -> None:
+        """SQLite itself does not wait for another process that writes before this is set."""
+        deadline = time.monotonic() + self.busy_ms / 1000
+        while True:
+            try:
+                self._sqlite.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(_AGAIN_SECONDS)
+            else:
+                return
 
     def _pragma(self, name: str) -> int:
         return int(self._sqlite.execute(f"PRAGMA {name}").fetchone()[0])

@@ -8,13 +8,15 @@ import sys
 import textwrap
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from rlhf_lab.core.errors import LabError
-from rlhf_lab.store import Store, schema
+from rlhf_lab.store import Store, connection, schema
 from rlhf_lab.store.backups import backups
+from rlhf_lab.store.connection import Connection
 
 
 def run_python(code: str, *, path: Path | None = None) -> str:
@@ -101,6 +103,39 @@ def test_many_that_create_it_at_once_agree(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert not failures
+
+
+def test_it_waits_for_another_process_that_writes_before_it_is_in_wal_mode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "lab.sqlite"
+    path.touch()
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        monkeypatch.setattr(connection.time, "sleep", lambda seconds: other.execute("ROLLBACK"))
+        with Store.open(path) as store:
+            assert store.runs() == []
+
+
+def test_another_process_that_makes_it_meanwhile_is_one_of_this_lab(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "lab.sqlite"
+    pragma = Connection._pragma
+    others: list[threading.Thread] = []
+
+    def read(asking: Connection, name: str) -> int:
+        found = pragma(asking, name)
+        if not others and name == "application_id":
+            others.append(threading.Thread(target=lambda: Store.open(path).close()))
+            others[0].start()
+            others[0].join(0.3)  # as long as what was read holds, it waits
+        return found
+
+    monkeypatch.setattr(Connection, "_pragma", read)
+    with Store.open(path) as store:
+        assert store.runs() == []
+    others[0].join()
 
 
 def test_a_newer_database_is_refused_and_left_alone(tmp_path: Path) -> None:
