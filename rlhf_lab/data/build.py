@@ -99,6 +99,13 @@ def word(value: object) -> str:
     return str(value).strip().lower() if isinstance(value, str | int) else ""
 
 
+def said_of(value: object) -> str:
+    """Who judged, a source, a language: text, or a number that stands for one; "" for anything else."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # tables turn a column of 1 and 2 into 1.0 and 2.0 where a cell is empty
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+
+
 def turns(value: object, where: str) -> Turns:
     """Messages from a list of {"role", "content"} or {"from", "value"}."""
     if not isinstance(value, list) or not value:

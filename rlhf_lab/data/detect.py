@@ -7,7 +7,7 @@ from typing import Any
 
 from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.records import Tag
-from rlhf_lab.data.build import Builder
+from rlhf_lab.data.build import Builder, said_of
 from rlhf_lab.data.families.all import FAMILIES, NAMES
 from rlhf_lab.data.families.family import AnyKind, Family
 from rlhf_lab.data.families.lab_table import LAB_TABLE
@@ -277,9 +277,9 @@ def _named(row: Row, mapping: Mapping) -> Row:
 def _about(row: Row) -> dict[str, Tag]:
     found: dict[str, Tag] = {}
     for column, tag in _ABOUT.items():
-        value = row.get(column)
-        if isinstance(value, str) and 0 < len(value) <= _LONGEST_TAG:
-            found.setdefault(tag, value)
+        said = said_of(row.get(column))
+        if 0 < len(said) <= _LONGEST_TAG:
+            found.setdefault(tag, said)
     return found
 
 

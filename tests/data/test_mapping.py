@@ -163,9 +163,11 @@ def test_what_rows_say_beside_their_texts_is_kept(tmp_path: Path) -> None:
     rows = [
         {"prompt": "Q", "chosen": "a", "rejected": "b", "dataset": "web", "lang": "de", "annotator": "ann"},
         {"prompt": "R", "chosen": "a", "rejected": "b", "dataset": 5, "lang": "x" * 300, "annotator": ""},
+        {"prompt": "S", "chosen": "a", "rejected": "b", "dataset": [5], "lang": True, "annotator": 0.5},
     ]
     shown = preview(write(tmp_path / "d", *rows), heldout=0)
-    assert [record.tags for record in shown.records] == [{"source": "web", "language": "de", "annotator": "ann"}, {}]
+    first = {"source": "web", "language": "de", "annotator": "ann"}
+    assert [record.tags for record in shown.records] == [first, {"source": "5"}, {}]
     assert shown.unused == ()
 
 

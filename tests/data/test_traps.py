@@ -259,3 +259,13 @@ def test_a_table_of_the_lab_that_was_edited_elsewhere_is_checked_too(tmp_path: P
         (2, "the chosen and the rejected answer are the same"),
         (4, "an answer is empty"),
     ]
+
+
+@pytest.mark.parametrize("row", [GOOD, EVAL, {**ARENA, "winner": "model_a"}, OPENAI], ids=lambda row: next(iter(row)))
+def test_annotators_who_are_numbers_are_people_too(tmp_path: Path, row: dict[str, Any]) -> None:
+    column = "judge" if row.keys() >= ARENA.keys() else "worker" if row is OPENAI else "annotator"
+    rows = [{**row, column: who} for who in (7, 8, 9.0)]
+    with Store.open(tmp_path / "lab.sqlite") as store:
+        (result,) = import_files([write(tmp_path / "data.jsonl", rows)], store)
+        assert (result.records, result.problems) == (3, [])
+        assert [record.tags["annotator"] for record in store.records(result.name)] == ["7", "8", "9"]

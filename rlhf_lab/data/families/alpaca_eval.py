@@ -1,7 +1,7 @@
 """AlpacaEval: two models' answers to an instruction, and how much a judge prefers the second, from 1 to 2."""
 
 from rlhf_lab.core.records import Completion, Message, Pair, Tag
-from rlhf_lab.data.build import Builder, number, text, unreadable
+from rlhf_lab.data.build import Builder, number, said_of, text, unreadable
 from rlhf_lab.data.families.family import Family, is_text
 from rlhf_lab.data.rows import Row
 
@@ -19,8 +19,8 @@ def _read(row: Row, build: Builder) -> Pair:
     first = Completion(text=text(row, "output_1"), source=_source(row, "generator_1"))
     second = Completion(text=text(row, "output_2"), source=_source(row, "generator_2"))
     tags: dict[str, Tag] = {"preference": preference}
-    if isinstance(row.get("annotator"), str):
-        tags["annotator"] = row["annotator"]
+    if who := said_of(row.get("annotator")):
+        tags["annotator"] = who
     prompt = (Message(role="user", content=text(row, "instruction")),)
     better = (second, first) if preference > _TIE else (first, second)
     return build.pair(prompt, *better, tie=preference == _TIE, tags=tags)

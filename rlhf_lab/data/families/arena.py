@@ -1,7 +1,7 @@
 """Chatbot Arena: two models' conversations and a vote; as whole conversations, or as the table of 55,000."""
 
 from rlhf_lab.core.records import Completion, Message, Pair, Tag
-from rlhf_lab.data.build import Builder, Unreadable, split_last, turns, unreadable, word
+from rlhf_lab.data.build import Builder, Unreadable, said_of, split_last, turns, unreadable, word
 from rlhf_lab.data.families.family import Family, is_list
 from rlhf_lab.data.json_text import JsonFlaw, JsonText
 from rlhf_lab.data.rows import Row
@@ -22,7 +22,7 @@ def _read(row: Row, build: Builder) -> Pair:
     first = Completion(text=a, source=_name(row, "model_a"))
     second = Completion(text=b, source=_name(row, "model_b"))
     winner = word(row.get("winner"))
-    tags: dict[str, Tag] = {"annotator": row["judge"]} if isinstance(row.get("judge"), str) else {}
+    tags: dict[str, Tag] = {"annotator": who} if (who := said_of(row.get("judge"))) else {}
     if winner in _TIES:
         return build.pair(asked, first, second, tie=True, tags={**tags, "both_bad": True} if _TIES[winner] else tags)
     if winner not in ("model_a", "model_b"):

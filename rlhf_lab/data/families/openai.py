@@ -4,7 +4,7 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 from rlhf_lab.core.records import Completion, Message, Pair, Rated, Tag
-from rlhf_lab.data.build import Builder, Turns, Unreadable, as_number, optional_text, text, unreadable, word
+from rlhf_lab.data.build import Builder, Turns, Unreadable, as_number, optional_text, said_of, text, unreadable, word
 from rlhf_lab.data.families.family import Family
 from rlhf_lab.data.rows import Row
 
@@ -31,7 +31,7 @@ def _summary(value: object) -> Completion:
 
 
 def _tags(row: Row) -> dict[str, Tag]:
-    tags: dict[str, Tag] = {"annotator": row["worker"]} if isinstance(row.get("worker"), str) else {}
+    tags: dict[str, Tag] = {"annotator": who} if (who := said_of(row.get("worker"))) else {}
     extra = row.get("extra")
     confidence = as_number(extra.get("confidence")) if isinstance(extra, dict) else None
     return tags if confidence is None else {**tags, "confidence": confidence}
