@@ -5,8 +5,14 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.records import RecordKind, Split
 from rlhf_lab.store.schema import ID_BITS
+
+MOST_TERMS = 200
+"""Words and phrases of one search: SQLite takes no condition of more than 1,000 parts within each other."""
+LONGEST_TERM = 5000
+"""Characters of one of them: SQLite takes no pattern of more than 50,000 bytes."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +42,15 @@ class Filters:
 
     @property
     def terms(self) -> list[tuple[str, bool]]:
-        """The words of the search, and its quoted phrases with True."""
-        found = ((phrase or word, bool(phrase)) for phrase, word in re.findall(r'"([^"]+)"|(\S+)', self.search))
-        return [(text, quoted) for text, quoted in found if text.strip()]
+        """The words of the search, and its quoted phrases with True; raises `LabError` for too many."""
+        pairs = ((phrase or word, bool(phrase)) for phrase, word in re.findall(r'"([^"]+)"|(\S+)', self.search))
+        found = [(text, quoted) for text, quoted in pairs if text.strip()]
+        if len(found) > MOST_TERMS or any(len(text) > LONGEST_TERM for text, _ in found):
+            raise LabError(
+                f"The search is too long: it takes {MOST_TERMS} words of up to {LONGEST_TERM:,} characters. "
+                'Look for some of them, or for a phrase in "quotation marks".'
+            )
+        return found
 
 
 ALL = Filters()

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rlhf_lab.core.errors import LabError
 from rlhf_lab.core.judgement import Judgement, answers_of
 from rlhf_lab.core.records import (
     AnyRecord,
@@ -20,6 +21,7 @@ from rlhf_lab.core.records import (
     Unpaired,
 )
 from rlhf_lab.store import Filters, Store
+from rlhf_lab.store.filters import LONGEST_TERM, MOST_TERMS
 
 
 def prompt(text: str) -> Prompt:
@@ -110,6 +112,17 @@ def test_edited_and_judged(store: Store) -> None:
 @given(st.text())
 def test_any_search_has_terms_that_are_in_it(search: str) -> None:
     assert all(term in search and term.strip() for term, _ in Filters(search).terms)
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+def test_a_search_can_be_as_long_as_it_may_and_beyond_that_says_so(store: Store, indexed: bool) -> None:
+    if indexed:
+        assert store.build_search("d", lambda done, total: None, lambda: False)
+    for search in (" ".join(["Paris"] * MOST_TERMS), "%" * LONGEST_TERM, "\x01" * LONGEST_TERM, "𐍈" * LONGEST_TERM):
+        assert store.count("d", Filters(search=search)) == (2 if "Paris" in search else 0)
+    for search in ("Paris " * (MOST_TERMS + 1), "x" * (LONGEST_TERM + 1)):
+        with pytest.raises(LabError, match=r"The search is too long: it takes 200 words"):
+            store.count("d", Filters(search=search))
 
 
 def test_lengths_are_those_of_the_longest_answer(store: Store) -> None:
