@@ -94,12 +94,7 @@ def guided_experiment(project: Project, seed: int, terminal: Terminal) -> dict[s
 
         chain = run_recipe(project, experiment.guided(seed), terminal, beside=known_before)
         if not chain.done:
-            [ended] = [step for step in chain.steps if chain.state(step) in ("failed", "stopped")]
-            run = chain.runs[ended.key]
-            raise LabError(
-                f"The experiment ended early: {run} is {chain.state(ended)}. {chain.messages[ended.key]} "
-                f"Go on with: rlhf-lab resume {run} --project {shlex.quote(str(project.folder))}"
-            )
+            raise LabError(f"The experiment ended early: {_early_end(project, chain)}")
         runs = _runs_of(chain)
         quiz.ask_all(runs)
         terminal.say("Knowledge quiz. RLHF should change manner and leave knowledge where it was.")
@@ -108,6 +103,20 @@ def guided_experiment(project: Project, seed: int, terminal: Terminal) -> dict[s
     figures = report.build(project, runs, shares, time.monotonic() - begun)
     terminal.tell(f"The report is in {figures['report']}")
     return figures
+
+
+def _early_end(project: Project, chain: Chain) -> str:
+    """Why not all of its runs are done, and how to go on."""
+    ended = next((step for step in chain.steps if chain.state(step) in ("failed", "stopped")), None)
+    if ended is None:  # asked to stop when one run was done and the next one had not begun
+        next_one = next(step.key for step in chain.steps if chain.state(step) != "done")
+        return f"it was stopped before {next_one}; what was done before it is kept."
+    if (run := chain.runs.get(ended.key)) is None:
+        return f"{ended.key} could not begin. {chain.messages[ended.key]}"
+    return (
+        f"{run} is {chain.state(ended)}. {chain.messages[ended.key]} "
+        f"Go on with: rlhf-lab resume {run} --project {shlex.quote(str(project.folder))}"
+    )
 
 
 def _runs_of(chain: Chain) -> dict[Stage, str]:

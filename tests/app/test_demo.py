@@ -3,16 +3,22 @@
 import itertools
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rlhf_lab import headless_recipes
+from rlhf_lab.core.config import RunConfig
+from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.events import Finished
 from rlhf_lab.core.recipe import Recipe
 from rlhf_lab.core.records import load_record
 from rlhf_lab.core.resources import resource
 from rlhf_lab.runs import experiment, host
+from rlhf_lab.runs.folder import RunFolder
 from rlhf_lab.runs.project import Project
 from rlhf_lab.terminal import Terminal
 
@@ -100,3 +106,27 @@ def test_the_demo_trains_three_runs_and_ends_in_a_report(
 def _numbers(part: Mapping[str, object]) -> list[float]:
     flat = itertools.chain.from_iterable(v if isinstance(v, list) else [v] for v in part.values())
     return [value for value in flat if not isinstance(value, str)]
+
+
+@pytest.mark.parametrize(
+    ("stop", "said"),
+    [(False, "reward could not begin. No space is left."), (True, "it was stopped before reward; what was done")],
+)
+def test_an_experiment_that_ends_between_two_runs_says_why(
+    few_questions: Path, monkeypatch: pytest.MonkeyPatch, stop: bool, said: str
+) -> None:
+    make = Project.create_run
+
+    def create(project: Project, config: RunConfig, *rest: Any) -> RunFolder:
+        if config.stage == "reward":
+            raise LabError("No space is left.")
+        return make(project, config, *rest)
+
+    def train(project: Project, folder: RunFolder, terminal: Terminal, **_: object) -> Finished:
+        terminal.interrupted = stop
+        return Finished(outcome="done")
+
+    monkeypatch.setattr(Project, "create_run", create)
+    monkeypatch.setattr(headless_recipes, "train", train)
+    with Project.open(few_questions) as project, pytest.raises(LabError, match=re.escape(f"ended early: {said}")):
+        headless_recipes.guided_experiment(project, 0, Terminal())
