@@ -28,6 +28,8 @@ VERDICT_WORDS: dict[Verdict, str] = {
 """What a cell of the table says of a change."""
 
 _SURE = 0.05
+_FEW = 10
+"""On fewer prompts nothing is said to have stayed: resampling so few gives intervals that are too narrow."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,8 @@ def _doubt(cell: Cell) -> str:
     found = cell.change
     if cell.verdict != "unclear" or found.low <= 0 <= found.high:
         return ""
+    if found.n < _FEW:
+        return f"So few prompts say nothing of others; from {_FEW} on the interval can be relied on."
     if found.p < _SURE:
         return (
             "The interval is of this row alone, and leaves out 0; where so many are compared, some do by chance. With all "
@@ -198,7 +202,7 @@ def _values(answers: Answers, name: str) -> list[float]:
 def _verdict(measure: Measure, found: Change, p: float) -> Verdict:
     margin = measure.margin * (abs(found.before) if measure.relative else 1.0)
     if -margin <= found.low and found.high <= margin:
-        return "same"  # also where it is sure to have moved a little
+        return "same" if found.n >= _FEW else "unclear"  # also where it is sure to have moved a little
     if p < _SURE and not found.low <= 0 <= found.high:
         return "rose" if found.difference > 0 else "fell"
     return "unclear"

@@ -141,6 +141,15 @@ def test_an_interval_that_leaves_out_0_and_counts_for_nothing_says_why() -> None
     assert said[3] == "Politeness rose: 30% → 36% from SFT to PPO (+1 to +11 points, 200 prompts)."
 
 
+@pytest.mark.parametrize("prompts", [1, 2, 9])
+def test_a_few_prompts_are_no_proof_that_nothing_changed(prompts: int) -> None:
+    before, after = [{"words": 20.0, "kl": 0.0}] * prompts, [{"words": 20.0, "kl": 0.1}] * prompts
+    rows = table({"base": before, "ppo": after}, "base")
+    assert [cell.verdict for row in rows for cell in row.cells] == ["unclear", "unclear"]
+    assert "So few prompts say nothing of others" in sentence(rows[1], rows[1].cells[0], "base")
+    assert "left" not in summary(rows, "ppo", "base")
+
+
 def test_the_summary_names_all_of_it() -> None:
     assert summary(table(_models(), "SFT"), "PPO", "SFT") == (
         "From SFT to PPO, training raised refusals of bad requests and lowered length. It left knowledge where it was. "
