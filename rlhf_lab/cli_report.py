@@ -57,6 +57,7 @@ def report(
         for notice in notices:
             terminal.say(notice)
         place = typed_path(out or work.new_place(opened.folder)).absolute()
+        _spare(questions or [], place)
         found = _ask(examined, items, opened.models_folder, work.Asking(tokens, seed), terminal)
     found = replace(found, notices=tuple(notices))
     numbers = work.write(found, behaviour_page.render(found), place)
@@ -64,6 +65,13 @@ def report(
         terminal.tell(line)
     terminal.tell(f"The page is {place}")
     terminal.result(work.as_json(found, answers=False) | {"html": str(place), "json": str(numbers)})
+
+
+def _spare(questions: list[Path], place: Path) -> None:
+    """Raise `LabError` where the report would be written over the questions."""
+    for file in questions:
+        if file.resolve() in (place.resolve(), place.with_suffix(".json").resolve()):
+            raise LabError(f"The report would be written over the questions in {file}. Give --out another name.")
 
 
 def _ask(
