@@ -85,6 +85,8 @@ def export(
     if form not in KINDS:
         near = "".join(f" Did you mean {one}?" for one in difflib.get_close_matches(str(form).lower(), KINDS, 1))
         raise LabError(f"There is no form {form!r}.{near} There are: {', '.join(KINDS)}.")
+    if path.is_dir():
+        raise LabError(f"{path} is a folder. Name the file to write.")
     row = next((row for row in store.datasets() if row.name == name), None)
     total = store.count(name) if row is None or split is None else row.train if split == "train" else row.heldout
     held = KINDS[form]

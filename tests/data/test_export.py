@@ -220,6 +220,13 @@ def test_one_split_alone_with_progress(store: Store, tmp_path: Path) -> None:
     assert (tmp_path / "out").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("place", [".", "..", "/"])
+def test_a_folder_is_no_file_to_write(store: Store, place: str) -> None:
+    put(store, "d", [pair("Q")])
+    with pytest.raises(LabError, match=r"is a folder\. Name the file to write"):
+        export(store, "d", Path(place))
+
+
 def test_an_export_that_fails_leaves_no_file(store: Store, tmp_path: Path) -> None:
     put(store, "d", [PromptOnly(prompt=asked("Q"))])
     with pytest.raises(LabError, match="cannot be written"):
