@@ -169,6 +169,8 @@ def _values(pairs: list[str] | None) -> dict[str, list[Any]]:
         name, sign, values = pair.partition("=")
         if not sign or not name.strip() or not values.strip():
             raise LabError(f"--sweep wants FIELD=VALUE,VALUE, such as --sweep seed=0,1,2, not {pair!r}.")
+        if name.strip() in found:
+            raise LabError(f"--sweep {name.strip()} stands there twice. Give all of its values together, with commas.")
         found[name.strip()] = _one(f"[{values}]", None) or [_one(value, value.strip()) for value in values.split(",")]
     return found
 

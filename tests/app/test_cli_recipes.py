@@ -61,6 +61,8 @@ def test_what_cannot_run_is_said_before_anything_runs(lab: Lab, tmp_path: Path) 
     (tmp_path / "one.toml").write_text('stage = "sft"\n')
     refused = lab("run", "one.toml", "--resume", "--project", "project", "--json")
     assert "--resume is for recipes and sweeps" in last_object(refused)["error"]
+    refused = lab("run", "one.toml", "--sweep", "seed=0", "--sweep", "seed=1", "--project", "project", "--json")
+    assert last_object(refused)["error"].startswith("--sweep seed stands there twice.")
 
 
 @pytest.mark.usefixtures("warm_children")
