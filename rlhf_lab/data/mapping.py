@@ -48,11 +48,14 @@ _OFTEN: dict[str, tuple[str, ...]] = {
     "response_b": ("response_b", "answer_b", "response_2", "answer_2", "output_2", "response2", "answer2", "b"),
     "preference": ("preference", "winner", "choice", "verdict", "label", "better", "preferred"),
     "completion": ("completion", "response", "answer", "output", "reply", "target"),
-    "label": ("label", "liked", "thumbs_up", "is_good"),
+    "label": ("label", "kto_tag", "liked", "thumbs_up", "is_good"),
     "annotator": ("annotator", "worker", "user_id", "annotator_id", "rater"),
     "source": ("source", "dataset", "domain"),
     "language": ("language", "lang"),
 }
+
+QUESTIONS = frozenset(_OFTEN["prompt"])
+"""Names of columns that may hold the question: a format without one is not to pass over them."""
 
 
 class NeedsMapping(LabError):  # noqa: N818 - a question to the person, not a fault of the program

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from rlhf_lab.core.errors import LabError
+from rlhf_lab.core.records import Pair
 from rlhf_lab.data.importer import ImportResult, import_files
+from rlhf_lab.data.mapping import NeedsMapping
 from rlhf_lab.store import Store
 from tests.data.family_cases import CASES
 
@@ -269,3 +271,30 @@ def test_annotators_who_are_numbers_are_people_too(tmp_path: Path, row: dict[str
         (result,) = import_files([write(tmp_path / "data.jsonl", rows)], store)
         assert (result.records, result.problems) == (3, [])
         assert [record.tags["annotator"] for record in store.records(result.name)] == ["7", "8", "9"]
+
+
+@pytest.mark.parametrize("column", ["question", "Query", "input", "context"])
+def test_a_question_under_another_name_is_asked_about_not_passed_over(tmp_path: Path, column: str) -> None:
+    row = {"system": "S", column: "2 + 2?", "chosen": "The sum is 4.", "rejected": "The sum is 5."}
+    file = write(tmp_path / "data.jsonl", [row])
+    with Store.open(tmp_path / "lab.sqlite") as store:
+        with pytest.raises(NeedsMapping) as asked:
+            import_files([file], store)
+        assert asked.value.guess.columns["prompt"] == column
+        (result,) = import_files([file], store, mapping=asked.value.guess)
+        (record,) = store.records(result.name)
+        assert isinstance(record, Pair)
+        assert [message.content for message in record.prompt.messages] == ["S", "2 + 2?"]
+        assert (record.chosen.text, record.rejected.text) == (row["chosen"], row["rejected"])
+
+
+@pytest.mark.parametrize("judged", [{"kto_tag": False}, {"label": False}])
+def test_an_answer_that_nobody_liked_is_no_demonstration(tmp_path: Path, judged: dict[str, bool]) -> None:
+    file = write(tmp_path / "data.jsonl", [{"instruction": "Q", "input": "", "output": "Go away.", **judged}])
+    with Store.open(tmp_path / "lab.sqlite") as store:
+        with pytest.raises(NeedsMapping) as asked:
+            import_files([file], store)
+        (result,) = import_files([file], store, mapping=asked.value.guess)
+        assert [(record.kind, getattr(record, "label", None)) for record in store.records(result.name)] == [
+            ("unpaired", False)
+        ]

@@ -32,12 +32,17 @@ def _read_ranking(row: Row, build: Builder) -> Pair:
     return build.pair(_prompt(row), text(row, "chosen"), text(row, "rejected"))
 
 
+def _is_judged(row: Row) -> bool:
+    """Whether it says that the answer was liked or not: one that was not is nothing to imitate."""
+    return "kto_tag" in row or isinstance(row.get("label"), bool)
+
+
 ALPACA = Family(
     "Alpaca",
     "demonstration",
     ("instruction", "input", "output", "system", "history"),
     "prompt = instruction, and input on the next line; answer = output",
-    lambda row: is_text(row, "instruction", "output"),
+    lambda row: is_text(row, "instruction", "output") and not _is_judged(row),
     _read,
 )
 ALPACA_RANKING = Family(

@@ -4,12 +4,19 @@ from rlhf_lab.core.records import Message, Pair
 from rlhf_lab.data.build import Builder, Turns, Unreadable, answer, split_last, text, turns
 from rlhf_lab.data.families.family import Family, is_list, is_text
 from rlhf_lab.data.families.prefix import common_prefix
+from rlhf_lab.data.mapping import QUESTIONS
 from rlhf_lab.data.rows import Row
 
 
 def _read_explicit(row: Row, build: Builder) -> Pair:
     prompt = (Message(role="user", content=text(row, "prompt")),)
     return build.pair(prompt, text(row, "chosen"), text(row, "rejected"))
+
+
+def _is_implicit(row: Row) -> bool:
+    """Beside a question of its own, what the answers happen to begin with ("The …") is none."""
+    asked = any(name.lower() in QUESTIONS and isinstance(value, str | list) for name, value in row.items())
+    return is_text(row, "chosen", "rejected") and not asked
 
 
 def _read_implicit(row: Row, build: Builder) -> Pair:
@@ -62,7 +69,7 @@ TRL_IMPLICIT = Family(
     "pair",
     ("chosen", "rejected"),
     "prompt = the words that chosen and rejected begin with",
-    lambda row: is_text(row, "chosen", "rejected") and "prompt" not in row,
+    _is_implicit,
     _read_implicit,
     flat=True,
 )
