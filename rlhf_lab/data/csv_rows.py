@@ -27,7 +27,7 @@ def csv_lines(source: Source, delimiter: str, names: Mapping[str, str]) -> Itera
             return
         except csv.Error as error:
             if not header:
-                raise LabError(f"The header line of {source.name} cannot be read: {error}.") from None
+                raise _no_header(source, error) from None
             # A quotation mark that is never closed takes the lines after it along: say which.
             until = f" (up to line {reader.line_num:,}, where it ends)" if reader.line_num > number else ""
             yield number, {}, f"cannot be read as {delimiter_name(delimiter)}{until}: {error}"
@@ -46,8 +46,12 @@ def csv_lines(source: Source, delimiter: str, names: Mapping[str, str]) -> Itera
 
 def header_of(source: Source, delimiter: str, names: Mapping[str, str]) -> tuple[str, ...]:
     """The columns of a table, with or without rows under them."""
+    csv.field_size_limit(_FIELD_LIMIT)
     reader = csv.reader(_text_lines(source), delimiter=delimiter)
-    return tuple(_header(source, next((cells for cells in reader if cells), []), names))
+    try:
+        return tuple(_header(source, next((cells for cells in reader if cells), []), names))
+    except csv.Error as error:
+        raise _no_header(source, error) from None
 
 
 def delimiter_of(head: str, names: Mapping[str, str]) -> str:
@@ -100,6 +104,12 @@ def _header(source: Source, cells: list[str], names: Mapping[str, str]) -> list[
     if twice:
         raise LabError(f"{source.name} has more than one column named {twice[0]!r}. Rename one in its header line.")
     return found
+
+
+def _no_header(source: Source, error: csv.Error) -> LabError:
+    # Python advises whoever called it, not whoever made the file.
+    why = "its lines end as on old Macs (CR alone); save it with LF or CRLF" if "newline" in str(error) else str(error)
+    return LabError(f"The header line of {source.name} cannot be read: {why}.")
 
 
 def _is_unicode(cells: list[str]) -> bool:

@@ -97,6 +97,12 @@ def test_odd_types_in_a_table(tmp_path: Path) -> None:
     assert [record.model_dump()["chosen"]["text"] for record in shown.records] == ["a", "b"]
 
 
+def test_a_table_with_the_line_ends_of_old_macs_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "old.csv").write_bytes(b"prompt,chosen,rejected\rQ,a,b\r")
+    with pytest.raises(LabError, match=r"header line of old\.csv cannot be read: its lines end as on old Macs"):
+        preview(tmp_path / "old.csv")
+
+
 def test_a_folder_stands_for_the_files_in_it(tmp_path: Path) -> None:
     folder = tmp_path / "set"
     (folder / "data" / "train.d").mkdir(parents=True)
