@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
+from rlhf_lab.core.naming import so_many
+
 if TYPE_CHECKING:
     from rlhf_lab.data.agreement import Quality
 
@@ -25,9 +27,12 @@ _ODD_ONE_OUT = 0.15
 
 
 def grade(found: "Quality") -> Grade:
-    """By agreement, between people or (where only one judged) with oneself; unknown where neither was looked at."""
+    """By agreement, between people or (where only one judged) with oneself; unknown where neither was
+    looked at, or where agreement may be chance."""
     if found.alpha is not None and found.shared >= FEW_SHARED // 2:
         alpha = found.alpha.value
+        if alpha >= FAIR_ALPHA and found.alpha.low <= 0:
+            return "unknown"  # as much may come of verdicts that are thrown
         return "good" if alpha >= GOOD_ALPHA else "fair" if alpha >= FAIR_ALPHA else "poor"
     if found.with_self.of >= FEW_SHARED // 2:
         return "fair" if found.with_self.value >= SURE_OF_ONESELF else "poor"
@@ -64,6 +69,12 @@ def _verdict(found: "Quality", given: Grade) -> str:
                 f"One person's labels, which hold when asked again ({found.with_self.text}). A reward model can be "
                 "trained on them; it will be that person's taste."
             )
+        case "poor" if found.alpha is not None and found.alpha.high < 0:
+            return (
+                f"Not good enough yet: people agree in {found.agreed.text} of comparisons, alpha {_alpha(found)}, less than "
+                "by chance. Somebody has it the wrong way round, or means another thing by better: look at the records in "
+                "the queue where people disagree, and for answers or columns that were swapped."
+            )
         case "poor" if found.alpha is not None:
             return (
                 f"Not good enough yet: people agree in {found.agreed.text} of comparisons, alpha {_alpha(found)}, little "
@@ -75,6 +86,11 @@ def _verdict(found: "Quality", given: Grade) -> str:
                 f"Not good enough yet: asked again, the same person gives the same verdict in only {found.with_self.text} "
                 "of comparisons. Rank more slowly, use ties where answers are equal, and write guidelines."
             )
+    if found.alpha is not None and found.shared >= FEW_SHARED // 2:
+        return (
+            f"Nobody can tell yet how good these labels are: people agree in {found.agreed.text} of comparisons, alpha "
+            f"{_alpha(found)}, and that may be chance. Let them rank more of the same records."
+        )
     return (
         "Nobody can tell yet how good these labels are. Let a second person rank some of the same records, or ask "
         "yourself again with the queue of repeats."
@@ -88,7 +104,8 @@ def _alpha(found: "Quality") -> str:
 def _amount(found: "Quality") -> Iterator[str]:
     if found.verdicts < FEW:
         yield (
-            f"{found.verdicts:,} verdicts are few: a reward model begins to learn from some {FEW}, and {MANY:,} or more "
+            f"{so_many(found.verdicts, 'verdict')} {'is' if found.verdicts == 1 else 'are'} few: a reward model begins to "
+            f"learn from some {FEW}, and {MANY:,} or more "
             "are usual. The queue of least sure records makes each one count for more."
         )
     elif found.verdicts < MANY:
@@ -99,7 +116,8 @@ def _overlap(found: "Quality") -> Iterator[str]:
     people = len(found.people)
     if people > 1 and found.shared < FEW_SHARED:
         yield (
-            f"Only {found.shared:,} records were judged by two people: rank about {FEW_SHARED - found.shared} more of "
+            f"Only {so_many(found.shared, 'record')} {'was' if found.shared == 1 else 'were'} judged by two people: rank "
+            f"about {FEW_SHARED - found.shared} more of "
             "the same ones before relying on how far they agree."
         )
     elif people > 1 and found.alpha is None:

@@ -91,6 +91,26 @@ def test_people_who_guess() -> None:
     assert found.advice[0].startswith("Not good enough yet")
 
 
+def test_people_who_say_the_opposite_are_not_said_to_agree_as_by_chance() -> None:
+    found = quality(*everybody(60, {"Ada": 1.0, "Ben": 0.0}))
+    assert found.alpha is not None
+    assert (found.grade, found.alpha.high < 0) == ("poor", True)
+    assert "less than by chance" in found.advice[0]
+    assert "more than by chance" not in found.advice[0]
+
+
+def test_agreement_that_may_be_chance_is_no_grade() -> None:
+    # Of thrown verdicts on 30 records, some agree as well as published data do.
+    for seed in range(60):
+        found = quality(*everybody(30, {"Ada": 0.5, "Ben": 0.5}, seed))
+        assert found.alpha is not None
+        if found.alpha.value >= 0.2 and found.alpha.low <= 0:
+            assert found.grade == "unknown"
+            assert "may be chance" in found.advice[0]
+            return
+    pytest.fail("no such throw")
+
+
 def test_the_one_who_judges_unlike_the_others_is_named() -> None:
     found = quality(*everybody(200, {"Ada": 0.95, "Ben": 0.95, "Cleo": 0.55}))
     (named,) = [text for text in found.advice if "agrees with the others" in text]
