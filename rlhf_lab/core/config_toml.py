@@ -32,7 +32,7 @@ def read_toml(text: str, where: str = "the config") -> dict[str, Any]:
     try:
         if any(part.count(".") > _MOST_DOTS for part in _PARTS.split(text)):
             raise RecursionError
-        return tomllib.loads(text)
+        return tomllib.loads(text.removeprefix("\ufeff"))  # which editors on Windows put before a file
     except RecursionError:
         raise LabError(f"{where} is nested too deep for a config. Write one with: rlhf-lab config STAGE") from None
     except ValueError as error:  # no TOML, or a number of thousands of digits

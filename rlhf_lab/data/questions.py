@@ -131,9 +131,9 @@ _FIELDS = frozenset({"kind", "question", "answers", "wrong", "format"})
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
         if line.strip() and not line.lstrip().startswith("#"):
-            yield number, line.removeprefix("\ufeff")
+            yield number, line
 
 
 def _question(found: dict[str, Any]) -> Question:

@@ -105,6 +105,10 @@ def test_steps_are_updates_for_ppo() -> None:
     ]
 
 
+def test_a_mark_of_byte_order_before_a_config_is_passed_over() -> None:
+    assert parse_toml('\ufeffstage = "sft"\r\nseed = 3\r\n').seed == 3
+
+
 def test_basic_fields_come_first_in_the_toml() -> None:
     names = list(tomllib.loads(render_toml(PpoConfig(start_from="a", reward_model="b"))))[1:]
     basic = [is_basic(name, PpoConfig) for name in names]

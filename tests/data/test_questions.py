@@ -72,6 +72,12 @@ def test_what_cannot_be_used_is_named_by_its_line(tmp_path: Path, line: object, 
     assert why in reason
 
 
+def test_a_mark_of_byte_order_before_a_comment_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "q.jsonl").write_text('\ufeff# mine\n{"kind": "open", "question": "Q"}\n', encoding="utf-8")
+    read = read_questions(tmp_path / "q.jsonl")
+    assert (len(read.questions), read.problems) == (1, ())
+
+
 def test_a_file_without_a_question_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LabError, match=r"holds no question\. Line 1: kind is"):
         read_questions(written(tmp_path, {"kind": "x"}))
