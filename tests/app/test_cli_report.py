@@ -44,7 +44,9 @@ def test_bundled_questions_are_for_the_bundled_model(lab: Lab, tmp_path: Path) -
 @pytest.mark.parametrize("name", ["mine.json", "mine.html"])
 def test_a_report_is_not_written_over_its_questions(lab: Lab, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text(QUESTIONS)
-    ended = lab("report", "bundled", "--questions", name, "--out", "../" + tmp_path.name + "/mine.html", "--project", "p")
+    ended = lab(
+        "report", "bundled", "--questions", name, "--out", "../" + tmp_path.name + "/mine.html", "--project", "p"
+    )
     assert ended.returncode == 1
     assert f"The report would be written over the questions in {name}. Give --out another name." in ended.stderr
     assert (tmp_path / name).read_text() == QUESTIONS
