@@ -3,8 +3,8 @@
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NoReturn, TypeVar
 
 from rlhf_lab.core.records import (
     MOST_ANSWERS,
@@ -26,6 +26,8 @@ from rlhf_lab.core.records import (
 from rlhf_lab.data.rows import Row, kind_of
 
 Turns = tuple[Message, ...]
+_Given = TypeVar("_Given")
+_Made = TypeVar("_Made")
 
 _ROLES: dict[str, Role] = {
     "system": "system",
@@ -273,6 +275,23 @@ class Builder:
         """A question without an answer."""
         asked = self._prompt(prompt)
         return PromptOnly(prompt=asked, split=self.split(asked))
+
+    def each(self, verdicts: Iterable[_Given], read: Callable[[_Given], _Made]) -> list[_Made]:
+        """Several people's verdicts on one row: one that cannot be read is counted, and takes no other along.
+
+        Raises `Unreadable` where none can be read.
+        """
+        made: list[_Made] = []
+        flaws: list[Unreadable] = []
+        for given in verdicts:
+            try:
+                made.append(read(given))
+            except Unreadable as flaw:
+                flaws.append(flaw)
+        if flaws and not made:
+            raise flaws[0]
+        self.left_out["verdicts that could not be read, beside others on the same answers"] += len(flaws)
+        return made
 
     def split(self, prompt: Prompt) -> Split:
         """The same for the same prompt, on every machine."""

@@ -298,3 +298,26 @@ def test_an_answer_that_nobody_liked_is_no_demonstration(tmp_path: Path, judged:
         assert [(record.kind, getattr(record, "label", None)) for record in store.records(result.name)] == [
             ("unpaired", False)
         ]
+
+
+def argilla_verdict(who: str, *ranks: int) -> dict[str, Any]:
+    return {
+        "user_id": who,
+        "status": "submitted",
+        "value": [{"rank": rank, "value": f"response{n}"} for n, rank in enumerate(ranks, 1)],
+    }
+
+
+@pytest.mark.parametrize(
+    ("row", "whole"),
+    [
+        ({**ARGILLA, "preference": [argilla_verdict("1", 1, 2), argilla_verdict("2", 1)]}, 1),
+        ({**PAIRWISE, "annotations": [*PAIRWISE["annotations"], {"result": [{"value": {"selected": "both"}}]}]}, 2),
+        ({**RANKER, "annotations": [*RANKER["annotations"], *ranked(good=["id1"], bad=["id2"])["annotations"]]}, 1),
+    ],
+    ids=["argilla", "pairwise", "ranker"],
+)
+def test_a_verdict_that_cannot_be_read_takes_no_other_along(tmp_path: Path, row: dict[str, Any], whole: int) -> None:
+    result = import_rows(tmp_path, [row])
+    assert (result.records, result.problems) == (whole, [])
+    assert "1 verdicts that could not be read, beside others on the same answers" in result.note

@@ -31,19 +31,23 @@ def _read(row: Row, build: Builder) -> Sequence[Pair | Ranking]:
     prompt, responses = prompt_turns(row.get(column), column), _responses(row)
     if len(responses) < 2 or not isinstance(row.get("preference"), list):
         raise Unreadable("found no two responses with a list of preferences, expected response1, response2, preference")
-    found = []
+    submitted = []
     for given in row["preference"]:
         if not isinstance(given, dict):
             unreadable("preference", given, "an annotator's verdict")
         if given.get("status", "submitted") != "submitted":
             build.left_out["verdicts that were not submitted"] += 1
             continue
-        who = given.get("user_id")
-        tags: dict[str, Tag] = {"annotator": str(who)} if who is not None else {}
-        found.append(_judged(prompt, responses, _ranks(given.get("value"), responses), tags, build))
-    if not found:
+        submitted.append(given)
+    if not submitted:
         raise Unreadable("preference: found no verdict that was submitted, expected at least one")
-    return found
+    return build.each(submitted, lambda given: _verdict(prompt, responses, given, build))
+
+
+def _verdict(prompt: Turns, responses: dict[str, str], given: dict[str, Any], build: Builder) -> Pair | Ranking:
+    who = given.get("user_id")
+    tags: dict[str, Tag] = {"annotator": str(who)} if who is not None else {}
+    return _judged(prompt, responses, _ranks(given.get("value"), responses), tags, build)
 
 
 def _ranks(value: Any, responses: dict[str, str]) -> dict[str, float]:
@@ -65,8 +69,8 @@ def _ranks(value: Any, responses: dict[str, str]) -> dict[str, float]:
 def _judged(
     prompt: Turns, responses: dict[str, str], ranks: dict[str, float], tags: dict[str, Tag], build: Builder
 ) -> Pair | Ranking:
-    build.left_out["answers that an annotator did not rank"] += len(responses) - len(ranks)
     if len(responses) > 2:
+        build.left_out["answers that an annotator did not rank"] += len(responses) - len(ranks)
         answers = [Completion(text=responses[name], source=name) for name in ranks]
         return build.ranking(prompt, answers, list(ranks.values()), tags)
     if len(ranks) != 2:

@@ -14,6 +14,10 @@ _SECOND = ("answer2", "answer_2", "response2", "response_2", "answer_b", "respon
 _TEXTS = ("text", "body", "answer", "content", "html", "title")
 
 
+_Given = tuple[dict[str, Tag], Any]
+"""Tags and value of a verdict."""
+
+
 def _results(row: Row, kind: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Each annotation's results that hold such a value, with the annotation."""
     annotations = row.get("annotations")
@@ -30,11 +34,11 @@ def _matches(row: Row, kind: str) -> bool:
     return isinstance(row.get("data"), dict) and any(True for _ in _results(row, kind))
 
 
-def _given(row: Row, kind: str, build: Builder) -> list[tuple[dict[str, Tag], Any]]:
+def _given(row: Row, kind: str, build: Builder) -> list[_Given]:
     """Tags and value of each verdict; refuses a task without one, and counts those that were cancelled."""
     if not isinstance(row.get("data"), dict):
         unreadable("data", row.get("data"), "an object with the task")
-    found: list[tuple[dict[str, Tag], Any]] = []
+    found: list[_Given] = []
     for annotation, value in _results(row, kind):
         if annotation.get("was_cancelled") is True:
             build.left_out["verdicts that were cancelled"] += 1
@@ -66,14 +70,15 @@ def _answer(data: dict[str, Any], names: tuple[str, ...], what: str) -> str:
 
 
 def _read_pairwise(row: Row, build: Builder) -> Sequence[Pair]:
-    found = []
-    for tags, side in _given(row, "selected", build):
+    def read(given: _Given) -> Pair:
+        tags, side = given
         if side not in ("left", "right"):
             unreadable("selected", side, "left or right")
         data = row["data"]
         left, right = _answer(data, _FIRST, "first answer"), _answer(data, _SECOND, "second answer")
-        found.append(build.pair(_prompt(data), *((left, right) if side == "left" else (right, left)), tags=tags))
-    return found
+        return build.pair(_prompt(data), *((left, right) if side == "left" else (right, left)), tags=tags)
+
+    return build.each(_given(row, "selected", build), read)
 
 
 def _items(data: dict[str, Any]) -> dict[str, str]:
@@ -90,8 +95,8 @@ def _items(data: dict[str, Any]) -> dict[str, str]:
 
 
 def _read_ranker(row: Row, build: Builder) -> Sequence[Ranking]:
-    found = []
-    for tags, buckets in _given(row, "ranker", build):
+    def read(given: _Given) -> Ranking:
+        tags, buckets = given
         # "_" is where items lie that nobody has moved yet.
         if not isinstance(buckets, dict) or len(buckets) == 0:
             unreadable("ranker", buckets, "a bucket with the ids in their order")
@@ -106,8 +111,9 @@ def _read_ranker(row: Row, build: Builder) -> Sequence[Ranking]:
         build.left_out["answers that an annotator did not rank"] += sum(
             len(rest) for name, rest in buckets.items() if name not in ranked and isinstance(rest, list)
         )
-        found.append(build.ranking(_prompt(row["data"]), answers, range(len(answers)), tags))
-    return found
+        return build.ranking(_prompt(row["data"]), answers, range(len(answers)), tags)
+
+    return build.each(_given(row, "ranker", build), read)
 
 
 LABEL_STUDIO_PAIRWISE = Family(
