@@ -37,6 +37,9 @@ _BEYOND = 0.45
 on 135M parameters, fp32, between passes of 384 and of 1,024 tokens."""
 _HOLES = 0.5
 """Of the merged copy that a rollout samples with: what learning finds taken up later. Measured on PPO, 135M, fp32."""
+_HOLES_OF_PAIRS = 45 * 2**20
+"""What DPO's look at held-out pairs, in groups of ever different lengths, leaves in the heap on the CPU. Measured on the
+bundled model."""
 _RECOMPUTED = 2
 """Blocks' worth of activations beside what went into each, where they are checkpointed: one, and its gradients."""
 _LOGITS_AT_ONCE = 2**22
@@ -191,6 +194,7 @@ def estimate(
     # A reward run samples too, for the scale of its scores, but from the base as it is.
     merged = 0 if half or isinstance(config, RewardConfig) else 4 * adapted * (shape.block_parameters - 2 * shape.width)
     holes = int(_HOLES * merged) if isinstance(config, OnPolicyRun) else 0
+    holes += _HOLES_OF_PAIRS if isinstance(config, DpoConfig) and cpu else 0
     return Memory(
         libraries=_LIBRARIES + (_PREPARED if half else 0) if cpu else 0,
         weights=shape.parameters * size,
